@@ -1,0 +1,46 @@
+"""What every benchmark program shares: where it ran, and a JSON file to prove it."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def provenance(config: Any) -> dict[str, Any]:
+    """Command, configuration, commit, machine and versions of this run."""
+    root = Path(__file__).parent.parent
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True
+    ).stdout.strip()
+    return {
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "config": {key: str(value) for key, value in asdict(config).items()},
+        "commit": commit,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_processor()}",
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def write_results(path: Path | None, config: Any, results: Mapping[str, Any]) -> None:
+    """Write results with their provenance as JSON, if a path was given."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**provenance(config), "results": results}, indent=1) + "\n")
+    print(f"wrote {path}")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "")

@@ -1,0 +1,188 @@
+"""Turn BlazePose's two published networks into the torch weights that the package ships.
+
+    python scripts/convert_trunk.py --wheel mediapipe-0.10.21-<platform>.whl [--golden]
+
+The wheel (Apache-2.0; `pip download --no-deps mediapipe==0.10.21`) is only read as a zip archive.
+Needs the extra `build` (tflite). Weights are float16 in the source and stay so: nothing is lost.
+`--golden` also records, with Google's interpreter (`ai-edge-litert`), what the networks answer to
+the images that the tests draw.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tflite
+import torch
+import tyro
+from safetensors.torch import save_file
+from torch import nn
+
+from exemplar.detect.person_detector import PersonDetector
+from exemplar.regressors.blazepose import BlazePoseTrunk
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ASSETS = REPOSITORY / "src" / "exemplar" / "assets"
+GOLDEN = REPOSITORY / "tests" / "golden" / "trunk" / "blazepose.npz"
+
+LANDMARK_FILE = "mediapipe/modules/pose_landmark/pose_landmark_full.tflite"
+DETECTOR_FILE = "mediapipe/modules/pose_detection/pose_detection.tflite"
+
+# Outputs to keep, in the order in which the torch module registers what computes them.
+LANDMARK_OUTPUTS = ("Identity", "Identity_4", "Identity_1")
+DETECTOR_OUTPUTS = ("Identity_1", "Identity")
+
+OPERATIONS = {code: name for name, code in vars(tflite.BuiltinOperator).items() if name.isupper()}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the networks are, and what to make of them."""
+
+    wheel: Path
+    """The mediapipe 0.10.21 wheel."""
+    golden: bool = False
+    """Also write the reference answers for the tests."""
+
+
+class Graph:
+    """A tflite model's operations, by the tensor that each one makes."""
+
+    def __init__(self, content: bytes):
+        self.model = tflite.Model.GetRootAs(content, 0)
+        self.graph: Any = self.model.Subgraphs(0)
+        self.makers = {}
+        for i in range(self.graph.OperatorsLength()):
+            operator = self.graph.Operators(i)
+            self.makers[int(operator.Outputs(0))] = operator
+
+    def operation(self, operator: Any) -> str:
+        """The operator's name, such as CONV_2D."""
+        code = self.model.OperatorCodes(operator.OpcodeIndex())
+        return OPERATIONS[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+
+    def output(self, name: str) -> int:
+        """The tensor of a named output."""
+        by_name = {self.graph.Tensors(i).Name().decode(): i for i in self.graph.OutputsAsNumpy()}
+        return int(by_name[name])
+
+    def constant(self, index: int) -> np.ndarray:
+        """A stored tensor as it is stored: densified where sparse, not widened."""
+        operator = self.makers.get(index)
+        if operator is not None:  # DEQUANTIZE or DENSIFY of a constant
+            return self.constant(int(operator.Inputs(0)))
+        tensor = self.graph.Tensors(index)
+        kind = {tflite.TensorType.FLOAT16: np.float16, tflite.TensorType.FLOAT32: np.float32}
+        data = self.model.Buffers(tensor.Buffer()).DataAsNumpy().tobytes()
+        values = np.frombuffer(data, kind[tensor.Type()])
+        if tensor.Sparsity() is not None:
+            return densify(values, tensor)
+        return values.reshape(tensor.ShapeAsNumpy())
+
+    def convolutions(self, outputs: tuple[str, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Weight (out, in, h, w) and bias of each convolution, inputs before what uses them."""
+        seen: set[int] = set()
+
+        def visit(index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            operator = self.makers.get(index)
+            if index in seen or operator is None:
+                return
+            seen.add(index)
+            operation = self.operation(operator)
+            if not operation.endswith("CONV_2D"):
+                for source in operator.InputsAsNumpy():
+                    yield from visit(int(source))
+                return
+            source, weight, bias = (int(i) for i in operator.InputsAsNumpy())
+            yield from visit(source)
+            is_depthwise = operation.startswith("DEPTHWISE")
+            axes = (3, 0, 1, 2) if is_depthwise else (0, 3, 1, 2)
+            yield self.constant(weight).transpose(axes), self.constant(bias)
+
+        for name in outputs:
+            yield from visit(self.output(name))
+
+
+def densify(values: np.ndarray, tensor: Any) -> np.ndarray:
+    """A tensor stored sparse, as full array.
+
+    The format (tflite's `SparsityParameters`) nests the dimensions, and blocks of them, in
+    `traversal_order`; each level is dense, or compressed as in CSR: segments and indices.
+    """
+    sparsity, shape = tensor.Sparsity(), tensor.ShapeAsNumpy()
+    order = sparsity.TraversalOrderAsNumpy()
+    block_map = sparsity.BlockMapAsNumpy() if sparsity.BlockMapLength() else np.zeros(0, int)
+    place = np.zeros(1, int)  # of each entry so far, among those of its level
+    index = np.zeros((1, len(order)), int)
+    block_sizes = np.ones(len(order), int)
+    for level, dimension in enumerate(order):
+        metadata = sparsity.DimMetadata(level)
+        if metadata.Format() == tflite.DimensionType.DENSE:
+            size = metadata.DenseSize()
+            parent = np.repeat(np.arange(len(place)), size)
+            coordinate = np.tile(np.arange(size), len(place))
+            place = place[parent] * size + coordinate
+            block_sizes[dimension] = size
+        else:
+            segments = _vector(metadata, "ArraySegments")
+            indices = _vector(metadata, "ArrayIndices")
+            counts = segments[place + 1] - segments[place]
+            parent = np.repeat(np.arange(len(place)), counts)
+            starts = np.repeat(segments[place] - (counts.cumsum() - counts), counts)
+            place = starts + np.arange(len(parent))
+            coordinate = indices[place]
+        index = index[parent]
+        index[:, dimension] = coordinate
+    full = index[:, : len(shape)]
+    for block, dimension in enumerate(block_map):
+        inner = len(shape) + block
+        full[:, dimension] = full[:, dimension] * block_sizes[inner] + index[:, inner]
+    dense = np.zeros(shape, values.dtype)
+    dense[tuple(full.T)] = values[place]
+    return dense
+
+
+def _vector(metadata: Any, name: str) -> np.ndarray:
+    kinds = {
+        tflite.SparseIndexVector.Int32Vector: tflite.Int32Vector,
+        tflite.SparseIndexVector.Uint16Vector: tflite.Uint16Vector,
+        tflite.SparseIndexVector.Uint8Vector: tflite.Uint8Vector,
+    }
+    vector = kinds[getattr(metadata, f"{name}Type")()]()
+    table = getattr(metadata, name)()
+    vector.Init(table.Bytes, table.Pos)
+    return vector.ValuesAsNumpy().astype(int)
+
+
+def convert(graph: Graph, outputs: tuple[str, ...], module: nn.Module) -> dict[str, torch.Tensor]:
+    """The module's state, float16, from the graph: both list their convolutions in one order."""
+    names = [name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)]
+    expected = module.state_dict()
+    state = {}
+    for name, (weight, bias) in zip(names, graph.convolutions(outputs), strict=True):
+        for key, value in ((f"{name}.weight", weight), (f"{name}.bias", bias)):
+            if value.dtype != np.float16:
+                raise ValueError(f"{key} is stored as {value.dtype}, expected float16")
+            if value.shape != tuple(expected[key].shape):
+                raise ValueError(f"{key}: got {value.shape}, expected {expected[key].shape}")
+            state[key] = torch.from_numpy(value.copy())
+    return state
+
+
+def main(options: Options) -> None:
+    """Write the weights, and on request the reference answers."""
+    with zipfile.ZipFile(options.wheel) as wheel:
+        landmark, detector = wheel.read(LANDMARK_FILE), wheel.read(DETECTOR_FILE)
+    trunk = convert(Graph(landmark), LANDMARK_OUTPUTS, BlazePoseTrunk())
+    save_file(trunk, ASSETS / "pose_trunk.safetensors")
+    people = convert(Graph(detector), DETECTOR_OUTPUTS, PersonDetector())
+    save_file(people, ASSETS / "person_detector.safetensors")
+    for name, state in (("pose_trunk", trunk), ("person_detector", people)):
+        print(f"{name}: {sum(v.numel() for v in state.values()):,} parameters")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,195 @@
+"""Body: a skinned parametric body with named keypoints, filled from any SMPL-like source."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from exemplar.bodies.lbs import forward_kinematics, skin
+
+
+@dataclass(frozen=True)
+class BodyParams:
+    """Pose and shape of a batch of bodies, rotations as matrices relative to the parent joint."""
+
+    global_orient: Float[Tensor, "*batch 3 3"]
+    """Root rotation: body frame (y up, facing +z) to camera frame (x right, y down, z forward)."""
+    body_pose: Float[Tensor, "*batch joints 3 3"]
+    """Rotations of the joints but the root."""
+    betas: Float[Tensor, "*batch shapes"]
+    """Shape coefficients, in standard deviations."""
+    transl: Float[Tensor, "*batch 3"] | None = None
+    """Translation added to everything, metres; None is zero."""
+
+
+@dataclass(frozen=True)
+class BodyOutput:
+    """A posed body."""
+
+    joints: Float[Tensor, "*batch joints 3"]
+    """Kinematic joints, metres."""
+    vertices: Float[Tensor, "*batch v 3"]
+    """Mesh vertices, metres."""
+
+
+@dataclass(frozen=True)
+class BodyArrays:
+    """What a body consists of, as read from a file. V vertices, J joints, B shapes."""
+
+    v_template: Float[Tensor, "v 3"]
+    """Rest-pose vertices, metres."""
+    shapedirs: Float[Tensor, "v 3 b"]
+    """Vertex displacement for one unit of each beta, metres."""
+    posedirs: Float[Tensor, "v 3 p"] | None
+    """Pose correctives: displacement per entry of flatten(R_1..R_J-1 - I), metres."""
+    joints_template: Float[Tensor, "j 3"]
+    """Rest-pose joints for betas = 0, metres."""
+    joints_shapedirs: Float[Tensor, "j 3 b"]
+    """Joint displacement for one unit of each beta, metres."""
+    skinning_weights: Float[Tensor, "v j"]
+    """Rows sum to 1."""
+    parents: tuple[int, ...]
+    """Parent of each joint, -1 for the root; parents come first."""
+    faces: Int[Tensor, "f 3"]
+    """Triangles, counter-clockwise seen from outside."""
+    regressors: Mapping[str, Float[Tensor, "k jv"]]
+    """Named keypoint sets: (K, J + V) matrices over posed joints, then posed vertices. A row of
+    zeros says that the file does not define that keypoint."""
+
+
+class Body(nn.Module):
+    """A parametric body with linear blend skinning; buffers only, nothing is trained."""
+
+    v_template: Tensor
+    shapedirs: Tensor
+    posedirs: Tensor | None
+    joints_template: Tensor
+    joints_shapedirs: Tensor
+    skinning_weights: Tensor
+    faces: Tensor
+
+    def __init__(self, arrays: BodyArrays, *, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.parents = arrays.parents
+        self.register_buffer("v_template", arrays.v_template)
+        self.register_buffer("shapedirs", arrays.shapedirs)
+        self.register_buffer("posedirs", arrays.posedirs)
+        self.register_buffer("joints_template", arrays.joints_template)
+        self.register_buffer("joints_shapedirs", arrays.joints_shapedirs)
+        self.register_buffer("skinning_weights", arrays.skinning_weights)
+        self.register_buffer("faces", arrays.faces)
+        self.keypoint_sets = nn.ModuleDict(
+            {key: _KeypointSet(arrays, matrix) for key, matrix in arrays.regressors.items()}
+        )
+
+    @property
+    def num_betas(self) -> int:
+        """Number of shape coefficients."""
+        return self.shapedirs.shape[-1]
+
+    def forward(self, params: BodyParams) -> BodyOutput:
+        """Pose the joints and the mesh."""
+        world, joints, offsets, feature = self._pose(params)
+        points = self.v_template + torch.einsum("vcb,...b->...vc", self.shapedirs, params.betas)
+        if self.posedirs is not None:
+            points = points + torch.einsum("vcp,...p->...vc", self.posedirs, feature)
+        vertices = skin(points, self.skinning_weights, world, offsets)
+        if params.transl is not None:
+            joints = joints + params.transl[..., None, :]
+            vertices = vertices + params.transl[..., None, :]
+        return BodyOutput(joints, vertices)
+
+    def keypoints(
+        self, params: BodyParams, name: str = "smpl49"
+    ) -> Float[Tensor, "*batch keypoints 3"]:
+        """A named keypoint set (metres) without posing the mesh: the same numbers, far cheaper."""
+        world, joints, offsets, feature = self._pose(params)
+        points = self._keypoint_set(name)(world, joints, offsets, params.betas, feature)
+        return points if params.transl is None else points + params.transl[..., None, :]
+
+    def available(self, name: str = "smpl49") -> Float[Tensor, " keypoints"]:
+        """1 for keypoints that this body's file defines, 0 for those it does not."""
+        return self._keypoint_set(name).available
+
+    def _keypoint_set(self, name: str) -> "_KeypointSet":
+        if name not in self.keypoint_sets:
+            known = ", ".join(self.keypoint_sets)
+            raise ValueError(f"body {self.name!r} has no keypoint set {name!r}, only {known}")
+        module = self.keypoint_sets[name]
+        assert isinstance(module, _KeypointSet)
+        return module
+
+    def _pose(self, params: BodyParams) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        rest = self.joints_template + torch.einsum(
+            "jcb,...b->...jc", self.joints_shapedirs, params.betas
+        )
+        rotmats = torch.cat((params.global_orient[..., None, :, :], params.body_pose), dim=-3)
+        world, joints = forward_kinematics(rotmats, rest, self.parents)
+        offsets = joints - (world @ rest[..., None])[..., 0]
+        eye = torch.eye(3, dtype=rotmats.dtype, device=rotmats.device)
+        feature = (params.body_pose - eye).flatten(-3)
+        return world, joints, offsets, feature
+
+
+class _KeypointSet(nn.Module):
+    """Keypoints as linear maps of the joint transforms, with the mesh summed out beforehand.
+
+    A keypoint is sum_v r_v x_v over posed vertices x_v = sum_j w_vj (G_j p_v + o_j), and p_v is
+    linear in betas and pose feature. So it is sum_j (G_j q_j + m_j o_j) with
+    q_j = sum_v r_v w_vj p_v and m_j = sum_v r_v w_vj: exact, and no vertex is touched.
+    """
+
+    joint_rows: Tensor
+    mass: Tensor
+    template: Tensor
+    shapes: Tensor
+    poses: Tensor | None
+    available: Tensor
+
+    def __init__(self, arrays: BodyArrays, matrix: Tensor) -> None:
+        super().__init__()
+        split = len(arrays.parents)
+        on_vertices = matrix[:, split:].to(torch.float64)
+        used = on_vertices.abs().sum(0) > 0
+        share = on_vertices[:, used, None] * arrays.skinning_weights[used].to(torch.float64)
+        dtype = arrays.v_template.dtype
+
+        def spread(directions: Tensor) -> Tensor:
+            return torch.einsum("kvj,v...->kj...", share, directions[used].to(share)).to(dtype)
+
+        self.register_buffer("joint_rows", matrix[:, :split].to(dtype))
+        self.register_buffer("mass", share.sum(1).to(dtype))
+        self.register_buffer("template", spread(arrays.v_template))
+        self.register_buffer("shapes", spread(arrays.shapedirs))
+        has_poses = arrays.posedirs is not None and bool(used.any())
+        poses = spread(arrays.posedirs) if has_poses and arrays.posedirs is not None else None
+        self.register_buffer("poses", poses)
+        self.register_buffer("available", (matrix.abs().sum(1) > 0).to(dtype))
+
+    def forward(
+        self, world: Tensor, joints: Tensor, offsets: Tensor, betas: Tensor, feature: Tensor
+    ) -> Tensor:
+        moments = self.template + torch.einsum("kjcb,...b->...kjc", self.shapes, betas)
+        if self.poses is not None:
+            moments = moments + torch.einsum("kjcp,...p->...kjc", self.poses, feature)
+        from_vertices = torch.einsum("...jab,...kjb->...ka", world, moments) + self.mass @ offsets
+        return from_vertices + self.joint_rows @ joints
+
+
+def sparse_rows(
+    rows: Sequence[int] | Tensor,
+    cols: Sequence[int] | Tensor,
+    values: Sequence[float] | Tensor,
+    shape: tuple[int, int],
+) -> Float[Tensor, "k jv"]:
+    """A dense keypoint regressor from triplets; repeated places add up."""
+    out = torch.zeros(shape)
+    out.index_put_(
+        (torch.as_tensor(rows).long(), torch.as_tensor(cols).long()),
+        torch.as_tensor(values, dtype=out.dtype),
+        accumulate=True,
+    )
+    return out

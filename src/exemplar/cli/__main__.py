@@ -1,0 +1,5 @@
+"""`python -m exemplar.cli`."""
+
+from exemplar.cli import main
+
+main()

@@ -1,0 +1,168 @@
+"""`exemplar fit`: bodies for the people of a photo, with pictures and files."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from exemplar.assets import asset_path
+from exemplar.export import write_glb, write_json, write_npz
+from exemplar.photo import FitOptions, Fitter
+from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
+from exemplar.render.overlay import steps_gif, write_overlay
+from exemplar.results import FitResult
+
+DEMO = "demo.jpg"
+
+
+@dataclass(frozen=True)
+class FitCommand:
+    """Fit 3D bodies to the people in photos by exemplar fine-tuning (EFT).
+
+    Writes overlay.png, steps.gif, body.glb, fit.json and fit.npz.
+    """
+
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Photos. Several photos each get a folder of their own under the output folder."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
+    """Folder to write to."""
+    demo: bool = False
+    """Fit the photo that ships with the package."""
+    keypoints: Path | None = None
+    """2D keypoints: OpenPose JSON, COCO-style JSON or .npz. Without it they are detected."""
+    person: str = "all"
+    """all, largest, or the number of one person, from 0."""
+    box: str | None = None
+    """x,y,w,h in px of the one person to fit."""
+    regressor: str = DEFAULT_REGRESSOR
+    """Name of a shipped regressor, or a checkpoint file."""
+    body: str | None = None
+    """"open", or an SMPL .npz or .pkl file."""
+    iterations: int | None = None
+    """Most weight updates (default 20)."""
+    focal: float | None = None
+    """Focal length of the full-image camera, px."""
+    device: str = "cpu"
+    """Torch device."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
+    """Fit 3D bodies to the people in photos by exemplar fine-tuning (EFT)."""
+    console = Console(quiet=command.quiet, soft_wrap=True)
+    torch.set_flush_denormal(True)
+    images = list(command.images)
+    if command.demo:
+        with asset_path(DEMO) as path:
+            images.append(Path(path))
+    if not images:
+        raise ValueError("no photo given: exemplar fit PHOTO, or exemplar fit --demo")
+    options = FitOptions(
+        body=command.body,
+        person=command.person,
+        box=parse_box(command.box),
+        iterations=command.iterations,
+        focal=command.focal,
+        device=command.device,
+    )
+    writable_folder(command.output)
+    fitter = Fitter(command.regressor, options)
+    failures = []
+    for image in images:
+        folder = command.output if len(images) == 1 else command.output / image.stem
+        try:
+            fit_one(fitter, image, command.keypoints, folder, console)
+        except (ValueError, OSError) as error:
+            if len(images) == 1:
+                raise
+            failures.append(f"{image}: {error}")
+            console.print(f"[red]failed[/red] {failures[-1]}")
+    if failures:
+        raise ValueError(f"{len(failures)} of {len(images)} photos failed: {'; '.join(failures)}")
+
+
+def fit_one(
+    fitter: Fitter, image: Path, keypoints: Path | None, folder: Path, console: Console
+) -> FitResult:
+    """Fit one photo, write its files and print its summary."""
+    writable_folder(folder)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[error]}"))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(f"{image.name}: looking for people", total=None, error="")
+
+        def progress(person: int, people: int, step: int, error: float) -> None:
+            bar.update(
+                task,
+                description=f"{image.name}: person {person + 1} of {people}",
+                total=fitter.config.iterations,
+                completed=step,
+                error=f"{error:.1f} px",
+            )
+
+        result = fitter.fit(image, keypoints, progress)
+        bar.update(task, description=f"{image.name}: drawing", total=None, error="")
+        written = write_all(result, folder)
+    console.print(summary(result, image))
+    console.print("wrote " + "  ".join(str(path) for path in written))
+    return result
+
+
+def write_all(result: FitResult, folder: Path) -> list[Path]:
+    """The files of a fitted photo."""
+    writers = {
+        "fit.json": write_json,
+        "fit.npz": write_npz,
+        "body.glb": write_glb,
+        "overlay.png": write_overlay,
+        "steps.gif": steps_gif,
+    }
+    for name, write in writers.items():
+        write(result, folder / name)
+    return [folder / name for name in writers]
+
+
+def summary(result: FitResult, image: Path) -> Table:
+    """One line a person."""
+    height, width = result.image.shape[:2]
+    table = Table(title=f"{image.name}  {width}x{height}", title_justify="left")
+    for heading in ("person", "status", "regressor px", "EFT px", "iterations", "seconds"):
+        table.add_column(heading, justify="left" if heading == "status" else "right")
+    for number, person in enumerate(result.people):
+        table.add_row(
+            str(number),
+            person.status,
+            f"{person.before.error_px:.1f}",
+            f"{person.after.error_px:.1f}",
+            str(person.iterations),
+            f"{person.seconds:.1f}",
+        )
+    table.caption = "mean 2D error over the fitted keypoints, px of a 224 px crop"
+    return table
+
+
+def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
+    """x,y,w,h as numbers; ValueError if it is anything else."""
+    if text is None:
+        return None
+    try:
+        x, y, w, h = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--box {text!r}: expected four numbers x,y,w,h") from None
+    return x, y, w, h
+
+
+def writable_folder(folder: Path) -> None:
+    """Make a folder; OSError with one line if it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot write to {folder}: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise OSError(f"cannot write to {folder}: permission denied")

@@ -1,0 +1,73 @@
+"""Gradient updates as pairs of functions: `init(params) -> state`, `step(params, grads, state)`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]
+State = TypeVar("State")
+
+
+@runtime_checkable
+class Update(Protocol, Generic[State]):
+    """A rule that moves parameters along their gradients."""
+
+    def init(self, params: Params) -> State:
+        """The state before the first step."""
+        ...
+
+    def step(self, params: Params, grads: Mapping[str, Tensor], state: State) -> State:
+        """Move `params` in place; returns the next state."""
+        ...
+
+
+@dataclass(frozen=True)
+class AdamState:
+    """Moments of the gradients so far."""
+
+    count: int
+    """Steps taken."""
+    first: Params
+    """Running mean of the gradient."""
+    second: Params
+    """Running mean of its square."""
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Kingma and Ba 2015, Algorithm 1, with torch's defaults."""
+
+    learning_rate: float
+    """Step size."""
+    beta1: float = 0.9
+    """Decay of the first moment."""
+    beta2: float = 0.999
+    """Decay of the second moment."""
+    eps: float = 1e-8
+    """Added to the root of the second moment."""
+
+    def init(self, params: Params) -> AdamState:
+        """Zero moments."""
+        first = {name: torch.zeros_like(value) for name, value in params.items()}
+        second = {name: torch.zeros_like(value) for name, value in params.items()}
+        return AdamState(0, first, second)
+
+    def step(self, params: Params, grads: Mapping[str, Tensor], state: AdamState) -> AdamState:
+        """One Adam step, in place."""
+        count = state.count + 1
+        names = list(params)
+        values, slopes = [params[n] for n in names], [grads[n] for n in names]
+        first, second = [state.first[n] for n in names], [state.second[n] for n in names]
+        torch._foreach_lerp_(first, slopes, 1 - self.beta1)
+        torch._foreach_mul_(second, self.beta2)
+        torch._foreach_addcmul_(second, slopes, slopes, 1 - self.beta2)
+        scale = (1 - self.beta2**count) ** 0.5
+        denominator = torch._foreach_sqrt(second)
+        torch._foreach_div_(denominator, scale)
+        torch._foreach_add_(denominator, self.eps)
+        step_size = self.learning_rate / (1 - self.beta1**count)
+        torch._foreach_addcdiv_(values, first, denominator, -step_size)
+        return AdamState(count, state.first, state.second)

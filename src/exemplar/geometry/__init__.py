@@ -1,0 +1,1 @@
+"""Pure tensor geometry: rotations, cameras, alignment, crops."""

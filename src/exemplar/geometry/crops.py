@@ -1,0 +1,104 @@
+"""Square, possibly turned crops of an image, and the maps between image and crop pixels.
+
+Pixel coordinates are continuous: pixel (i, j) covers [i, i+1) x [j, j+1), so its centre is at
+(i + 0.5, j + 0.5), and an image of width W spans 0..W.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+EFT_CROP = 224
+"""Side of the crop in whose pixels 2D errors are reported (EFT's)."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A batch of square crops."""
+
+    centre: Float[Tensor, "*batch 2"]
+    """Centre, image px."""
+    size: Float[Tensor, "*batch"]
+    """Side, image px."""
+    angle: Float[Tensor, "*batch"]
+    """Radians from the image's x axis to the crop's, x towards y: 0 is an ordinary crop."""
+
+    def __getitem__(self, index: int | slice) -> "Box":
+        return Box(self.centre[index], self.size[index], self.angle[index])
+
+    def to(self, target: torch.device | torch.dtype | str) -> "Box":
+        """The box on another device or in another dtype."""
+        return Box(self.centre.to(target), self.size.to(target), self.angle.to(target))
+
+
+def turn(
+    points: Float[Tensor, "*batch n 2"], angle: Float[Tensor, "*batch"]
+) -> Float[Tensor, "*batch n 2"]:
+    """2D points rotated by `angle` radians, x towards y."""
+    cos, sin = angle.cos()[..., None], angle.sin()[..., None]
+    x, y = points.unbind(-1)
+    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)
+
+
+def image_to_crop(points: Float[Tensor, "*batch n 2"], box: Box) -> Float[Tensor, "*batch n 2"]:
+    """Image px to crop units, in which the crop spans [-1, 1]."""
+    centred = points - box.centre[..., None, :]
+    return turn(centred, -box.angle) * (2.0 / box.size)[..., None, None]
+
+
+def crop_to_image(points: Float[Tensor, "*batch n 2"], box: Box) -> Float[Tensor, "*batch n 2"]:
+    """Crop units to image px: the inverse of `image_to_crop`."""
+    scaled = points * (box.size / 2.0)[..., None, None]
+    return turn(scaled, box.angle) + box.centre[..., None, :]
+
+
+def crop_units_to_pixels(resolution: int = EFT_CROP) -> float:
+    """Pixels per crop unit for a crop of the given side."""
+    return resolution / 2.0
+
+
+def upright_box(
+    keypoints: Float[Tensor, "n 3"],
+    left_right_shoulders_hips: tuple[int, int, int, int] | None,
+    *,
+    margin: float = 1.35,
+    angle: float | None = None,
+) -> Box:
+    """The crop of one person's keypoints (x, y px, confidence), turned so that the torso is upright.
+
+    The mid-hip to mid-shoulder line points up in the crop; the side is `margin` times the larger
+    extent of the visible keypoints along the crop's axes. `left_right_shoulders_hips` are the
+    rows of left and right shoulder and left and right hip; without them, or when one side of the
+    line is not visible, the crop is not turned. `angle` (radians) overrides the torso's.
+    Raises ValueError when fewer than two distinct keypoints are visible.
+    """
+    visible = keypoints[:, 2] > 0
+    if int(visible.sum()) < 2:
+        raise ValueError(f"a person needs at least 2 visible keypoints, got {int(visible.sum())}")
+    if angle is None:
+        angle = _torso_angle(keypoints, left_right_shoulders_hips)
+    turned_by = torch.tensor(angle, dtype=keypoints.dtype)
+    turned = turn(keypoints[visible, :2], -turned_by)
+    low, high = turned.amin(0), turned.amax(0)
+    size = margin * float((high - low).max())
+    if size <= 1.0:
+        raise ValueError(f"the keypoints span {size / margin:.2f} px: not a person")
+    centre = turn(((low + high) / 2)[None], turned_by)[0]
+    return Box(centre, torch.tensor(size, dtype=keypoints.dtype), turned_by)
+
+
+def _torso_angle(keypoints: Tensor, torso: tuple[int, int, int, int] | None) -> float:
+    """Angle of the crop in which the mid-hip to mid-shoulder line points up, radians."""
+    if torso is None:
+        return 0.0
+    rows = keypoints[list(torso)]
+    shoulders, hips = rows[:2][rows[:2, 2] > 0], rows[2:][rows[2:, 2] > 0]
+    if len(shoulders) == 0 or len(hips) == 0:
+        return 0.0
+    up = shoulders[:, :2].mean(0) - hips[:, :2].mean(0)
+    if float(up.norm()) < 1e-3:
+        return 0.0
+    return math.atan2(float(up[0]), -float(up[1]))

@@ -1,0 +1,169 @@
+"""Photos: any image file to upright 8-bit RGB, and crops of it."""
+
+import math
+import warnings
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float64, UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from exemplar.atomic_files import replacing
+from exemplar.geometry.crops import Box
+
+SMALLEST_SIDE = 16
+"""Images with a side shorter than this many pixels are refused."""
+
+_ORIENTATION_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError)
+
+
+def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
+    """The image at `path` as it is displayed: RGB, EXIF orientation applied, first frame.
+
+    Transparent parts are shown over white; 16-bit and float images are scaled to 8 bits.
+    FileNotFoundError if there is no such file; ValueError if it is not an image, is damaged,
+    too large, or smaller than `SMALLEST_SIDE` on a side. Both are one line.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, expected an image file")
+    if not path.exists():
+        raise FileNotFoundError(f"no image at {path}")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty, expected an image file")
+    image = _to_rgb(_load(path))
+    width, height = image.size
+    if min(width, height) < SMALLEST_SIDE:
+        raise ValueError(
+            f"{path} is {width} x {height} px, expected at least {SMALLEST_SIDE} px on each side"
+        )
+    return np.array(image)
+
+
+def _load(path: Path) -> Image.Image:
+    """The decoded first frame, turned upright."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                image.load()
+                return _upright(image)
+    except UnidentifiedImageError as error:
+        known = "expected a JPEG, PNG, WebP, TIFF, BMP or GIF file"
+        raise ValueError(f"{path} is not an image that can be read, {known}") from error
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise ValueError(f"{path} is too large, expected at most {limit} megapixels") from error
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"cannot read {path}, the file may be damaged: {reason}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF says; unturned when its EXIF block makes no sense."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except _ORIENTATION_ERRORS:
+        return image.copy()
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        over = image.convert("RGBA")
+        white = Image.new("RGBA", over.size, "white")
+        return Image.alpha_composite(white, over).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(grey: np.ndarray) -> UInt8[np.ndarray, "h w"]:
+    """Grey values as 0..255: integers are of 16 bits, floats span 0..1, 0..255 or 0..65535."""
+    values = np.nan_to_num(grey.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    white = 65535.0
+    if grey.dtype.kind == "f":
+        brightest = float(values.max(initial=0.0))
+        white = next((top for top in (1.0, 255.0, 65535.0) if brightest <= top), brightest)
+    return np.rint(np.clip(values / white, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def write_image(image: UInt8[np.ndarray, "h w 3"], path: str | Path) -> None:
+    """Write RGB to `path` in the format that its suffix names (.png, .jpg, .webp, ...).
+
+    ValueError for an unknown suffix, OSError when the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise ValueError(f"cannot tell an image format from {path.name!r}, expected .png or .jpg")
+    with replacing(path) as temporary:
+        Image.fromarray(image).save(temporary, quality=92)
+
+
+def crop_image(
+    image: UInt8[np.ndarray, "h w 3"], box: Box, resolution: int
+) -> UInt8[np.ndarray, "side side 3"]:
+    """What one `box` shows, `resolution` px a side; black beyond the image's edge.
+
+    A point at crop units u (`geometry.crops.image_to_crop`) is at (u + 1) / 2 * resolution px.
+    Shrinking averages over the pixels, so large photos do not alias. ValueError unless `box` is
+    a single box of positive finite size and `resolution` is positive.
+    """
+    if box.centre.shape != (2,) or resolution < 1:
+        raise ValueError(
+            f"expected one box and a positive resolution, got a box of shape"
+            f" {tuple(box.centre.shape[:-1])} and {resolution}"
+        )
+    to_image = _crop_to_image(box, resolution)
+    if not np.isfinite(to_image).all() or float(box.size) <= 0:
+        raise ValueError(f"expected a box of positive finite size, got {float(box.size)} px")
+    window, offset = _window(image, to_image, resolution)
+    if window.size == 0:
+        return np.zeros((resolution, resolution, 3), np.uint8)
+    ratio = float(box.size) / resolution
+    window, shrink = _shrunk(window, max(1, int(ratio)))
+    samples = 1 if ratio <= 1 else 2
+    matrix = to_image.copy()
+    matrix[:, 2] -= offset
+    matrix *= shrink[:, None]
+    matrix[:, :2] /= samples
+    # cv2 counts from pixel centres: x_cv = x - 0.5 on both sides
+    matrix[:, 2] += 0.5 * matrix[:, :2].sum(1) - 0.5
+    side = samples * resolution
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(window, matrix, (side, side), flags=flags, borderValue=(0, 0, 0))
+    if samples > 1:
+        crop = cv2.resize(crop, (resolution, resolution), interpolation=cv2.INTER_AREA)
+    return np.asarray(crop, np.uint8)
+
+
+def _crop_to_image(box: Box, resolution: int) -> Float64[np.ndarray, "2 3"]:
+    """The affine map from crop px to image px."""
+    centre = box.centre.detach().cpu().numpy().astype(np.float64)
+    scale, angle = float(box.size) / resolution, float(box.angle)
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    linear = np.array([[cos, -sin], [sin, cos]])
+    return np.column_stack([linear, centre - linear @ np.full(2, resolution / 2)])
+
+
+def _window(
+    image: np.ndarray, to_image: np.ndarray, resolution: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the image under the crop, with a margin, and its top left corner (x, y)."""
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * resolution
+    corners = corners @ to_image[:, :2].T + to_image[:, 2]
+    margin = 2 + 2 * float(np.linalg.norm(to_image[:, 0]))
+    size = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(corners.min(0) - margin), 0, size).astype(int)
+    high = np.clip(np.ceil(corners.max(0) + margin), 0, size).astype(int)
+    return image[low[1] : high[1], low[0] : high[0]], low.astype(np.float64)
+
+
+def _shrunk(window: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """The window reduced about `factor` times by averaging, and the exact factors (x, y) <= 1."""
+    height, width = window.shape[:2]
+    if factor == 1:
+        return np.ascontiguousarray(window), np.ones(2)
+    size = (-(-width // factor), -(-height // factor))
+    small = cv2.resize(window, size, interpolation=cv2.INTER_AREA)
+    return small, np.array([size[0] / width, size[1] / height])

@@ -1,0 +1,339 @@
+"""From a photo to fitted bodies: keypoints, crop, regressor, EFT, and back onto the photo."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from exemplar.bodies import OPEN_BODY, Body, load_body
+from exemplar.detect.keypoint_files import Keypoints, read_keypoints, to_joints49
+from exemplar.detect.landmarks import find_people
+from exemplar.fitting.exemplar import EftConfig, ExemplarFit, fit_exemplar, fitted_weights
+from exemplar.fitting.optimiser import Evaluation, Iterate
+from exemplar.geometry.cameras import project_weak, weak_to_full_translation
+from exemplar.geometry.crops import Box, crop_to_image, image_to_crop, upright_box
+from exemplar.image_files import crop_image, read_image
+from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, RegressorInfo, load_regressor
+from exemplar.results import DIVERGED, NOTHING_TO_FIT, OK, BodyState, FitResult, PersonFit
+from exemplar.samples import Batch
+from exemplar.skeletons import BLAZEPOSE_33, GT_24, OPENPOSE_25, SMPL_49, TORSO
+
+FOCAL_PER_SIDE = 5000 / 224
+"""Default focal length over the image's longer side: long, so that the full camera shows what the
+weak one fitted (SPIN's focal length of 5000 px for a 224 px crop)."""
+
+LEAST_CONFIDENCE = 0.3
+"""Built-in landmarks below this are taken as not seen."""
+
+Progress = Callable[[int, int, int, float], None]
+"""Called with person, number of people, iteration and 2D error in px."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a photo is fitted."""
+
+    body: str | None = None
+    """"open" or an SMPL file; None takes the regressor's."""
+    person: str = "all"
+    """"all", "largest", or the number of one person, counted from 0."""
+    box: tuple[float, float, float, float] | None = None
+    """x, y, width, height (px) of the person to fit."""
+    iterations: int | None = None
+    """Most weight updates; None takes the recipe's 20."""
+    focal: float | None = None
+    """Focal length of the full-image camera, px."""
+    device: str = "cpu"
+    """Torch device."""
+    image_name: str | None = None
+    """Name of the photo inside a keypoint file that covers many; None takes the path's."""
+
+
+class Fitter:
+    """A loaded regressor and body, ready to fit photos one after another."""
+
+    def __init__(self, regressor: str | Path = DEFAULT_REGRESSOR, options: FitOptions | None = None):
+        self.options = options or FitOptions()
+        self.device = _device(self.options.device)
+        module, self.info = load_regressor(regressor)
+        self.regressor: nn.Module = module.to(self.device)
+        self.regressor_name = str(regressor)
+        self.body: Body = load_body(self.options.body or self.info.body).to(self.device)
+        self.config = _config(self.info, self.options)
+
+    def fit(
+        self,
+        image: str | Path | UInt8[np.ndarray, "h w 3"],
+        keypoints: "KeypointSource" = None,
+        progress: Progress = lambda person, people, step, error: None,
+    ) -> FitResult:
+        """Fit the people of one photo; see `exemplar.fit`."""
+        pixels = read_image(image) if isinstance(image, str | Path) else _checked(image)
+        name = self.options.image_name or (Path(image).name if isinstance(image, str | Path) else None)
+        people = _people(pixels, keypoints, self.options, name)
+        height, width = pixels.shape[:2]
+        focal = self.options.focal or FOCAL_PER_SIDE * max(height, width)
+        camera = (focal, np.array([width / 2, height / 2]))
+        fits = [
+            self._person(pixels, person, camera, lambda s, e, i=i: progress(i, len(people), s, e))
+            for i, person in enumerate(people)
+        ]
+        return FitResult(
+            image=pixels,
+            focal=focal,
+            principal_point=camera[1],
+            faces=self.body.faces.cpu().numpy(),
+            people=tuple(fits),
+            body=self.body.name,
+            regressor=self.regressor_name,
+        )
+
+    def _person(
+        self,
+        pixels: np.ndarray,
+        joints: Float[np.ndarray, "49 3"],
+        camera: tuple[float, np.ndarray],
+        progress: Callable[[int, float], None],
+    ) -> PersonFit:
+        started = time.perf_counter()
+        batch = self._batch(pixels, joints)
+        usable = fitted_weights(batch.keypoints_2d[..., 2], self.body.available(), self.config)
+        nothing = not bool((usable > 0).any())
+        config = replace(self.config, iterations=0) if nothing else self.config
+
+        def report(step: int, evaluation: Evaluation) -> None:
+            progress(step, float(evaluation.error_px[0]))
+
+        fit = fit_exemplar(self.regressor, self.body, batch, config, progress=report)
+        status = NOTHING_TO_FIT if nothing else DIVERGED if fit.trace.diverged else OK
+        return self._on_photo(fit, batch.box, joints, camera, status, time.perf_counter() - started)
+
+    def _batch(self, pixels: np.ndarray, joints: np.ndarray) -> Batch:
+        """The person's crop and its keypoints in crop units."""
+        points = torch.from_numpy(joints).float()
+        upright = getattr(self.regressor, "upright", False)
+        box = person_box(points, turned=upright)
+        resolution = int(getattr(self.regressor, "resolution"))  # noqa: B009 - a Module attribute
+        crop = torch.from_numpy(crop_image(pixels, box, resolution)).permute(2, 0, 1) / 255
+        in_crop = torch.cat((image_to_crop(points[:, :2], box), points[:, 2:]), dim=1)
+        boxes = Box(box.centre[None], box.size[None], box.angle[None])
+        batch = Batch(crop[None], boxes, in_crop[None])
+        return Batch(
+            batch.image.to(self.device), boxes.to(self.device), batch.keypoints_2d.to(self.device)
+        )
+
+    def _on_photo(
+        self,
+        fit: ExemplarFit,
+        box: Box,
+        joints: np.ndarray,
+        camera: tuple[float, np.ndarray],
+        status: str,
+        seconds: float,
+    ) -> PersonFit:
+        return PersonFit(
+            status=status,
+            keypoints_2d=joints,
+            fitted=fit.fitted.cpu().numpy(),
+            box_centre=box.centre[0].cpu().numpy(),
+            box_size=float(box.size[0]),
+            box_angle=float(box.angle[0]),
+            steps=tuple(on_photo(self.body, it, box, *camera) for it in fit.trace.iterates),
+            seconds=seconds,
+        )
+
+
+@torch.no_grad()
+def on_photo(
+    body: Body, iterate: Iterate, box: Box, focal: float, principal_point: np.ndarray
+) -> BodyState:
+    """An iterate of one exemplar, moved from its turned crop to the photo's camera frame."""
+    prediction = iterate.prediction.turned_back(box)
+    unturned = Box(box.centre, box.size, torch.zeros_like(box.angle))
+    translation = weak_to_full_translation(
+        prediction.camera,
+        box.size.new_tensor([focal]),
+        torch.as_tensor(principal_point[None], dtype=box.size.dtype, device=box.size.device),
+        box.centre,
+        box.size,
+    )
+    params = prediction.body_params()
+    joints = body.keypoints(params, "smpl49")
+    posed = body(params)
+    in_image = crop_to_image(project_weak(joints, prediction.camera), unturned)
+
+    def numpy(tensor: Tensor) -> np.ndarray:
+        return tensor[0].cpu().numpy()
+
+    return BodyState(
+        global_orient=numpy(prediction.global_orient),
+        body_pose=numpy(prediction.body_pose),
+        betas=numpy(prediction.betas),
+        weak_camera=numpy(prediction.camera),
+        translation=numpy(translation),
+        joints_3d=numpy(joints + translation[:, None]),
+        joints_2d=numpy(in_image),
+        kinematic_joints=numpy(posed.joints + translation[:, None]),
+        vertices=numpy(posed.vertices + translation[:, None]),
+        error_px=float(iterate.evaluation.error_px[0]),
+    )
+
+
+def person_box(joints: Float[Tensor, "49 3"], *, turned: bool) -> Box:
+    """The crop of a person's 49 joints (image px, confidence), upright if `turned`.
+
+    The torso's line is taken from the annotated joints, where OpenPose's block lacks them.
+    """
+    rows = [SMPL_49.index(name, len(OPENPOSE_25)) for name in TORSO]
+    left_shoulder, right_shoulder, left_hip, right_hip = rows
+    torso = (left_shoulder, right_shoulder, left_hip, right_hip)
+    return upright_box(joints, torso if turned else None)
+
+
+KeypointSource = (
+    str | Path | Keypoints | Sequence[Keypoints] | Float[np.ndarray, "*people k 3"] | None
+)
+"""A keypoint file, keypoints with names, or an array of a joint set told by its length."""
+
+
+def fit(
+    image: str | Path | UInt8[np.ndarray, "h w 3"],
+    keypoints: KeypointSource = None,
+    regressor: str | Path = DEFAULT_REGRESSOR,
+    *,
+    options: FitOptions | None = None,
+    progress: Progress = lambda person, people, step, error: None,
+) -> FitResult:
+    """Fit a 3D body to every person in a photo by Exemplar Fine-Tuning.
+
+    `image` is a file or an RGB array. `keypoints` are a file (OpenPose JSON, COCO-style JSON,
+    .npz) or an array (K, 3) or (people, K, 3) of x, y (px) and confidence; without them the built-in
+    network finds people and keypoints. Raises ValueError or FileNotFoundError with one line for
+    bad input, such as a photo without a person.
+    """
+    return Fitter(regressor, options).fit(image, keypoints, progress)
+
+
+def _people(
+    pixels: np.ndarray, source: KeypointSource, options: FitOptions, name: str | None
+) -> list[Float[np.ndarray, "49 3"]]:
+    """The 49 joints of each person to be fitted."""
+    box = options.box
+    if box is not None:
+        _check_box(box, pixels)
+    if source is None:
+        found = _built_in(pixels, box)
+    else:
+        found = [to_joints49(person) for person in _given(source, name)]
+    found = [person for person in found if (person[:, 2] > 0).sum() >= 2]
+    if not found:
+        raise ValueError(f"no person found in {name or 'the image'}: give --keypoints or --box")
+    if box is not None:
+        found = [max(found, key=lambda person: _overlap(person, box))]
+        if _overlap(found[0], box) <= 0:
+            raise ValueError(f"no person found in the box {_text(box)} of {name or 'the image'}")
+    return _chosen(found, options.person)
+
+
+def _built_in(pixels: np.ndarray, box: tuple[float, ...] | None) -> list[np.ndarray]:
+    """People found by the built-in network, in the whole photo or around a box."""
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = 0, 0, width, height
+    if box is not None:
+        x, y, w, h = box
+        left, top = max(0, int(x - w / 4)), max(0, int(y - h / 4))
+        right, bottom = min(width, int(x + 1.25 * w) + 1), min(height, int(y + 1.25 * h) + 1)
+    people = []
+    for person in find_people(pixels[top:bottom, left:right]):
+        points = np.array(person.keypoints, dtype=np.float64)
+        points[:, :2] += (left, top)
+        inside = (points[:, :2] >= 0).all(1) & (points[:, :2] <= (width, height)).all(1)
+        points[~inside | (points[:, 2] < LEAST_CONFIDENCE), 2] = 0.0
+        people.append(to_joints49(Keypoints(names=BLAZEPOSE_33, points=points, box=None, id=None)))
+    return people
+
+
+def _given(source: KeypointSource, name: str | None) -> Sequence[Keypoints]:
+    if isinstance(source, str | Path):
+        return read_keypoints(source, image_name=name)
+    if isinstance(source, Keypoints):
+        return [source]
+    if isinstance(source, np.ndarray):
+        return keypoints_from_array(source)
+    assert source is not None
+    return source
+
+
+def keypoints_from_array(points: Float[np.ndarray, "*people k 3"]) -> list[Keypoints]:
+    """Keypoints of a joint set told by its length: 17 COCO, 24 annotated, 25 OpenPose, 33, 49."""
+    sets = {len(s): s for s in (BLAZEPOSE_33, GT_24, OPENPOSE_25, SMPL_49)}
+    return [Keypoints(names=sets[p.shape[0]], points=p, box=None, id=None) for p in points]
+
+
+def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:
+    if person == "all":
+        return people
+    if person == "largest":
+        return [max(people, key=lambda p: float(np.prod(np.subtract(*_extent(p)[::-1]))))]
+    if not person.isdigit() or int(person) >= len(people):
+        count = f"{len(people)} people" if len(people) > 1 else "1 person"
+        raise ValueError(
+            f"--person {person!r}: expected all, largest, or a number below {len(people)} ({count})"
+        )
+    return [people[int(person)]]
+
+
+def _extent(person: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    seen = person[person[:, 2] > 0, :2]
+    return seen.min(0), seen.max(0)
+
+
+def _overlap(person: np.ndarray, box: tuple[float, ...]) -> float:
+    """Intersection over union of the keypoints' extent and an x, y, w, h box."""
+    low, high = _extent(person)
+    corner = np.array(box[:2])
+    inner = np.minimum(high, corner + box[2:]) - np.maximum(low, corner)
+    common = float(np.prod(np.clip(inner, 0, None)))
+    return common / (float(np.prod(high - low)) + box[2] * box[3] - common + 1e-9)
+
+
+def _check_box(box: tuple[float, ...], pixels: np.ndarray) -> None:
+    x, y, w, h = box
+    height, width = pixels.shape[:2]
+    if not (np.isfinite(box).all() and w > 0 and h > 0):
+        raise ValueError(f"--box {_text(box)}: expected x,y,w,h with positive w and h")
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise ValueError(f"--box {_text(box)} lies outside the {width}x{height} image")
+
+
+def _text(box: tuple[float, ...]) -> str:
+    return ",".join(f"{value:g}" for value in box)
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"expected an RGB image (H, W, 3) uint8, got {image.shape} {image.dtype}")
+    return image
+
+
+def _config(info: RegressorInfo, options: FitOptions) -> EftConfig:
+    config = EftConfig(learning_rate=info.learning_rate)
+    return config if options.iterations is None else replace(config, iterations=options.iterations)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ValueError(f"device {name!r} cannot be used: {first_line}") from error
+    return device
+
+
+__all__ = ["OPEN_BODY", "FitOptions", "Fitter", "fit"]

@@ -1,0 +1,106 @@
+"""The default regressor: BlazePose's landmark trunk with HMR's iterative head for the open body."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from exemplar.geometry.crops import Box
+from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
+from exemplar.regressors.blazepose import NUM_LANDMARKS, BlazePoseTrunk, TrunkOutput
+from exemplar.regressors.prediction import Prediction
+from exemplar.skeletons import SMPL_24
+
+POSE_NUMBERS = 6 * len(SMPL_24)
+"""Length of a pose in 6D rotations."""
+
+TRUNK_NUMBERS = NUM_LANDMARKS * (5 + 3) + 288 * 2 * 2
+"""Length of the trunk's outputs as one vector."""
+
+
+@dataclass(frozen=True)
+class MobileConfig:
+    """Shape of the head."""
+
+    hidden: int = 1024
+    """Width of the two hidden layers."""
+    rounds: int = 3
+    """Times the estimate is corrected (Kanazawa et al. 2018, section 3.2)."""
+    dropout: float = 0.3
+    """Dropout after each hidden layer, in training only."""
+    num_betas: int = 10
+    """Shape coefficients."""
+
+
+class IterativeHead(nn.Module):
+    """HMR's head: features and the running estimate in, a correction out, a few times over."""
+
+    start: Tensor
+
+    def __init__(self, features: int, config: MobileConfig) -> None:
+        super().__init__()
+        self.config = config
+        estimate = POSE_NUMBERS + config.num_betas + 3
+        self.fc1 = nn.Linear(features + estimate, config.hidden)
+        self.fc2 = nn.Linear(config.hidden, config.hidden)
+        self.decode = nn.Linear(config.hidden, estimate)
+        self.dropout = nn.Dropout(config.dropout)
+        nn.init.xavier_uniform_(self.decode.weight, gain=0.01)
+        nn.init.zeros_(self.decode.bias)
+        self.register_buffer("start", torch.zeros(estimate))
+        self.set_start(torch.eye(3).repeat(len(SMPL_24), 1, 1), torch.tensor([0.9, 0.0, 0.0]))
+
+    def set_start(self, rotmats: Float[Tensor, "24 3 3"], camera: Float[Tensor, "3"]) -> None:
+        """The estimate that the first round corrects: a mean pose, mean shape and mean camera."""
+        betas = torch.zeros(self.config.num_betas)
+        self.start.copy_(torch.cat((rotmat_to_rot6d(rotmats).flatten(), betas, camera)))
+
+    def forward(self, features: Float[Tensor, "b f"]) -> Prediction:
+        """Bodies from standardised features."""
+        estimate = self.start.expand(len(features), -1)
+        # The features' share of the first layer is the same in every round.
+        split = features.shape[1]
+        constant = nn.functional.linear(features, self.fc1.weight[:, :split], self.fc1.bias)
+        for _ in range(self.config.rounds):
+            hidden = constant + nn.functional.linear(estimate, self.fc1.weight[:, split:])
+            hidden = self.dropout(torch.relu(hidden))
+            hidden = self.dropout(torch.relu(self.fc2(hidden)))
+            estimate = estimate + self.decode(hidden)
+        pose, betas, camera = estimate.split((POSE_NUMBERS, self.config.num_betas, 3), dim=1)
+        rotmats = rot6d_to_rotmat(pose.unflatten(1, (len(SMPL_24), 6)))
+        return Prediction(rotmats[:, 0], rotmats[:, 1:], betas, camera)
+
+
+class Mobile(nn.Module):
+    """256x256 upright crops to open bodies; 6.1M parameters, trained by this project."""
+
+    resolution = 256
+    upright = True
+    feature_mean: Tensor
+    feature_std: Tensor
+
+    CLAMP = 6.0
+    """Standardised features beyond this many deviations are cut: they say nothing but 'unusual'."""
+
+    def __init__(self, config: MobileConfig | None = None) -> None:
+        super().__init__()
+        self.trunk = BlazePoseTrunk()
+        self.head = IterativeHead(TRUNK_NUMBERS, config or MobileConfig())
+        self.register_buffer("feature_mean", torch.zeros(TRUNK_NUMBERS))
+        self.register_buffer("feature_std", torch.ones(TRUNK_NUMBERS))
+
+    def forward(self, image: Float[Tensor, "b 3 256 256"], box: Box) -> Prediction:
+        """Bodies from RGB crops in 0..1; the box is not used."""
+        return self.from_features(flat_features(self.trunk(image)))
+
+    def from_features(self, features: Float[Tensor, "b f"]) -> Prediction:
+        """Bodies from the trunk's flat outputs."""
+        standard = (features - self.feature_mean) / self.feature_std
+        return self.head(standard.clamp(-self.CLAMP, self.CLAMP))
+
+
+def flat_features(output: TrunkOutput) -> Float[Tensor, "b f"]:
+    """Landmarks, metric landmarks and the last feature map as one vector a crop."""
+    parts = (output.landmarks, output.world, output.features)
+    return torch.cat([part.flatten(1) for part in parts], dim=1)

@@ -1,0 +1,96 @@
+"""A Gaussian mixture over body poses, estimated from motion capture."""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from exemplar.assets import asset_path
+
+POSE_PRIOR_ASSET = "pose_prior.npz"
+"""Made by `scripts/fit_pose_prior.py`."""
+
+
+@dataclass(frozen=True)
+class PosePrior:
+    """A mixture of M full-covariance Gaussians over the axis-angle of the joints but the root."""
+
+    means: Float[Tensor, "m d"]
+    """Component means, radians; d = 3 x 23 in the order of `skeletons.SMPL_24`."""
+    cholesky: Float[Tensor, "m d d"]
+    """Lower triangular factors of the covariances."""
+    weights: Float[Tensor, " m"]
+    """Mixture weights; they sum to 1."""
+    lower: Float[Tensor, " d"]
+    """Joint limits: the smallest axis-angle seen, radians."""
+    upper: Float[Tensor, " d"]
+    """Joint limits: the largest axis-angle seen, radians."""
+    source: str
+    """Where the poses came from: the credit their owner asks for."""
+
+    def sample(
+        self, n: int, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "n joints 3"]:
+        """Draw poses: axis-angle in radians, clamped to the joint limits."""
+        chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        noise = torch.randn(n, self.means.shape[1], generator=generator).to(self.means)
+        draws = self.means[chosen] + (self.cholesky[chosen] @ noise[..., None])[..., 0]
+        return self.clamp(draws.unflatten(-1, (-1, 3)))
+
+    def log_prob(
+        self, body_pose_axis_angle: Float[Tensor, "*batch joints 3"]
+    ) -> Float[Tensor, "*batch"]:
+        """Log density of poses given as axis-angle, radians; differentiable."""
+        return self.component_log_prob(body_pose_axis_angle).logsumexp(dim=-1)
+
+    def component_log_prob(
+        self, body_pose_axis_angle: Float[Tensor, "*batch joints 3"]
+    ) -> Float[Tensor, "*batch m"]:
+        """Log of weight times density, component by component.
+
+        The largest of them, negated, is SMPLify's pose term (Bogo et al. 2016, Eq. 6) but for a
+        constant.
+        """
+        pose = body_pose_axis_angle.flatten(-2)
+        cholesky, means = self.cholesky.to(pose), self.means.to(pose)
+        offset = (pose[..., None, :] - means)[..., None]
+        scaled = torch.linalg.solve_triangular(cholesky, offset, upper=False)[..., 0]
+        log_det = cholesky.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        constant = 0.5 * means.shape[-1] * math.log(2 * math.pi)
+        squared = scaled.square().sum(-1)
+        return self.weights.to(pose).log() - log_det - constant - 0.5 * squared
+
+    def clamp(
+        self, body_pose_axis_angle: Float[Tensor, "*batch joints 3"]
+    ) -> Float[Tensor, "*batch joints 3"]:
+        """The nearest pose within the joint limits, coordinate by coordinate."""
+        lower = self.lower.unflatten(0, (-1, 3)).to(body_pose_axis_angle)
+        upper = self.upper.unflatten(0, (-1, 3)).to(body_pose_axis_angle)
+        return torch.minimum(torch.maximum(body_pose_axis_angle, lower), upper)
+
+
+@cache
+def load_pose_prior() -> PosePrior:
+    """The pose prior that ships with the package."""
+    with asset_path(POSE_PRIOR_ASSET) as path, np.load(path, allow_pickle=False) as file:
+        data = {key: file[key] for key in file.files}
+
+    def floats(key: str) -> Tensor:
+        return torch.from_numpy(data[key].astype(np.float32))
+
+    size = data["means"].shape[1]
+    rows, cols = np.tril_indices(size)
+    cholesky = torch.zeros(len(data["means"]), size, size)
+    cholesky[:, rows, cols] = floats("cholesky_rows")
+    return PosePrior(
+        means=floats("means"),
+        cholesky=cholesky,
+        weights=floats("weights"),
+        lower=floats("lower"),
+        upper=floats("upper"),
+        source=str(data["source"]),
+    )

@@ -1,0 +1,96 @@
+"""What a fitted photo is: plain numpy arrays in the photo's own frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+OK = "ok"
+"""Status of a person who was fitted."""
+DIVERGED = "diverged"
+"""Status of a fit that met a number that was not finite; the last finite iterate is kept."""
+NOTHING_TO_FIT = "nothing_to_fit"
+"""Status of a person without any keypoint that the fit uses: the regressor's answer is kept."""
+
+
+@dataclass(frozen=True)
+class BodyState:
+    """One body in the photo's camera frame: x right, y down, z forward, metres."""
+
+    global_orient: Float[np.ndarray, "3 3"]
+    """Root rotation, body frame to camera frame."""
+    body_pose: Float[np.ndarray, "23 3 3"]
+    """Rotations of the other joints relative to their parents."""
+    betas: Float[np.ndarray, " shapes"]
+    """Shape coefficients."""
+    weak_camera: Float[np.ndarray, "3"]
+    """(scale, tx, ty) in units of the person's unturned square crop, which spans [-1, 1]."""
+    translation: Float[np.ndarray, "3"]
+    """Where the full-image camera sees the body's origin, metres."""
+    joints_3d: Float[np.ndarray, "49 3"]
+    """The 49 joints in the camera frame, metres."""
+    joints_2d: Float[np.ndarray, "49 2"]
+    """The 49 joints as the weak camera projects them, image px."""
+    kinematic_joints: Float[np.ndarray, "24 3"]
+    """The 24 SMPL joints in the camera frame, metres."""
+    vertices: Float[np.ndarray, "v 3"]
+    """Mesh in the camera frame, metres."""
+    error_px: float
+    """Mean 2D error over the fitted keypoints, px of a 224 crop."""
+
+
+@dataclass(frozen=True)
+class PersonFit:
+    """One person of a photo."""
+
+    status: str
+    """`OK`, or what went wrong."""
+    keypoints_2d: Float[np.ndarray, "49 3"]
+    """The keypoints that were fitted: x, y in image px, confidence (0: missing)."""
+    fitted: Float[np.ndarray, " 49"]
+    """Weight of each keypoint in the fit; 0 for those left out."""
+    box_centre: Float[np.ndarray, "2"]
+    """Centre of the crop, image px."""
+    box_size: float
+    """Side of the crop, image px."""
+    box_angle: float
+    """How far the crop is turned, radians from the image's x axis towards y."""
+    steps: tuple[BodyState, ...]
+    """Every iterate, from the regressor's answer to the fit."""
+    seconds: float
+    """Time the fit took."""
+
+    @property
+    def before(self) -> BodyState:
+        """The regressor's own answer."""
+        return self.steps[0]
+
+    @property
+    def after(self) -> BodyState:
+        """The fit."""
+        return self.steps[-1]
+
+    @property
+    def iterations(self) -> int:
+        """Weight updates behind the fit."""
+        return len(self.steps) - 1
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A fitted photo."""
+
+    image: UInt8[np.ndarray, "h w 3"]
+    """The photo, RGB, as displayed (EXIF orientation applied)."""
+    focal: float
+    """Focal length of the full-image camera, px."""
+    principal_point: Float[np.ndarray, "2"]
+    """Principal point of the full-image camera, px: the image's middle."""
+    faces: Int[np.ndarray, "f 3"]
+    """Triangles of every body's mesh."""
+    people: tuple[PersonFit, ...]
+    """The people, in the order in which they were found or given."""
+    body: str
+    """Name of the body model."""
+    regressor: str
+    """Name of the regressor."""

@@ -1,0 +1,202 @@
+"""Joint names, named joint sets, and the index maps and flips computed from them.
+
+This is the only file that may hold literal joint indices; everything else asks by name.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+SMPL_24: tuple[str, ...] = (
+    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2",
+    "left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck", "left_collar",
+    "right_collar", "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+    "left_wrist", "right_wrist", "left_hand", "right_hand",
+)  # fmt: skip
+"""The kinematic joints of SMPL, root first."""
+
+SMPL_24_PARENTS: tuple[int, ...] = (
+    -1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21,
+)  # fmt: skip
+"""Parent of each of `SMPL_24`; the root's is -1."""
+
+OPENPOSE_25: tuple[str, ...] = (
+    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
+    "left_wrist", "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee",
+    "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear", "left_big_toe",
+    "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel",
+)  # fmt: skip
+"""OpenPose's BODY_25."""
+
+GT_24: tuple[str, ...] = (
+    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
+    "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck",
+    "head_top", "pelvis", "thorax", "spine", "jaw", "head", "nose", "left_eye", "right_eye",
+    "left_ear", "right_ear",
+)  # fmt: skip
+"""The 24 annotated joints of SPIN and EFT: LSP (14), MPII and Human3.6M extras, and the face."""
+
+OPENPOSE_PREFIX = "op_"
+
+SMPL_49: tuple[str, ...] = tuple(OPENPOSE_PREFIX + name for name in OPENPOSE_25) + GT_24
+"""SPIN's 49 joints: OpenPose's 25 (prefixed, since their definitions differ) and the 24."""
+
+COCO_17: tuple[str, ...] = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee",
+    "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+"""COCO's person keypoints."""
+
+H36M_17: tuple[str, ...] = (
+    "pelvis", "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle",
+    "spine", "neck", "jaw", "head", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder",
+    "right_elbow", "right_wrist",
+)  # fmt: skip
+"""Rows of the Human3.6M joint regressor."""
+
+LSP_14: tuple[str, ...] = (
+    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
+    "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head",
+)  # fmt: skip
+"""The 14 joints over which pose errors are reported (taken from `H36M_17` by name)."""
+
+BLAZEPOSE_33: tuple[str, ...] = (
+    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye",
+    "right_eye_outer", "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder",
+    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_pinky",
+    "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb", "left_hip",
+    "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "left_heel",
+    "right_heel", "left_foot_index", "right_foot_index",
+)  # fmt: skip
+"""Landmarks of the built-in keypoint network."""
+
+JOINT_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "smpl24": SMPL_24,
+        "smpl49": SMPL_49,
+        "openpose25": OPENPOSE_25,
+        "gt24": GT_24,
+        "coco17": COCO_17,
+        "h36m17": H36M_17,
+        "lsp14": LSP_14,
+        "blazepose33": BLAZEPOSE_33,
+    }
+)
+"""Every named joint set."""
+
+_SMPL49_SOURCES: tuple[int, ...] = (
+    24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34,
+    8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20, 47, 48, 49, 50, 51, 52, 53, 24, 26, 25, 28, 27,
+)  # fmt: skip
+"""Of SMPL's 24 joints + 21 vertices + 9 regressed points, the one that each of the 49 is."""
+
+SMPL_KEY_VERTICES: Mapping[str, int] = MappingProxyType(
+    {
+        "nose": 332, "right_eye": 6260, "left_eye": 2800, "right_ear": 4071, "left_ear": 583,
+        "left_big_toe": 3216, "left_small_toe": 3226, "left_heel": 3387, "right_big_toe": 6617,
+        "right_small_toe": 6624, "right_heel": 6787, "left_thumb": 2746, "left_index": 2319,
+        "left_middle": 2445, "left_ring": 2556, "left_pinky": 2673, "right_thumb": 6191,
+        "right_index": 5782, "right_middle": 5905, "right_ring": 6016, "right_pinky": 6133,
+    }
+)  # fmt: skip
+"""Vertices of the 6,890-vertex SMPL mesh that stand for keypoints, in SPIN's order."""
+
+SMPL_EXTRA_9: tuple[str, ...] = (
+    "right_hip", "left_hip", "neck", "head_top", "pelvis", "thorax", "spine", "jaw", "head",
+)  # fmt: skip
+"""Rows of SPIN's extra joint regressor."""
+
+
+def smpl49_sources() -> tuple[tuple[str, int], ...]:
+    """Where each of the 49 joints comes from on an SMPL mesh.
+
+    Returns 49 pairs: ("joint", kinematic index), ("vertex", vertex index) or
+    ("extra", row of the extra regressor).
+    """
+    vertices = list(SMPL_KEY_VERTICES.values())
+    joints_end, vertices_end = len(SMPL_24), len(SMPL_24) + len(vertices)
+    out: list[tuple[str, int]] = []
+    for source in _SMPL49_SOURCES:
+        if source < joints_end:
+            out.append(("joint", source))
+        elif source < vertices_end:
+            out.append(("vertex", vertices[source - joints_end]))
+        else:
+            out.append(("extra", source - vertices_end))
+    return tuple(out)
+
+
+TORSO: tuple[str, ...] = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+"""Joints that give a person's up direction."""
+
+LIMBS_12: tuple[str, ...] = tuple(
+    f"{side}_{part}"
+    for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    for side in ("left", "right")
+)
+"""Shoulders, elbows, wrists, hips, knees, ankles."""
+
+BONES: tuple[tuple[str, str], ...] = (
+    ("left_hip", "left_knee"), ("left_knee", "left_ankle"), ("right_hip", "right_knee"),
+    ("right_knee", "right_ankle"), ("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"),
+    ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"),
+    ("right_shoulder", "right_elbow"), ("right_elbow", "right_wrist"),
+    ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"), ("nose", "left_eye"),
+    ("nose", "right_eye"), ("left_eye", "left_ear"), ("right_eye", "right_ear"),
+    ("left_ankle", "left_heel"), ("left_heel", "left_foot_index"), ("right_ankle", "right_heel"),
+    ("right_heel", "right_foot_index"), ("neck", "head_top"),
+)  # fmt: skip
+"""Lines drawn between keypoints, for every set that has both ends."""
+
+_ALIASES = {"left_foot_index": "left_big_toe", "right_foot_index": "right_big_toe"}
+
+
+def indices(names: Sequence[str], within: Sequence[str]) -> list[int]:
+    """Positions of `names` in the joint set `within`; ValueError names the missing ones."""
+    lookup = {name: i for i, name in enumerate(within)}
+    missing = [name for name in names if name not in lookup]
+    if missing:
+        raise ValueError(f"joints {missing} are not in the set ({', '.join(within)})")
+    return [lookup[name] for name in names]
+
+
+def mirror_name(name: str) -> str:
+    """The joint on the other side: left_knee -> right_knee, mouth_left -> mouth_right."""
+    for left, right in (("left", "right"), ("right", "left")):
+        parts = name.split("_")
+        if left in parts:
+            return "_".join(right if part == left else part for part in parts)
+    return name
+
+
+def flip_permutation(names: Sequence[str]) -> list[int]:
+    """Permutation p such that joint p[i] is the mirror image of joint i."""
+    return indices([mirror_name(name) for name in names], names)
+
+
+def to_smpl49(names: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs (index in `names`, index in `SMPL_49`) for joints of a 2D annotation set.
+
+    A joint goes to the annotated block (the last 24) by name, and to the OpenPose block when
+    only that has it (toes, heels). OpenPose's own set fills both: its neck differs from LSP's
+    and its mid-hip has no twin, so these two go to the OpenPose block alone.
+    """
+    openpose_only = {"neck", "mid_hip"} if tuple(names) == OPENPOSE_25 else set[str]()
+    pairs = []
+    for i, raw in enumerate(names):
+        name = _ALIASES.get(raw, raw)
+        if name in GT_24 and name not in openpose_only:
+            pairs.append((i, SMPL_49.index(name, len(OPENPOSE_25))))
+        elif OPENPOSE_PREFIX + name in SMPL_49:
+            pairs.append((i, SMPL_49.index(OPENPOSE_PREFIX + name)))
+        elif raw in SMPL_49:
+            pairs.append((i, SMPL_49.index(raw)))
+    return pairs
+
+
+OPENPOSE_18: tuple[str, ...] = (
+    "nose", OPENPOSE_PREFIX + "neck", "right_shoulder", "right_elbow", "right_wrist",
+    "left_shoulder", "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle",
+    "left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear",
+)  # fmt: skip
+"""OpenPose's COCO model; its neck, between the shoulders, is not LSP's."""

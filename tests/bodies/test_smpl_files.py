@@ -1,0 +1,125 @@
+"""SMPL files: what is read, and what is refused."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from exemplar.bodies import load_smpl
+from exemplar.skeletons import SMPL_24_PARENTS, SMPL_49
+
+VERTICES = 6890
+
+
+def arrays() -> dict[str, np.ndarray]:
+    """Random numbers in the layout of an SMPL file."""
+    rng = np.random.default_rng(0)
+    weights = rng.random((VERTICES, 24))
+    regressor = rng.random((24, VERTICES))
+    return {
+        "v_template": rng.standard_normal((VERTICES, 3)),
+        "f": rng.integers(0, VERTICES, (50, 3)).astype(np.uint32),
+        "weights": weights / weights.sum(1, keepdims=True),
+        "shapedirs": rng.standard_normal((VERTICES, 3, 10)) * 0.01,
+        "posedirs": rng.standard_normal((VERTICES, 3, 207)) * 0.01,
+        "J_regressor": regressor / regressor.sum(1, keepdims=True),
+        "kintree_table": np.stack(
+            [np.array([2**32 - 1, *SMPL_24_PARENTS[1:]]), np.arange(24)]
+        ).astype(np.uint32),
+    }
+
+
+def test_npz_and_pickle_give_the_same_body(tmp_path: Path) -> None:
+    data = arrays()
+    np.savez(tmp_path / "smpl.npz", **data)
+    with_sparse = data | {"J_regressor": sparse.csc_matrix(data["J_regressor"])}
+    (tmp_path / "smpl.pkl").write_bytes(pickle.dumps(with_sparse, protocol=2))
+    first, second = load_smpl(tmp_path / "smpl.npz"), load_smpl(tmp_path / "smpl.pkl")
+    for name, value in first.state_dict().items():
+        assert torch.allclose(value, second.state_dict()[name]), name
+    expected = data["J_regressor"] @ data["v_template"]
+    assert np.allclose(first.joints_template.numpy(), expected, atol=1e-5)
+
+
+def test_keypoints_that_need_missing_regressors_are_unavailable(tmp_path: Path) -> None:
+    np.savez(tmp_path / "smpl.npz", **arrays())
+    available = load_smpl(tmp_path / "smpl.npz").available("smpl49")
+    missing = {name for name, has in zip(SMPL_49, available.tolist(), strict=True) if not has}
+    expected = {"right_hip", "left_hip", "neck", "head_top", "pelvis", "thorax", "spine"}
+    assert missing == expected | {"jaw", "head"}
+    np.save(tmp_path / "J_regressor_extra.npy", np.full((9, VERTICES), 1 / VERTICES))
+    assert bool((load_smpl(tmp_path / "smpl.npz").available("smpl49") == 1).all())
+
+
+def test_chumpy_arrays_are_read_without_chumpy(tmp_path: Path) -> None:
+    """A pickle that names chumpy's classes, written by hand: protocol 2, as the distributed files."""
+    data = arrays()
+    holder = pickle.dumps({"x": data["shapedirs"]}, protocol=2)[2:-1]
+    chumpy = b"\x80\x02cchumpy.ch\nCh\n)\x81" + holder + b"b."
+    others = {key: value for key, value in data.items() if key != "shapedirs"}
+    head = pickle.dumps(others, protocol=2)[:-1]
+    body = head + b"X\x09\x00\x00\x00shapedirs" + chumpy[2:-1] + b"s."
+    (tmp_path / "smpl.pkl").write_bytes(body)
+    loaded = load_smpl(tmp_path / "smpl.pkl")
+    assert np.allclose(loaded.shapedirs.numpy(), data["shapedirs"], atol=1e-6)
+
+
+class Evil:
+    """Unpickling this would make a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps({"v_template": Evil(trap)}))
+    with pytest.raises(ValueError, match="plain arrays: it asks for posix"):
+        load_smpl(tmp_path / "evil.pkl")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"cbuiltins\neval\n(S'1'\ntR.",
+        b"cnumpy\nload\n(S'x'\ntR.",
+        b"cnumpy.lib.npyio\nload\n(S'x'\ntR.",
+        b"ccopyreg\n_reconstructor\n(cbuiltins\nobject\ncbuiltins\nobject\nNtR.",
+        b"not a pickle at all",
+        b"",
+        pickle.dumps([1, 2, 3]),
+    ],
+)
+def test_anything_but_a_dict_of_arrays_is_refused(tmp_path: Path, payload: bytes) -> None:
+    path = tmp_path / "bad.pkl"
+    path.write_bytes(payload)
+    with pytest.raises(ValueError, match=r"bad\.pkl"):
+        load_smpl(path)
+
+
+def test_a_truncated_npz_is_one_clear_error(tmp_path: Path) -> None:
+    np.savez(tmp_path / "smpl.npz", **arrays())
+    data = (tmp_path / "smpl.npz").read_bytes()
+    (tmp_path / "smpl.npz").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=r"smpl\.npz is not a readable \.npz"):
+        load_smpl(tmp_path / "smpl.npz")
+
+
+def test_an_npz_of_something_else_names_what_is_missing(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(ValueError, match="lacks v_template, f, weights"):
+        load_smpl(tmp_path / "other.npz")
+
+
+def test_wrong_shapes_are_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "smpl.npz", **(arrays() | {"weights": np.ones((10, 24))}))
+    with pytest.raises(ValueError, match="expected J_regressor"):
+        load_smpl(tmp_path / "smpl.npz")

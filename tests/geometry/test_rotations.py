@@ -1,0 +1,46 @@
+"""Rotation forms."""
+
+import torch
+
+from exemplar.geometry.rotations import (
+    axis_angle_to_rotmat,
+    rot6d_to_rotmat,
+    rotation_about_z,
+    rotmat_to_axis_angle,
+    rotmat_to_rot6d,
+)
+
+
+def random_rotations(count: int) -> torch.Tensor:
+    return axis_angle_to_rotmat(torch.randn(count, 3, dtype=torch.float64))
+
+
+def test_any_six_numbers_make_a_proper_rotation() -> None:
+    rotmat = rot6d_to_rotmat(torch.randn(100, 6, dtype=torch.float64))
+    assert torch.allclose(rotmat @ rotmat.mT, torch.eye(3, dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(torch.linalg.det(rotmat), torch.ones(100, dtype=torch.float64))
+
+
+def test_six_numbers_and_back() -> None:
+    rotmat = random_rotations(50)
+    assert torch.allclose(rot6d_to_rotmat(rotmat_to_rot6d(rotmat)), rotmat, atol=1e-12)
+
+
+def test_six_numbers_are_read_row_by_row() -> None:
+    upright = torch.tensor([1.0, 0, 0, -1, 0, 0])  # the published mean root: pi about x
+    assert torch.allclose(rot6d_to_rotmat(upright), torch.diag(torch.tensor([1.0, -1, -1])))
+
+
+def test_axis_angle_and_back_including_none_and_half_a_turn() -> None:
+    vectors = torch.tensor([[0.0, 0, 0], [1e-9, 0, 0], [0, 3.14159, 0], [0.3, -2, 0.5]]).double()
+    assert torch.allclose(rotmat_to_axis_angle(axis_angle_to_rotmat(vectors)), vectors, atol=1e-6)
+
+
+def test_six_number_gradient_is_right() -> None:
+    numbers = torch.randn(3, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(rot6d_to_rotmat, numbers)
+
+
+def test_turning_about_z_takes_x_towards_y() -> None:
+    quarter = rotation_about_z(torch.tensor(torch.pi / 2))
+    assert torch.allclose(quarter @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]), atol=1e-6)
