@@ -4,7 +4,7 @@ Adults that the shape space has not seen are posed by anny's own skinning of 104
 open body with its 24 joints and 10 betas; errors are distances between corresponding points, in
 millimetres. Run from the repository root, after `scripts.export_open_body` with the same cache:
 
-    python -m benchmarks.open_body --cache-dir /tmp/open_body_cache --poses poses.npz
+    python -m benchmarks.open_body --poses poses.npz
 """
 
 import tempfile
@@ -20,7 +20,7 @@ import tyro
 from benchmarks.common import write_results
 from exemplar.bodies.body import Body, BodyParams
 from exemplar.bodies.open_body import load_open_body
-from exemplar.skeletons import SMPL_24_PARENTS
+from exemplar.skeletons import SMPL_24, SMPL_24_PARENTS, indices
 from scripts import anny_bodies
 from scripts.anny_bodies import Array
 from scripts.export_open_body import (
@@ -29,6 +29,8 @@ from scripts.export_open_body import (
     correspondence_file,
     drop_tongue,
 )
+
+EXTREMITIES = ("left_hand", "right_hand", "left_foot", "right_foot")
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,25 @@ def hold_out(
     return HeldOut(phenotypes, rest_rotmat, full, vertices, joints, betas)
 
 
-def pose_sets(config: ComparisonConfig) -> dict[str, Array]:
-    """Axis-angle poses (N, 24, 3) by the name of their source."""
+def pose_sets(config: ComparisonConfig) -> dict[str, tuple[slice, Array]]:
+    """By name, which bodies take which axis-angle poses (N, 24, 3).
+
+    Random poses are also run with hands and feet at rest, which anny turns finger by finger.
+    """
     rng = np.random.default_rng(config.seed)
     count = config.bodies if config.poses is None else config.bodies // 2
-    out = {"random": config.random_angle * rng.standard_normal((count, len(SMPL_24_PARENTS), 3))}
+    poses = config.random_angle * rng.standard_normal((count, len(SMPL_24), 3))
+    still = poses.copy()
+    still[:, indices(EXTREMITIES, SMPL_24)] = 0.0
+    out = {
+        "random poses": (slice(count), poses),
+        "random poses, fingers and toes still": (slice(count), still),
+    }
     if config.poses is not None:
         with np.load(config.poses, allow_pickle=False) as file:
-            poses = file["poses"].astype(np.float64)
-        out["file"] = poses[rng.choice(len(poses), config.bodies - count, replace=False)]
+            known = file["poses"].astype(np.float64)
+        chosen = known[rng.choice(len(known), config.bodies - count, replace=False)]
+        out["poses of the file"] = (slice(count, config.bodies), chosen)
     return out
 
 
@@ -183,11 +195,8 @@ def compare(config: ComparisonConfig) -> dict[str, dict[str, float]]:
     held_out = hold_out(model, body, corresponding, config)
     errors = {"decimation": decimation_errors(model, body, held_out)}
     errors["shape"] = shape_errors(body, held_out)
-    start = 0
-    for name, poses in pose_sets(config).items():
-        rows = slice(start, start + len(poses))
-        errors[f"{name} poses"] = posing_errors(model, body, held_out, corresponding, rows, poses)
-        start += len(poses)
+    for name, (rows, poses) in pose_sets(config).items():
+        errors[name] = posing_errors(model, body, held_out, corresponding, rows, poses)
     return errors
 
 

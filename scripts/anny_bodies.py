@@ -201,7 +201,8 @@ def bone_joints(model: Any) -> Array:
 
     Toes follow the foot joint and fingers the hand joint; every other bone follows its nearest
     ancestor that is a joint. All bones of a joint turn together, so merging their skinning
-    weights loses nothing.
+    weights loses nothing, but for toes and fingers: anny turns each about its own knuckle, the
+    merged joint turns them about the knuckles' mean.
     """
     labels, parents = list(model.bone_labels), list(model.bone_parents)
     owner = {members[0]: joint for joint, members in enumerate(joint_bones(model))}

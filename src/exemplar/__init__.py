@@ -1,1 +1,23 @@
 """exemplar: 3D human bodies from photos, by fine-tuning a regressor on one exemplar."""
+
+from exemplar.bodies import Body, BodyParams, load_body
+from exemplar.fitting.exemplar import EftConfig, fit_exemplar
+from exemplar.photo import FitOptions, Fitter, fit
+from exemplar.regressors.checkpoints import load_regressor
+from exemplar.results import FitResult, PersonFit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Body",
+    "BodyParams",
+    "EftConfig",
+    "FitOptions",
+    "FitResult",
+    "Fitter",
+    "PersonFit",
+    "fit",
+    "fit_exemplar",
+    "load_body",
+    "load_regressor",
+]

@@ -15,7 +15,8 @@ from exemplar.assets import asset_path
 from exemplar.export import write_glb, write_json, write_npz
 from exemplar.photo import FitOptions, Fitter
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
-from exemplar.render.overlay import steps_gif, write_overlay
+from exemplar.image_files import write_image
+from exemplar.render.overlay import overlay_picture, steps_gif
 from exemplar.results import FitResult
 
 DEMO = "demo.jpg"
@@ -120,7 +121,7 @@ def write_all(result: FitResult, folder: Path) -> list[Path]:
         "fit.json": write_json,
         "fit.npz": write_npz,
         "body.glb": write_glb,
-        "overlay.png": write_overlay,
+        "overlay.png": lambda fitted, path: write_image(overlay_picture(fitted), path),
         "steps.gif": steps_gif,
     }
     for name, write in writers.items():

@@ -102,8 +102,8 @@ class AnchorHead(nn.Sequential):
         )
         self.values = values
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = super().forward(x)
+    def forward(self, input: Tensor) -> Tensor:
+        y = super().forward(input)
         return y.permute(0, 2, 3, 1).reshape(len(y), -1, self.values)
 
 
@@ -248,10 +248,10 @@ def decode(
     for index, three, half in zip(found, points, half_face, strict=True):
         face, hips, top = crop_to_image(torch.from_numpy(three).float(), window).double().numpy()
         up = top - hips
-        size = 2.0 * CROP_MARGIN * math.hypot(*up)
+        size = 2.0 * CROP_MARGIN * float(np.linalg.norm(up))
         if not (np.isfinite(three).all() and size > 1.0):
             continue
-        box = square(*hips.tolist(), size, math.atan2(up[0], -up[1]))
+        box = square(float(hips[0]), float(hips[1]), size, math.atan2(up[0], -up[1]))
         face_box = np.concatenate((face - half, face + half))
         detections.append(Detection(float(scores[index]), face_box, box))
     return detections

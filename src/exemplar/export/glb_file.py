@@ -1,7 +1,6 @@
 """glTF scenes: every person's fitted mesh, as 3D tools open them."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -26,6 +25,9 @@ def write_glb(result: FitResult, path: str | Path) -> None:
     if not result.people:
         raise ValueError("the result has no people, and a scene needs at least one")
     import trimesh  # here, since it takes a while to import
+    from trimesh.exchange.gltf import export_glb
+    from trimesh.visual import TextureVisuals
+    from trimesh.visual.material import PBRMaterial
 
     scene = trimesh.Scene()
     for i, person in enumerate(result.people):
@@ -33,9 +35,15 @@ def write_glb(result: FitResult, path: str | Path) -> None:
         mesh = trimesh.Trimesh(
             vertices=camera_to_gltf(person.after.vertices), faces=result.faces, process=False
         )
-        mesh.visual = trimesh.visual.TextureVisuals(material=_material(trimesh, i))
+        material = PBRMaterial(
+            name=name,
+            baseColorFactor=(*COLOURS[i % len(COLOURS)], 255),
+            metallicFactor=0.0,
+            roughnessFactor=0.75,
+        )
+        mesh.visual = TextureVisuals(material=material)
         scene.add_geometry(mesh, node_name=name, geom_name=name)
-    data = trimesh.exchange.gltf.export_glb(scene, include_normals=True)
+    data = export_glb(scene, include_normals=True)
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -43,10 +51,3 @@ def write_glb(result: FitResult, path: str | Path) -> None:
 def camera_to_gltf(points: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
     """Camera frame (y down, z forward) to glTF's (y up, z backward): half a turn about x."""
     return points * np.array([1.0, -1.0, -1.0])
-
-
-def _material(trimesh: Any, person: int) -> Any:
-    colour = (*COLOURS[person % len(COLOURS)], 255)
-    return trimesh.visual.material.PBRMaterial(
-        name=f"body_{person}", baseColorFactor=colour, metallicFactor=0.0, roughnessFactor=0.75
-    )

@@ -169,7 +169,7 @@ class TrunkSuffix(nn.Module):
         self.stages = stages
         self.heads = heads
 
-    def forward(self, activations: Float[Tensor, "batch channels height width"]) -> TrunkOutput:
+    def forward(self, activations: Float[Tensor, "batch channels height width"], /) -> TrunkOutput:
         """The trunk's output from the tensor that crosses the cut (`CUTS`)."""
         x = mid = activations
         for name, stage in self.stages.items():
@@ -206,14 +206,14 @@ class BlazePoseTrunk(TrunkSuffix):
     """The whole trunk: 3.1 million parameters, batch normalisation folded into the convolutions.
 
     `trunk.stages` holds the stages in order; `split_at` separates a part to freeze and cache from
-    a part to train.
+    a part to train. On a CPU, batches in `torch.channels_last` take about a third less time.
     """
 
     def __init__(self):
         super().__init__(_stages(), TrunkHeads())
 
-    def forward(self, image: Float[Tensor, "batch 3 256 256"]) -> TrunkOutput:
-        """Landmarks, presence and features of a batch of crops, RGB in 0..1."""
+    def forward(self, image: Float[Tensor, "batch 3 height width"], /) -> TrunkOutput:
+        """Landmarks, presence and features of a batch of 256x256 crops, RGB in 0..1."""
         if image.shape[1:] != (3, RESOLUTION, RESOLUTION):
             raise ValueError(
                 f"the trunk takes (batch, 3, {RESOLUTION}, {RESOLUTION}), got {tuple(image.shape)}"

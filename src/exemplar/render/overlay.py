@@ -336,17 +336,17 @@ def _figure(panels: Sequence[tuple[np.ndarray, str, str]]) -> UInt8[np.ndarray, 
 
 
 def _second_line(
-    draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, room: float
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room: int
 ) -> None:
     """A line under a title; the legend's words wear the colours of the keypoints."""
-    x, y = place
+    x, y = float(place[0]), float(place[1])
     font, colours = _font(text, 17, room), {"left": LEFT, "right": RIGHT}
     for part in text.split("|"):
         draw.text((x, y), part, colours.get(part, _SOFT_INK), font=font)
-        x += draw.textlength(part + " ", font=font)
+        x += draw.textlength(part + "  ", font=font)
 
 
-def _font(text: str, size: int, room: float):
+def _font(text: str, size: int, room: int):
     """The default font, smaller than `size` where `text` would be wider than `room` px."""
     fonts = (ImageFont.load_default(smaller) for smaller in range(size, 8, -1))
     return next((f for f in fonts if f.getlength(text) <= room), ImageFont.load_default(8))

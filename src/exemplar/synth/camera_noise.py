@@ -5,6 +5,8 @@ import numpy as np
 
 from exemplar.synth.config import SceneConfig
 
+_LUMA = np.array([[0.30, 0.59, 0.11]], np.float32)
+
 
 def photograph(
     rng: np.random.Generator, linear: np.ndarray, config: SceneConfig
@@ -48,7 +50,7 @@ def _blur(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 def _tone(rng: np.random.Generator, image: np.ndarray, config: SceneConfig) -> np.ndarray:
     contrast = np.float32(np.exp(rng.normal(0, 0.15)))
     image = (image - 0.5) * contrast + np.float32(0.5 + rng.normal(0, 0.03))
-    grey = image.mean(-1, keepdims=True)
+    grey = cv2.transform(image, _LUMA)[..., None]
     keep = 0.0 if rng.random() < config.grey else np.exp(rng.normal(0, 0.2))
     return grey + (image - grey) * np.float32(keep)
 
@@ -60,6 +62,8 @@ def _sensor_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
 
 
 def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    """Through JPEG and back; OpenCV keeps colours in BGR order."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     assert done, "encoding a picture in memory"
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

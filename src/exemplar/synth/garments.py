@@ -59,6 +59,8 @@ class Outfit:
     """Strength of a beard, 0 for none."""
     hair: Material
     """Colour of brows and beard, and of what hair there is."""
+    hidden: np.ndarray | None
+    """float32 (V,): positive where a skirt hangs over body and shells, if there is one."""
 
 
 def draw_outfit(rng: np.random.Generator, regions: Regions) -> Outfit:
@@ -82,7 +84,23 @@ def draw_outfit(rng: np.random.Generator, regions: Regions) -> Outfit:
         glasses=float(rng.choice([0.0, 0.5, 0.95], p=[0.88, 0.06, 0.06])),
         beard=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.16 else 0.0,
         hair=hair,
+        hidden=_under_skirts(regions, pieces),
     )
+
+
+def _under_skirts(
+    regions: Regions, pieces: list[tuple[Piece, Material]]
+) -> np.ndarray | None:
+    """Distance inside the skirts, metres, so that legs do not show through them."""
+    hidden = None
+    y = regions.rest[:, 1]
+    for piece, _ in pieces:
+        if piece.is_skirt:
+            low, high = piece.points[:, 1].min(), piece.points[:, 1].max()
+            inside = np.minimum(high - 0.06 - y, y - low - 0.04)
+            inside = np.where(regions.arm > 0.3, -1.0, inside).astype(np.float32)
+            hidden = inside if hidden is None else np.maximum(hidden, inside)
+    return hidden
 
 
 def _shell(
@@ -121,7 +139,7 @@ def _neck_cover(rng: np.random.Generator, regions: Regions, *, high: bool) -> np
     depth = rng.choice([0.0, 0.03, 0.07, 0.12], p=[0.5, 0.2, 0.2, 0.1])
     collar = regions.marks.neck_y - 0.045
     below = collar - depth * np.clip(1 - np.abs(x) / 0.09, 0, 1) * (z > 0.0) - y
-    return np.maximum(below, np.hypot(x, z) - radius)
+    return np.minimum(np.maximum(below, np.hypot(x, z) - radius), regions.marks.neck_y - y)
 
 
 def _add_top(
@@ -151,7 +169,7 @@ def _add_top(
     if kind == "bra":
         hem = marks.chest_y - rng.uniform(0.08, 0.14)
     ease = {"loose": 0.026, "tank": 0.005, "bra": 0.003}.get(str(kind), 0.009)
-    ease *= rng.uniform(0.6, 1.6)
+    ease = ease * rng.uniform(0.6, 1.6) + (shells[0].offset.min() * 0.7 if shells else 0.0)
     cover = np.minimum(_sleeve_cover(regions, reach), y - hem)
     high = kind in ("long", "loose", "suit") and rng.random() < 0.3
     cover = np.minimum(cover, _neck_cover(rng, regions, high=high))
@@ -171,7 +189,9 @@ def _add_jacket(
     x, y, z = regions.rest.T
     reach = regions.marks.wrist_x + rng.uniform(-0.04, 0.01)
     cover = np.minimum(_sleeve_cover(regions, reach), y - hem + rng.uniform(-0.02, 0.08))
-    cover = np.minimum(cover, np.hypot(x, z) - 0.08 + np.maximum(regions.marks.neck_y - 0.04 - y, 0))
+    collar = regions.marks.neck_y - 0.01
+    cover = np.minimum(cover, np.hypot(x, z) - 0.08 + np.maximum(collar - 0.03 - y, 0))
+    cover = np.minimum(cover, collar - y)
     gap = rng.uniform(0.01, 0.08) + 0.12 * np.maximum(y - regions.marks.chest_y, 0)
     cover = np.minimum(cover, np.where((z > 0.02) & (regions.arm < 0.3), np.abs(x) - gap, 1.0))
     cloth = draw_cloth(rng, chest_y=regions.marks.chest_y, logo=0.0)

@@ -59,7 +59,8 @@ def cast_shadow(mesh: SceneMesh, direction: np.ndarray) -> tuple[np.ndarray, np.
     side /= np.linalg.norm(side)
     axes = np.stack([side, np.cross(direction, side), direction]).astype(np.float32)
     seen = mesh.vertices @ axes.T
-    low, high = seen[:, :2].min(0), seen[:, :2].max(0)
+    low = np.array([seen[:, 0].min(), seen[:, 1].min()])
+    high = np.array([seen[:, 0].max(), seen[:, 1].max()])
     scale = (SHADOW_MAP_SIZE - 4) / (high - low).max()
     seen[:, :2] = (seen[:, :2] - low) * scale + 2
     buffer = np.full((SHADOW_MAP_SIZE,) * 2, _NOTHING, np.float32)

@@ -3,7 +3,7 @@
 Built at rest on a grid and skinned with the body. Rest frame as in `regions`, metres.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Piece:
     """float32 (N, 2): (across, along) the cloth, metres."""
     anchor: np.ndarray
     """int64 (N,): the body vertex whose shape displacement each point follows."""
+    is_skirt: bool = False
+    """Whether what is inside it need not be drawn."""
 
 
 def skirt(regions: Regions, rng: np.random.Generator, *, length: float, ease: float) -> Piece:
@@ -54,7 +56,8 @@ def skirt(regions: Regions, rng: np.random.Generator, *, length: float, ease: fl
         shares[f"{name}_hip"] = 0.92 * down * share * (1 - low)
         shares[f"{name}_knee"] = 0.92 * down * share * low
     fabric = np.stack([np.tile(around * 0.17, len(y)), points[:, 1]], 1)
-    return _piece(regions, points, shares, _grid_faces(len(y), len(around), closed=True), fabric)
+    faces = _grid_faces(len(y), len(around), closed=True)
+    return replace(_piece(regions, points, shares, faces, fabric), is_skirt=True)
 
 
 def long_hair(regions: Regions, rng: np.random.Generator, ease: float) -> Piece:
@@ -139,9 +142,10 @@ def _piece(
     for name, share in shares.items():
         weights[:, SMPL_24.index(name)] = share
     weights /= weights.sum(1, keepdims=True)
-    sparse = np.flatnonzero(regions.arm < 0.2)[::5]
-    apart = points[:, None].astype(np.float32) - regions.rest[sparse]
-    anchor = sparse[np.einsum("nvc,nvc->nv", apart, apart).argmin(1)]
+    sparse = np.flatnonzero(regions.arm < 0.2)[::37]  # shape changes smoothly
+    candidates = regions.rest[sparse]
+    squared = (candidates**2).sum(1) - 2 * points.astype(np.float32) @ candidates.T
+    anchor = sparse[squared.argmin(1)]
     return Piece(
         np.ascontiguousarray(points, dtype=np.float32),
         weights,

@@ -74,8 +74,8 @@ def render_person(
 
     hidden = np.zeros((size, size), bool)
     if rng.random() < config.scene.occluder:
-        low, high = points.min(0), points.max(0)
-        texture, mask = draw_occluders(rng, size, (low[0], low[1], high[0], high[1]))
+        x, y = points.T
+        texture, mask = draw_occluders(rng, size, (x.min(), y.min(), x.max(), y.max()))
         linear += (texture * rng.uniform(0.4, 1.1) - linear) * mask[..., None]
         hidden |= mask > 0.5
     image = photograph(rng, linear.astype(np.float32), config.scene)

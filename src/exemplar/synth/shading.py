@@ -167,6 +167,19 @@ def lit_share(shadow_map, lx, ly, depth, bias):
 
 
 @compiled
+def one_surface(face_ids, faces, material, top, left, samples):
+    """Whether all samples of a pixel show the same material (they then share one colour)."""
+    first = face_ids[top, left]
+    if first < 0:
+        return False
+    for sample in range(1, samples * samples):
+        t = face_ids[top + sample // samples, left + sample % samples]
+        if t < 0 or material[faces[t, 0]] != material[faces[first, 0]]:
+            return False
+    return True
+
+
+@compiled
 def shade_buffer(
     face_ids, weights, faces, normals, rest, fabric, material, materials, marks, face_floor,
     lights, shadow, shadow_points, shadow_map, volume, samples, rgb, coverage,
@@ -178,8 +191,12 @@ def shade_buffer(
     normal, light, spot = np.zeros(3, np.float32), np.zeros(3, np.float32), np.zeros(3, np.float32)
     for y in range(height):
         for x in range(width):
-            for sample in range(samples * samples):
-                yy, xx = y * samples + sample // samples, x * samples + sample % samples
+            top, left = y * samples, x * samples
+            whole = one_surface(face_ids, faces, material, top, left, samples)
+            used = 1 if whole else samples * samples
+            share = np.float32(1) if whole else part
+            for sample in range(used):
+                yy, xx = top + sample // samples, left + sample % samples
                 t = face_ids[yy, xx]
                 if t < 0:
                     continue
@@ -208,5 +225,5 @@ def shade_buffer(
                     row, place, cloth, normal, marks, face_floor, lights, lit, volume, light
                 )
                 for a in range(3):
-                    rgb[y, x, a] += light[a] * part
-                coverage[y, x] += part
+                    rgb[y, x, a] += light[a] * share
+                coverage[y, x] += share

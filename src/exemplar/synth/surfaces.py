@@ -119,16 +119,15 @@ def dress(posed: PosedBody, outfit: Outfit, regions: Regions, volume: np.ndarray
     """Put the outfit on the posed body."""
     normals = np.zeros_like(posed.vertices)
     accumulate_normals(posed.vertices, regions.faces, normals)
-    cut = _body_cut(outfit, len(posed.vertices))
+    cuts = layer_cuts(outfit, len(posed.vertices))
+    cut = cuts[0]
     parts = [(posed.vertices, normals, regions.rest, regions.fabric, cut, outfit.skin)]
-    body_faces = regions.faces[(cut[regions.faces] >= 0).any(1)]
+    body_faces = _drawn_faces(regions.faces, cut)
     faces = [body_faces]
-    for shell in outfit.shells:
-        points, shell_normals, own = _shell_surface(shell, posed, normals, regions, volume)
+    for shell, cut in zip(outfit.shells, cuts[1:], strict=True):
+        points, shell_normals, own = _shell_surface(shell, cut, posed, normals, regions, volume)
         faces.append(own + sum(len(p[0]) for p in parts))
-        parts.append(
-            (points, shell_normals, regions.rest, regions.fabric, shell.cover, shell.material)
-        )
+        parts.append((points, shell_normals, regions.rest, regions.fabric, cut, shell.material))
     for piece, material in outfit.pieces:
         points = _posed_piece(piece, posed)
         piece_normals = np.zeros_like(points)
@@ -137,6 +136,12 @@ def dress(posed: PosedBody, outfit: Outfit, regions: Regions, volume: np.ndarray
         nothing_cut = np.ones(len(points), np.float32)
         parts.append((points, piece_normals, piece.points, piece.fabric, nothing_cut, material))
     return _joined(parts, faces, len(body_faces))
+
+
+def _drawn_faces(faces: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    """Faces with a corner that is not cut away."""
+    kept = cut >= 0
+    return faces[kept[faces[:, 0]] | kept[faces[:, 1]] | kept[faces[:, 2]]]
 
 
 def _joined(parts: list, faces: list[np.ndarray], num_body_faces: int) -> SceneMesh:
@@ -153,15 +158,30 @@ def _joined(parts: list, faces: list[np.ndarray], num_body_faces: int) -> SceneM
     )
 
 
-def _body_cut(outfit: Outfit, count: int) -> np.ndarray:
-    covers = [shell.cover for shell in outfit.shells if shell.hides_body]
-    if not covers:
-        return np.ones(count, np.float32)
-    return (BODY_MARGIN - np.max(covers, axis=0)).astype(np.float32)
+def layer_cuts(outfit: Outfit, count: int) -> list[np.ndarray]:
+    """Where the body and each shell end: at their own edge, or inside a garment over them.
+
+    Float32 (V,) each, the body's first; negative where nothing is drawn.
+    """
+    own = [np.full(count, 1.0, np.float32), *(shell.cover for shell in outfit.shells)]
+    over = np.full(count, -1.0, np.float32)
+    if outfit.hidden is not None:
+        over = outfit.hidden
+    cuts = []
+    for cover, shell in zip(own[::-1], (*outfit.shells[::-1], None), strict=True):
+        cuts.append(np.minimum(cover, BODY_MARGIN - over).astype(np.float32))
+        if shell is not None and shell.hides_body:
+            over = np.maximum(over, cover)
+    return cuts[::-1]
 
 
 def _shell_surface(
-    shell: Shell, posed: PosedBody, normals: np.ndarray, regions: Regions, volume: np.ndarray
+    shell: Shell,
+    cut: np.ndarray,
+    posed: PosedBody,
+    normals: np.ndarray,
+    regions: Regions,
+    volume: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices, normals and the faces drawn."""
     points = np.empty_like(posed.vertices)
@@ -170,7 +190,7 @@ def _shell_surface(
         regions.neighbour_start, regions.neighbours, shell.smoothing,
         np.float32(shell.folds), np.float32(shell.fold_size), volume, points,
     )  # fmt: skip
-    own = regions.faces[(shell.cover[regions.faces] >= 0).any(1)]
+    own = _drawn_faces(regions.faces, cut)
     shell_normals = np.zeros_like(points)
     accumulate_normals(points, own, shell_normals)
     return points, shell_normals, own

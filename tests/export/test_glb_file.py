@@ -1,0 +1,61 @@
+"""fit.glb opens as a glTF scene in metres, y up, one node a person."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from exemplar.export import write_glb
+from exemplar.results import FitResult
+from tests.fixtures.made_results import made_result
+
+
+@pytest.fixture(scope="module")
+def result() -> FitResult:
+    centres = [(100.0, 150.0), (300.0, 150.0)]
+    return made_result(np.zeros((300, 400, 3), np.uint8), centres, 260.0, steps=1)
+
+
+def scene_of(result: FitResult, folder: Path) -> trimesh.Scene:
+    write_glb(result, folder / "fit.glb")
+    return trimesh.load_scene(folder / "fit.glb", process=False)
+
+
+def test_each_person_is_a_named_node_in_metres_with_y_up(tmp_path: Path, result: FitResult) -> None:
+    """The vertices are the fit's, turned by pi about x; float32 holds them to a micrometre."""
+    scene = scene_of(result, tmp_path)
+    assert sorted(scene.graph.nodes_geometry) == ["person_0", "person_1"]
+    for i, person in enumerate(result.people):
+        transform, name = scene.graph[f"person_{i}"]
+        assert np.array_equal(transform, np.eye(4))
+        mesh = scene.geometry[name]
+        np.testing.assert_allclose(
+            mesh.vertices, person.after.vertices * [1, -1, -1], rtol=0, atol=2e-6
+        )
+        assert np.array_equal(mesh.faces, result.faces)
+
+
+def test_the_head_is_up_and_normals_point_outward(tmp_path: Path, result: FitResult) -> None:
+    mesh = scene_of(result, tmp_path).geometry["person_0"]
+    joints = result.people[0].after.kinematic_joints * [1, -1, -1]
+    assert joints[:, 1].argmax() in np.argsort(joints[:, 1])[-3:]
+    assert mesh.volume > 0.03  # cubic metres; inside out it would be negative
+    assert 1.2 < np.ptp(mesh.vertices[:, 1]) < 2.2
+
+
+def test_normals_are_smooth_and_in_the_file(tmp_path: Path, result: FitResult) -> None:
+    write_glb(result, tmp_path / "fit.glb")
+    assert b'"NORMAL"' in (tmp_path / "fit.glb").read_bytes()
+
+
+def test_people_have_materials_of_their_own(tmp_path: Path, result: FitResult) -> None:
+    scene = scene_of(result, tmp_path)
+    colours = [scene.geometry[f"person_{i}"].visual.material.baseColorFactor for i in range(2)]
+    assert not np.array_equal(colours[0], colours[1])
+
+
+def test_a_scene_of_nobody_is_refused(tmp_path: Path) -> None:
+    nobody = made_result(np.zeros((300, 400, 3), np.uint8), [], 260.0)
+    with pytest.raises(ValueError, match="no people"):
+        write_glb(nobody, tmp_path / "fit.glb")
