@@ -44,12 +44,13 @@ class Config:
     """JSON file to write."""
 
 
-def read_calibration(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Per camera: 3x4 world-to-pixel matrix (metres) and the two radial distortion numbers."""
+def read_calibration(path: Path) -> list[np.ndarray]:
+    """Each camera's 3x4 world-to-pixel matrix (metres); lens distortion is left out."""
     cameras = []
     for camera in ElementTree.parse(path).getroot().iter("camera"):
         transform, intrinsic = camera.find("transform"), camera.find("intrinsic")
-        assert transform is not None and intrinsic is not None, f"{path} lacks a camera's numbers"
+        if transform is None or intrinsic is None:
+            raise ValueError(f"{path} lacks a camera's transform or intrinsic")
         world = np.array(
             [[float(transform.attrib[f"r{i}{j}"]) for j in (1, 2, 3)] for i in (1, 2, 3)]
         )
@@ -63,10 +64,7 @@ def read_calibration(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
             ]
         )
         rotation = world.T  # Qualisys gives the camera's axes in the world
-        cameras.append(
-            (matrix @ np.column_stack((rotation, -rotation @ position)),
-             np.array([number["radialDistortion1"], number["radialDistortion2"]]))
-        )
+        cameras.append(matrix @ np.column_stack((rotation, -rotation @ position)))
     return cameras
 
 
@@ -103,11 +101,15 @@ def main(config: Config) -> None:
         for people in views.values():
             states: dict[int, BodyState] = {c: getattr(p, stage) for c, p in people.items()}
             for a, b in permutations(states, 2):
-                between.append(aligned(states[a].joints_3d[FOURTEEN], states[b].joints_3d[FOURTEEN]))
+                between.append(
+                    aligned(states[a].joints_3d[FOURTEEN], states[b].joints_3d[FOURTEEN])
+                )
             truth = triangulate({c: p.keypoints_2d[TWELVE] for c, p in people.items()}, calibration)
             seen = np.isfinite(truth).all(1)
             if seen.sum() >= 8:
-                against += [aligned(s.joints_3d[TWELVE][seen], truth[seen]) for s in states.values()]
+                against += [
+                    aligned(s.joints_3d[TWELVE][seen], truth[seen]) for s in states.values()
+                ]
         errors = [getattr(p, stage).error_px for v in views.values() for p in v.values()]
         results[f"between_views_mm_{stage}"] = float(np.mean(between))
         results[f"against_triangulated_mm_{stage}"] = float(np.mean(against))
@@ -122,10 +124,8 @@ def aligned(joints: np.ndarray, truth: np.ndarray) -> float:
     return float(pa_mpjpe(torch.from_numpy(joints).double(), torch.from_numpy(truth).double()))
 
 
-def triangulate(
-    points: dict[int, np.ndarray], calibration: list[tuple[np.ndarray, np.ndarray]]
-) -> np.ndarray:
-    """(K, 3) metres from (K, 3) keypoints of each camera, by least squares; NaN where < 3 see it."""
+def triangulate(points: dict[int, np.ndarray], calibration: list[np.ndarray]) -> np.ndarray:
+    """(K, 3) metres from (K, 3) keypoints of each camera, by least squares; NaN if < 3 see it."""
     count = len(next(iter(points.values())))
     out = np.full((count, 3), np.nan)
     for k in range(count):
@@ -133,7 +133,7 @@ def triangulate(
         for camera, keypoints in points.items():
             x, y, confidence = keypoints[k]
             if confidence > 0.5:
-                matrix, _ = calibration[camera]
+                matrix = calibration[camera]
                 rows += [x * matrix[2] - matrix[0], y * matrix[2] - matrix[1]]
         if len(rows) >= 6:
             system = np.stack([row / np.linalg.norm(row[:3]) for row in rows])

@@ -1,7 +1,7 @@
 """Errors on held-out synthetic people, before and after EFT with true 2D keypoints.
 
-    python benchmarks/synthetic.py --count 1000
-    python benchmarks/synthetic.py --count 200 --seed 5 --sweep 3e-6 1e-5 3e-5 1e-4
+python benchmarks/synthetic.py --count 1000
+python benchmarks/synthetic.py --count 200 --seed 5 --sweep 3e-6 1e-5 3e-5 1e-4
 """
 
 import time

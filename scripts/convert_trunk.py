@@ -4,8 +4,8 @@
 
 The wheel (Apache-2.0; `pip download --no-deps mediapipe==0.10.21`) is only read as a zip archive.
 Needs the extra `build` (tflite). Weights are float16 in the source and stay so: nothing is lost.
-`--golden` also records, with Google's interpreter (`ai-edge-litert`), what the networks answer to
-the images that the tests draw.
+`--golden` also records what the networks answer to a small random picture, run by Google's own
+interpreter (`pip install ai-edge-litert`); tests compare with that.
 """
 
 import zipfile
@@ -30,6 +30,9 @@ GOLDEN = REPOSITORY / "tests" / "golden" / "trunk" / "blazepose.npz"
 
 LANDMARK_FILE = "mediapipe/modules/pose_landmark/pose_landmark_full.tflite"
 DETECTOR_FILE = "mediapipe/modules/pose_detection/pose_detection.tflite"
+
+GOLDEN_STEP = 23
+"""Every so many anchors of the detector are recorded: a few kilobytes are enough."""
 
 # Outputs to keep, in the order in which the torch module registers what computes them.
 LANDMARK_OUTPUTS = ("Identity", "Identity_4", "Identity_1")
@@ -172,6 +175,40 @@ def convert(graph: Graph, outputs: tuple[str, ...], module: nn.Module) -> dict[s
     return state
 
 
+def reference(content: bytes, image: np.ndarray) -> dict[str, np.ndarray]:
+    """What Google's interpreter answers to one image (side, side, 3), by the output's name."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+    interpreter.invoke()
+    outputs = interpreter.get_output_details()
+    return {output["name"]: interpreter.get_tensor(output["index"])[0] for output in outputs}
+
+
+def write_golden(landmark: bytes, detector: bytes) -> None:
+    """The networks' answers to a picture of 16x16 random squares."""
+    squares = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+
+    def picture(side: int) -> np.ndarray:
+        pixels = squares.repeat(side // 16, axis=0).repeat(side // 16, axis=1)
+        return pixels.astype(np.float32) / np.float32(255)
+
+    body = reference(landmark, picture(256))
+    people = reference(detector, picture(224) * 2 - 1)
+    np.savez_compressed(
+        GOLDEN,
+        squares=squares,
+        landmarks=body["Identity"].reshape(39, 5),
+        world=body["Identity_4"].reshape(39, 3),
+        presence=body["Identity_1"],
+        anchors=np.arange(0, 2254, GOLDEN_STEP),
+        scores=people["Identity_1"][::GOLDEN_STEP, 0],
+        boxes=people["Identity"][::GOLDEN_STEP],
+    )
+
+
 def main(options: Options) -> None:
     """Write the weights, and on request the reference answers."""
     with zipfile.ZipFile(options.wheel) as wheel:
@@ -180,6 +217,8 @@ def main(options: Options) -> None:
     save_file(trunk, ASSETS / "pose_trunk.safetensors")
     people = convert(Graph(detector), DETECTOR_OUTPUTS, PersonDetector())
     save_file(people, ASSETS / "person_detector.safetensors")
+    if options.golden:
+        write_golden(landmark, detector)
     for name, state in (("pose_trunk", trunk), ("person_detector", people)):
         print(f"{name}: {sum(v.numel() for v in state.values()):,} parameters")
 

@@ -1,6 +1,6 @@
 """Make `src/exemplar/assets/demo.jpg` from a photograph that scikit-image carries.
 
-    python scripts/export_demo_photo.py
+python scripts/export_demo_photo.py
 """
 
 from pathlib import Path

@@ -22,7 +22,7 @@ import tyro
 from torch import Tensor, nn
 
 from exemplar.assets import load_asset_state
-from exemplar.bodies import Body, BodyParams, load_open_body
+from exemplar.bodies import Body, load_open_body
 from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
 from exemplar.metrics import mpjpe, pa_mpjpe
@@ -174,7 +174,9 @@ def load_people(folder: Path, limit: int | None = None) -> People:
             break
     if not columns:
         raise FileNotFoundError(f"no blocks in {folder}: run the features command first")
-    tensors = {key: torch.from_numpy(np.concatenate(parts)[:limit]) for key, parts in columns.items()}
+    tensors = {
+        key: torch.from_numpy(np.concatenate(parts)[:limit]) for key, parts in columns.items()
+    }
     truth = Prediction(
         tensors["global_orient"], tensors["body_pose"], tensors["betas"], tensors["camera"]
     )
@@ -222,9 +224,7 @@ def validate(body: Body, model: Mobile, suffix: TrunkSuffix, people: People) -> 
         output = suffix(people.activations[rows].float())
         predicted = model.from_features(flat_features(output))
         truth = slice_truth(people.truth, rows)
-        ours, theirs = (
-            body.keypoints(x.body_params(), "h36m17") for x in (predicted, truth)
-        )
+        ours, theirs = (body.keypoints(x.body_params(), "h36m17") for x in (predicted, truth))
         ours, theirs = (x - x[:, :1] for x in (ours, theirs))
         errors["pa_mpjpe"].append(pa_mpjpe(ours[:, EVALUATED], theirs[:, EVALUATED]))
         errors["mpjpe"].append(mpjpe(ours[:, EVALUATED], theirs[:, EVALUATED]))
@@ -290,13 +290,24 @@ def train(config: Train) -> None:
     for phase, epochs in (("head", config.head_epochs), ("later", config.later_epochs)):
         checkpoint = config.out / f"{phase}.pt"
         frozen = phase == "head"
-        cached = frozen_features(suffix, people) if frozen and epochs and not done(checkpoint, epochs) else None
-        groups = [{"params": list(model.head.parameters()), "lr": config.head_rate if frozen else config.later_rate}]
+        cached = (
+            frozen_features(suffix, people)
+            if frozen and epochs and not done(checkpoint, epochs)
+            else None
+        )
+        groups = [
+            {
+                "params": list(model.head.parameters()),
+                "lr": config.head_rate if frozen else config.later_rate,
+            }
+        ]
         if not frozen:
             groups.append({"params": list(suffix.parameters()), "lr": config.trunk_rate})
         optimiser = torch.optim.AdamW(groups, weight_decay=1e-2, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, [g["lr"] for g in groups], total_steps=max(1, epochs * per_epoch) + 1,
+            optimiser,
+            [g["lr"] for g in groups],
+            total_steps=max(1, epochs * per_epoch) + 1,
             pct_start=0.15,
         )
         average, first = Average(model, 0.998), 0
@@ -335,14 +346,27 @@ def train(config: Train) -> None:
             averaged = Mobile().eval()
             averaged.load_state_dict(average.shadow)
             errors = validate(body, averaged, averaged.trunk.split_at(CUT)[1], val)
-            line = {"phase": phase, "epoch": epoch + 1, "seconds": round(time.time() - began), **errors, **sums}
-            print(" ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in line.items()), flush=True)
+            line = {
+                "phase": phase,
+                "epoch": epoch + 1,
+                "seconds": round(time.time() - began),
+                **errors,
+                **sums,
+            }
+            print(
+                " ".join(
+                    f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in line.items()
+                ),
+                flush=True,
+            )
             with (config.out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             torch.save(
                 {
-                    "model": model.state_dict(), "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(), "average": average.shadow,
+                    "model": model.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "average": average.shadow,
                     "epochs": epoch + 1,
                 },
                 checkpoint.with_suffix(".part"),

@@ -1,15 +1,10 @@
 """Shape annotations are checked at run time under pytest, and only there."""
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
+import pytest
+import torch
 from jaxtyping import install_import_hook
 
 install_import_hook("exemplar", "beartype.beartype")
-
-import pytest
-import torch
 
 
 @pytest.fixture(autouse=True)

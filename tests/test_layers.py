@@ -105,7 +105,9 @@ def test_joints_are_named_not_numbered() -> None:
             if not any(word in text for word in ("joints", "keypoints", "landmarks")):
                 continue
             parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            big = [p.value for p in parts if isinstance(p, ast.Constant) and p.value not in (None, ...)]
+            big = [
+                p.value for p in parts if isinstance(p, ast.Constant) and p.value not in (None, ...)
+            ]
             if any(isinstance(v, int) and v > 2 for v in big):
                 wrong.append(f"{path.relative_to(SOURCE)}:{node.lineno} {ast.unparse(node)}")
     assert not wrong

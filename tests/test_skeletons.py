@@ -39,7 +39,25 @@ def test_flips_are_those_of_the_published_programs() -> None:
     assert flip_permutation(SMPL_24) == [
         0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22
     ]  # fmt: skip
-    assert flip_permutation(GT_24) == [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6, *range(12, 20), 21, 20, 23, 22]
+    assert flip_permutation(GT_24) == [
+        5,
+        4,
+        3,
+        2,
+        1,
+        0,
+        11,
+        10,
+        9,
+        8,
+        7,
+        6,
+        *range(12, 20),
+        21,
+        20,
+        23,
+        22,
+    ]
     assert flip_permutation(SMPL_49)[:25] == [
         0, 1, 5, 6, 7, 2, 3, 4, 8, 12, 13, 14, 9, 10, 11, 16, 15, 18, 17, 22, 23, 24, 19, 20, 21
     ]  # fmt: skip
@@ -54,7 +72,10 @@ def test_every_set_maps_to_joints_of_the_same_meaning() -> None:
     for joints in JOINT_SETS.values():
         for source, target in to_smpl49(joints):
             name = SMPL_49[target].removeprefix("op_")
-            assert joints[source].removeprefix("op_") in (name, name.replace("big_toe", "foot_index"))
+            assert joints[source].removeprefix("op_") in (
+                name,
+                name.replace("big_toe", "foot_index"),
+            )
 
 
 def test_openpose_neck_is_not_taken_for_lsps() -> None:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from exemplar.bodies import OPEN_BODY, Body, load_body
+from exemplar.bodies import Body, load_body
 from exemplar.detect.keypoint_files import Keypoints, read_keypoints, to_joints49
 from exemplar.detect.landmarks import find_people
 from exemplar.fitting.exemplar import EftConfig, ExemplarFit, fit_exemplar, fitted_weights
@@ -21,7 +21,7 @@ from exemplar.image_files import crop_image, read_image
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, RegressorInfo, load_regressor
 from exemplar.results import DIVERGED, NOTHING_TO_FIT, OK, BodyState, FitResult, PersonFit
 from exemplar.samples import Batch
-from exemplar.skeletons import BLAZEPOSE_33, GT_24, OPENPOSE_25, SMPL_49, TORSO
+from exemplar.skeletons import BLAZEPOSE_33, COCO_17, GT_24, OPENPOSE_25, SMPL_49, TORSO
 
 FOCAL_PER_SIDE = 5000 / 224
 """Default focal length over the image's longer side: long, so that the full camera shows what the
@@ -53,11 +53,17 @@ class FitOptions:
     image_name: str | None = None
     """Name of the photo inside a keypoint file that covers many; None takes the path's."""
 
+    def __post_init__(self) -> None:
+        if self.focal is not None and not self.focal > 0:
+            raise ValueError(f"the focal length must be positive, got {self.focal}")
+
 
 class Fitter:
     """A loaded regressor and body, ready to fit photos one after another."""
 
-    def __init__(self, regressor: str | Path = DEFAULT_REGRESSOR, options: FitOptions | None = None):
+    def __init__(
+        self, regressor: str | Path = DEFAULT_REGRESSOR, options: FitOptions | None = None
+    ):
         self.options = options or FitOptions()
         self.device = _device(self.options.device)
         module, self.info = load_regressor(regressor)
@@ -74,7 +80,9 @@ class Fitter:
     ) -> FitResult:
         """Fit the people of one photo; see `exemplar.fit`."""
         pixels = read_image(image) if isinstance(image, str | Path) else _checked(image)
-        name = self.options.image_name or (Path(image).name if isinstance(image, str | Path) else None)
+        name = self.options.image_name or (
+            Path(image).name if isinstance(image, str | Path) else None
+        )
         people = _people(pixels, keypoints, self.options, name)
         height, width = pixels.shape[:2]
         focal = self.options.focal or FOCAL_PER_SIDE * max(height, width)
@@ -212,9 +220,9 @@ def fit(
     """Fit a 3D body to every person in a photo by Exemplar Fine-Tuning.
 
     `image` is a file or an RGB array. `keypoints` are a file (OpenPose JSON, COCO-style JSON,
-    .npz) or an array (K, 3) or (people, K, 3) of x, y (px) and confidence; without them the built-in
-    network finds people and keypoints. Raises ValueError or FileNotFoundError with one line for
-    bad input, such as a photo without a person.
+    .npz) or an array (K, 3) or (people, K, 3) of x, y (px) and confidence; without them the
+    built-in network finds people and keypoints. Raises ValueError or FileNotFoundError with one
+    line for bad input, such as a photo without a person.
     """
     return Fitter(regressor, options).fit(image, keypoints, progress)
 
@@ -270,9 +278,18 @@ def _given(source: KeypointSource, name: str | None) -> Sequence[Keypoints]:
 
 
 def keypoints_from_array(points: Float[np.ndarray, "*people k 3"]) -> list[Keypoints]:
-    """Keypoints of a joint set told by its length: 17 COCO, 24 annotated, 25 OpenPose, 33, 49."""
-    sets = {len(s): s for s in (BLAZEPOSE_33, GT_24, OPENPOSE_25, SMPL_49)}
-    return [Keypoints(names=sets[p.shape[0]], points=p, box=None, id=None) for p in points]
+    """Keypoints of a joint set told by its length: COCO's 17, 24 annotated, OpenPose's 25, 33, 49.
+
+    ValueError for another length, or numbers that are not finite.
+    """
+    sets = {len(s): s for s in (COCO_17, BLAZEPOSE_33, GT_24, OPENPOSE_25, SMPL_49)}
+    people = np.asarray(points, dtype=np.float64).reshape(-1, *points.shape[-2:])
+    if people.shape[1] not in sets:
+        expected = ", ".join(str(length) for length in sorted(sets))
+        raise ValueError(f"got {people.shape[1]} keypoints a person, expected {expected}")
+    if not np.isfinite(people).all():
+        raise ValueError("keypoints must be finite numbers")
+    return [Keypoints(names=sets[len(p)], points=p, box=None, id=None) for p in people]
 
 
 def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:
@@ -334,6 +351,3 @@ def _device(name: str) -> torch.device:
         first_line = str(error).splitlines()[0]
         raise ValueError(f"device {name!r} cannot be used: {first_line}") from error
     return device
-
-
-__all__ = ["OPEN_BODY", "FitOptions", "Fitter", "fit"]

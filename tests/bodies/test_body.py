@@ -32,7 +32,9 @@ def small_body(*, vertices: int = 30, matrix: torch.Tensor | None = None) -> Bod
     )
 
 
-def random_params(count: int, dtype: torch.dtype = torch.float64, spread: float = 0.5) -> BodyParams:
+def random_params(
+    count: int, dtype: torch.dtype = torch.float64, spread: float = 0.5
+) -> BodyParams:
     rotmats = axis_angle_to_rotmat(torch.randn(count, len(SMPL_24), 3, dtype=dtype) * spread)
     return BodyParams(rotmats[:, 0], rotmats[:, 1:], torch.randn(count, 10, dtype=dtype))
 
@@ -126,7 +128,9 @@ def test_the_open_body_is_upright_adult_and_faces_forward() -> None:
     vertices = body.v_template
     height = float(vertices[:, 1].max() - vertices[:, 1].min())
     assert 1.6 < height < 1.8
-    points = dict(zip(JOINT_SETS["coco17"], body.keypoints(rest_params(1), "coco17")[0], strict=True))
+    points = dict(
+        zip(JOINT_SETS["coco17"], body.keypoints(rest_params(1), "coco17")[0], strict=True)
+    )
     assert points["nose"][2] > points["left_ear"][2]
     assert points["left_wrist"][0] > 0.5 > -0.5 > points["right_wrist"][0]
     assert points["nose"][1] > points["left_hip"][1] > points["left_ankle"][1]
@@ -143,7 +147,9 @@ def test_open_keypoints_are_mirror_images(name: str) -> None:
 def test_the_faces_of_the_open_body_look_outward() -> None:
     body = load_open_body()
     corners = body.v_template[body.faces]
-    volume = torch.einsum("fi,fi->f", corners[:, 0], torch.linalg.cross(corners[:, 1], corners[:, 2]))
+    volume = torch.einsum(
+        "fi,fi->f", corners[:, 0], torch.linalg.cross(corners[:, 1], corners[:, 2])
+    )
     assert 0.04 < float(volume.sum() / 6) < 0.12  # cubic metres: a positive body of 40 to 120 kg
 
 

@@ -56,7 +56,7 @@ def test_keypoints_that_need_missing_regressors_are_unavailable(tmp_path: Path) 
 
 
 def test_chumpy_arrays_are_read_without_chumpy(tmp_path: Path) -> None:
-    """A pickle that names chumpy's classes, written by hand: protocol 2, as the distributed files."""
+    """A pickle that names chumpy's classes, written by hand in protocol 2."""
     data = arrays()
     holder = pickle.dumps({"x": data["shapedirs"]}, protocol=2)[2:-1]
     chumpy = b"\x80\x02cchumpy.ch\nCh\n)\x81" + holder + b"b."

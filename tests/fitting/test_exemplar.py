@@ -168,5 +168,3 @@ def test_one_exemplar_at_a_time(body: Body) -> None:
 def test_nonsense_settings_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         replace(CONFIG, **change)
-
-

@@ -14,7 +14,7 @@ def test_adam_equals_torchs() -> None:
     state = update.init(ours)
     for _ in range(7):
         slopes = {name: value.sin() + value**3 for name, value in ours.items()}
-        for name, value in theirs.items():
+        for value in theirs.values():
             value.grad = (value.sin() + value**3).detach()
         optimiser.step()
         state = update.step(ours, slopes, state)

@@ -27,7 +27,9 @@ class ToyRegressor(nn.Module):
         self.out = nn.Linear(3, 6 * len(SMPL_24) + 10 + 3)
         rest = torch.eye(3).repeat(len(SMPL_24), 1, 1)
         rest[0] = UPRIGHT
-        start = torch.cat((rotmat_to_rot6d(rest).flatten(), torch.zeros(10), torch.tensor([0.8, 0, 0])))
+        start = torch.cat(
+            (rotmat_to_rot6d(rest).flatten(), torch.zeros(10), torch.tensor([0.8, 0, 0]))
+        )
         with torch.no_grad():
             self.out.weight.mul_(0.01)
             self.out.bias.copy_(start)

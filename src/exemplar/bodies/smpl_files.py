@@ -1,4 +1,4 @@
-"""SMPL model files: `.npz`, and `.pkl` through an unpickler that can build arrays and nothing else."""
+"""SMPL model files: `.npz`, and `.pkl` through an unpickler that builds arrays and nothing else."""
 
 import io
 import pickle

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from exemplar.assets import asset_path
 from exemplar.export import write_glb, write_json, write_npz
+from exemplar.image_files import write_image
 from exemplar.photo import FitOptions, Fitter
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
-from exemplar.image_files import write_image
 from exemplar.render.overlay import overlay_picture, steps_gif
 from exemplar.results import FitResult
 

@@ -156,7 +156,7 @@ def _coco_people(
 ) -> list[Keypoints]:
     annotations = _dicts(data["annotations"])
     categories = {
-        entry.get("id"): tuple(str(name) for name in entry["keypoints"])
+        str(entry.get("id")): tuple(str(name) for name in entry["keypoints"])
         for entry in _dicts(data.get("categories") or [])
         if isinstance(entry.get("keypoints"), list)
     }
@@ -222,11 +222,11 @@ def _image_tag(annotation: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _coco_person(entry: Mapping[str, Any], categories: Mapping[Any, tuple[str, ...]]) -> Keypoints:
+def _coco_person(entry: Mapping[str, Any], categories: Mapping[str, tuple[str, ...]]) -> Keypoints:
     if "keypoints" not in entry:
         raise ValueError(f"an annotation has no 'keypoints', only {_some(entry)}")
     points = _triplets(entry["keypoints"])
-    names = categories.get(entry.get("category_id"), ())
+    names = categories.get(str(entry.get("category_id")), ())
     if len(names) != len(points):
         names = _names_by_count(len(points))
     return Keypoints(names, _checked(points), _box(entry.get("bbox")), _tag(entry.get("id")))

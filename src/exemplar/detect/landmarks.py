@@ -34,11 +34,8 @@ from exemplar.skeletons import BLAZEPOSE_33
 MIN_PRESENCE = 0.5
 """Crops to which the landmark network gives less than this probability of a person are dropped."""
 
-MIN_SCORE = 0.2
-"""People who score less are dropped: their landmarks contradict themselves."""
-
-SURE_SCORE = 0.5
-"""People who score less are tried in three further turns of their crop."""
+MIN_SCORE = 0.5
+"""People who score less are tried in three further turns of their crop, and then dropped."""
 
 MOVE_SCALE = 0.2
 """Movement between two readings, over the body's extent, that lowers a score to 1/e: right
@@ -218,6 +215,7 @@ def find_people(
     image: UInt8[np.ndarray, "height width *channels"],
     *,
     threshold: float = 0.3,
+    min_score: float = MIN_SCORE,
     tiling: Literal["auto", "always", "never"] = "auto",
     detector: PersonDetector | None = None,
     trunk: BlazePoseTrunk | None = None,
@@ -225,15 +223,16 @@ def find_people(
     """The people in an image (RGB or grey, 0..255) and their landmarks, best first.
 
     `threshold` and `tiling` are the detector's (`detect_people`); the threshold is low, since the
-    landmark network sorts out what is no person. Raises ValueError for an array that is no 8-bit
+    landmark network sorts out what is no person. People whose `score` is under `min_score` in
+    every turn of their crop are left out. Raises ValueError for an array that is no 8-bit
     image.
     """
     image = as_rgb(image)
     detections = detect_people(image, threshold=threshold, tiling=tiling, model=detector)
     people = _read_people(image, detections, trunk, quarters=0)
-    doubtful = [i for i, person in enumerate(people) if person.score < SURE_SCORE]
+    doubtful = [i for i, person in enumerate(people) if person.score < min_score]
     for quarters in (1, 2, 3):
         others = _read_people(image, [detections[i] for i in doubtful], trunk, quarters)
         for i, other in zip(doubtful, others, strict=True):
             people[i] = max(people[i], other, key=lambda person: person.score)
-    return distinct([person for person in people if person.score >= MIN_SCORE])
+    return distinct([person for person in people if person.score >= min_score])

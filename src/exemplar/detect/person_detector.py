@@ -322,7 +322,7 @@ def detect_people(
     if min(height, width) == 0:
         return []
     model = default_detector() if model is None else model
-    longer = max(height, width)
+    longer = float(max(height, width))
     turns = [square(width / 2, height / 2, longer, k * math.pi / 2) for k in range(4)]
     people = suppress(_search(model, image, turns, threshold))
     for level in TILE_LEVELS if tiling != "never" else ():

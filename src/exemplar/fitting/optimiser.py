@@ -81,10 +81,11 @@ def minimise(
     stop: Callable[[Evaluation], bool] = lambda evaluation: False,
     progress: Callable[[int, Evaluation], None] = lambda step, evaluation: None,
 ) -> Trace:
-    """Minimise `objective` over a copy of the module's weights (EFT, Eq. 3); the module is untouched.
+    """Minimise `objective` over a copy of the module's weights (EFT, Eq. 3).
 
-    The module must be in eval mode, so that batch-norm statistics and dropout stay frozen. Stops
-    after `steps` updates, when `stop` says so, or when a number is no longer finite.
+    The module itself is untouched; it must be in eval mode, so that batch-norm statistics and
+    dropout stay frozen. Stops after `steps` updates, when `stop` says so, or when a number is no
+    longer finite.
     """
     assert not module.training, "put the regressor in eval mode before fitting"
     params, still = trainable(module, select)

@@ -58,16 +58,12 @@ class Adam:
     def step(self, params: Params, grads: Mapping[str, Tensor], state: AdamState) -> AdamState:
         """One Adam step, in place."""
         count = state.count + 1
-        names = list(params)
-        values, slopes = [params[n] for n in names], [grads[n] for n in names]
-        first, second = [state.first[n] for n in names], [state.second[n] for n in names]
-        torch._foreach_lerp_(first, slopes, 1 - self.beta1)
-        torch._foreach_mul_(second, self.beta2)
-        torch._foreach_addcmul_(second, slopes, slopes, 1 - self.beta2)
         scale = (1 - self.beta2**count) ** 0.5
-        denominator = torch._foreach_sqrt(second)
-        torch._foreach_div_(denominator, scale)
-        torch._foreach_add_(denominator, self.eps)
         step_size = self.learning_rate / (1 - self.beta1**count)
-        torch._foreach_addcdiv_(values, first, denominator, -step_size)
+        for name, value in params.items():
+            slope, first, second = grads[name], state.first[name], state.second[name]
+            first.lerp_(slope, 1 - self.beta1)
+            second.mul_(self.beta2).addcmul_(slope, slope, value=1 - self.beta2)
+            denominator = second.sqrt().div_(scale).add_(self.eps)
+            value.addcdiv_(first, denominator, value=-step_size)
         return AdamState(count, state.first, state.second)

@@ -67,7 +67,7 @@ def upright_box(
     margin: float = 1.35,
     angle: float | None = None,
 ) -> Box:
-    """The crop of one person's keypoints (x, y px, confidence), turned so that the torso is upright.
+    """The crop of one person's keypoints (x, y px, confidence), turned so that they are upright.
 
     The mid-hip to mid-shoulder line points up in the crop; the side is `margin` times the larger
     extent of the visible keypoints along the crop's axes. `left_right_shoulders_hips` are the

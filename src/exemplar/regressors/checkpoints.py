@@ -45,7 +45,9 @@ def load_regressor(name: str | Path = DEFAULT_REGRESSOR) -> tuple[nn.Module, Reg
             return _load(path)
     if not Path(name).is_file():
         known = ", ".join(_SHIPPED)
-        raise FileNotFoundError(f"no regressor {str(name)!r}: expected {known} or a checkpoint file")
+        raise FileNotFoundError(
+            f"no regressor {str(name)!r}: expected {known} or a checkpoint file"
+        )
     return _load(Path(name))
 
 

@@ -335,9 +335,7 @@ def _figure(panels: Sequence[tuple[np.ndarray, str, str]]) -> UInt8[np.ndarray, 
     return np.asarray(page, np.uint8)
 
 
-def _second_line(
-    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room: int
-) -> None:
+def _second_line(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room: int) -> None:
     """A line under a title; the legend's words wear the colours of the keypoints."""
     x, y = float(place[0]), float(place[1])
     font, colours = _font(text, 17, room), {"left": LEFT, "right": RIGHT}
@@ -374,10 +372,11 @@ def _captioned(picture: np.ndarray, left: str, right: str) -> UInt8[np.ndarray, 
 def _indexed(frames: Sequence[np.ndarray], backdrop: np.ndarray) -> list[Image.Image]:
     """Frames with one common palette; the still backdrop is dithered once, so it does not flicker.
 
-    What differs from the backdrop is not dithered: noise there would move and cost bytes.
+    What differs from the backdrop is not dithered: noise there would move and cost bytes. One of
+    the 256 colours stays free, so that the encoder can leave out pixels that do not change.
     """
     sources = np.concatenate([backdrop, frames[0], frames[-1]])
-    palette = Image.fromarray(sources).quantize(256, method=Image.Quantize.MEDIANCUT)
+    palette = Image.fromarray(sources).quantize(255, method=Image.Quantize.MEDIANCUT)
     no, yes = Image.Dither.NONE, Image.Dither.FLOYDSTEINBERG
     still = np.asarray(Image.fromarray(backdrop).quantize(palette=palette, dither=yes))
     pictures = []

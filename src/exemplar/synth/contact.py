@@ -44,21 +44,27 @@ def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return ends, radii, pairs[:, 0], pairs[:, 1]
 
 
-def joint_positions(body_pose: np.ndarray, rest_joints: np.ndarray) -> np.ndarray:
-    """Joints (24, 3) in the body frame, metres, for body_pose (23, 3, 3) rotation matrices."""
-    world = [np.eye(3)]
-    position = [rest_joints[0]]
+def joint_frames(rotmats: np.ndarray, rest_joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """World rotations (24, 3, 3) and positions (24, 3) of the joints; the root stays in place.
+
+    Args:
+        rotmats: (24, 3, 3) relative to the parent, the root's first.
+        rest_joints: (24, 3), metres.
+    """
+    world, position = np.empty_like(rotmats), np.empty_like(rest_joints)
+    world[0], position[0] = rotmats[0], rest_joints[0]
     for joint, parent in enumerate(SMPL_24_PARENTS[1:], start=1):
         bone = rest_joints[joint] - rest_joints[parent]
-        position.append(position[parent] + world[parent] @ bone)
-        world.append(world[parent] @ body_pose[joint - 1])
-    return np.stack(position)
+        position[joint] = position[parent] + world[parent] @ bone
+        world[joint] = world[parent] @ rotmats[joint]
+    return world, position
 
 
 def penetration(body_pose: np.ndarray, rest_joints: np.ndarray) -> float:
-    """How deep the worst pair of limbs overlaps, metres; zero or less for none."""
+    """How deep the worst pair of limbs overlaps in body_pose (23, 3, 3), metres; <= 0 for none."""
     ends, radii, first, second = _tables()
-    joints = joint_positions(body_pose, rest_joints)
+    rotmats = np.concatenate([np.eye(3)[None], body_pose])
+    _, joints = joint_frames(rotmats, rest_joints)
     start, stop = joints[ends[:, 0]], joints[ends[:, 1]]
     points = start[:, None] + (stop - start)[:, None] * _STEPS[:, None]
     apart = points[first][:, :, None] - points[second][:, None, :]

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from exemplar.bodies.body import Body, BodyParams
-from exemplar.bodies.lbs import forward_kinematics, skin
+from exemplar.bodies.lbs import skin
 from exemplar.bodies.open_body import load_open_body
 from exemplar.skeletons import SMPL_49, indices
 from exemplar.synth.config import SynthConfig
+from exemplar.synth.contact import joint_frames
 from exemplar.synth.garments import draw_outfit
 from exemplar.synth.poses import PoseDraw, axis_angle_to_rotmat, draw_pose
 from exemplar.synth.regions import Regions, body_regions
@@ -121,9 +122,7 @@ def _draw_sample(
     subject = _draw_subject(rng, body, config)
     outfit = draw_outfit(rng, regions)
     mesh = dress(subject.posed, outfit, regions, _volume())
-    picture = render_person(
-        rng, mesh, outfit, regions, subject.crop, subject.up, config, _volume()
-    )
+    picture = render_person(rng, mesh, outfit, regions, subject.crop, subject.up, config, _volume())
     return _truth(subject, picture, config)
 
 
@@ -158,9 +157,7 @@ def _params(orient: np.ndarray, pose: np.ndarray, betas: np.ndarray) -> BodyPara
     )
 
 
-def _keypoints(
-    body: Body, orient: np.ndarray, pose: np.ndarray, betas: np.ndarray
-) -> np.ndarray:
+def _keypoints(body: Body, orient: np.ndarray, pose: np.ndarray, betas: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         return body.keypoints(_params(orient, pose, betas), "smpl49").double().numpy()
 
@@ -169,27 +166,29 @@ def _pose_body(
     body: Body, orient: np.ndarray, pose: np.ndarray, betas: np.ndarray, transl: np.ndarray
 ) -> PosedBody:
     """The body with its joint transforms, which the garments move with."""
-    params = _params(orient, pose, betas)
+    rest = (body.joints_template.numpy() + body.joints_shapedirs.numpy() @ betas).astype(np.float64)
+    rotmats = np.concatenate([orient[None], axis_angle_to_rotmat(pose)])
+    world, joints = joint_frames(rotmats, rest)
+    offsets = joints - np.einsum("jab,jb->ja", world, rest) + transl
+    world, offsets = world.astype(np.float32), offsets.astype(np.float32)
     with torch.no_grad():
-        rest = body.joints_template + body.joints_shapedirs @ params.betas
-        rotmats = torch.cat((params.global_orient[None], params.body_pose))
-        world, joints = forward_kinematics(rotmats, rest, body.parents)
-        shift = body.shapedirs @ params.betas
-        offsets = joints - (world @ rest[..., None])[..., 0]
-        offsets = offsets + torch.from_numpy(transl.astype(np.float32))
-        vertices = skin(body.v_template + shift, body.skinning_weights, world, offsets)
+        shift = body.shapedirs @ torch.from_numpy(betas.astype(np.float32))
+        vertices = skin(
+            body.v_template + shift,
+            body.skinning_weights,
+            torch.from_numpy(world),
+            torch.from_numpy(offsets),
+        )
     return PosedBody(
-        np.ascontiguousarray(vertices.numpy()),
-        joints.numpy() + transl.astype(np.float32),
-        world.numpy(),
-        offsets.numpy(),
-        shift.numpy(),
+        vertices=np.ascontiguousarray(vertices.numpy()),
+        joints=(joints + transl).astype(np.float32),
+        rotations=world,
+        offsets=offsets,
+        shape_shift=shift.numpy(),
     )
 
 
-def _truth(
-    subject: _Subject, picture: Rendering, config: SynthConfig
-) -> dict[str, np.ndarray]:
+def _truth(subject: _Subject, picture: Rendering, config: SynthConfig) -> dict[str, np.ndarray]:
     keypoints, crop, size = subject.keypoints, subject.crop, config.image_size
     pixels = crop.project(keypoints)
     inside = ((pixels >= 0) & (pixels < size)).all(1) & crop.in_photograph(pixels)
@@ -218,6 +217,7 @@ def _truth(
 @cache
 def _flesh() -> np.ndarray:
     """How far beneath the surface each keypoint may lie and still count as seen, metres."""
+
     def depth(name: str) -> float:
         words = set(name.split("_"))
         return 0.05 if words & set(_FACE) else 0.17 if words & set(_DEEP) else 0.09

@@ -88,9 +88,7 @@ def draw_outfit(rng: np.random.Generator, regions: Regions) -> Outfit:
     )
 
 
-def _under_skirts(
-    regions: Regions, pieces: list[tuple[Piece, Material]]
-) -> np.ndarray | None:
+def _under_skirts(regions: Regions, pieces: list[tuple[Piece, Material]]) -> np.ndarray | None:
     """Distance inside the skirts, metres, so that legs do not show through them."""
     hidden = None
     y = regions.rest[:, 1]
@@ -148,7 +146,7 @@ def _add_top(
     shells: list[Shell],
     pieces: list[tuple[Piece, Material]],
 ) -> None:
-    marks, (x, y, z) = regions.marks, regions.rest.T
+    marks, y = regions.marks, regions.rest[:, 1]
     kind = rng.choice(
         ["shirt", "long", "tank", "loose", "bra", "none", "dress", "suit"],
         p=[0.33, 0.25, 0.08, 0.13, 0.03, 0.04, 0.07, 0.07],
@@ -277,9 +275,8 @@ def _add_hair(
         cover = _hair_cover(rng, regions, shift)
         volume = np.clip(cover / 0.05, 0.15, 1.0)
         shell = _shell(rng, regions, cover, ease, hair)
-        shells.append(
-            Shell(shell.cover, (shell.offset * volume).astype(np.float32), 3, ease * 0.35, 0.03, hair)
-        )
+        offset = (shell.offset * volume).astype(np.float32)
+        shells.append(Shell(shell.cover, offset, 3, ease * 0.35, 0.03, hair))
     if kind == "long" or (kind == "hat" and rng.random() < 0.3):
         pieces.append((long_hair(regions, rng, ease), hair))
     if kind == "knot":

@@ -216,9 +216,12 @@ def rotmat_to_axis_angle(rotmat: np.ndarray) -> np.ndarray:
 
 def turn(axis: str, angle: float) -> np.ndarray:
     """Rotation by `angle` radians about x, y or z."""
-    vector = np.zeros(3)
-    vector["xyz".index(axis)] = angle
-    return axis_angle_to_rotmat(vector)
+    first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    out = np.eye(3)
+    out[first, first] = out[second, second] = np.cos(angle)
+    out[second, first] = np.sin(angle)
+    out[first, second] = -out[second, first]
+    return out
 
 
 @cache

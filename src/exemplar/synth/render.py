@@ -66,7 +66,8 @@ def render_person(
     rgb, coverage = _shade(rng, mesh, outfit, regions, lights, buffers, config, volume)
 
     height = (mesh.vertices @ up.astype(np.float32)).min()
-    floor = Floor(up, float(height), crop.focal, crop.principal_point)
+    distance = float(np.median(mesh.vertices[:, 2]))
+    floor = Floor(up, float(height), crop.focal, crop.principal_point, distance)
     background = draw_background(rng, size, floor) * rng.uniform(0.5, 1.1)
     if lights.shadow > 0:
         _darken_floor(background, mesh, floor, lights, config)

@@ -62,18 +62,20 @@ def second_share(row, x, y, z, u, v, volume):
     if pattern == TWO_TONE:
         return (np.float32(1.0) if v < row[SPLIT] else np.float32(0.0)), np.float32(0)
     if pattern == FADE:
-        return min(max((row[SPLIT] - v) / np.float32(0.4) + duty, 0), 1), np.float32(0)
-    if pattern == CAMOUFLAGE or pattern == SPECKLE:
+        share = (row[SPLIT] - v) / np.float32(0.4) + duty
+        return min(max(share, np.float32(0)), np.float32(1)), np.float32(0)
+    if pattern in (CAMOUFLAGE, SPECKLE):
         scale = np.float32(1.6) if pattern == CAMOUFLAGE else np.float32(8.0)
         k = scale / period
         n = sample_noise(volume, x * k, y * k, z * k)
-        m = sample_noise(volume, x * k + 31, y * k + 17, z * k + 5)
+        apart = np.float32(31.4)
+        m = sample_noise(volume, x * k + apart, y * k + apart, z * k)
         second = np.float32(1.0) if n < duty * np.float32(0.6) + np.float32(0.2) else np.float32(0)
         return second, (np.float32(1.0) if m > np.float32(0.64) else np.float32(0))
     if pattern == HAIR:
         k = np.float32(1) / period
         angle = np.arctan2(x, z + np.float32(0.02)) * np.float32(0.09)
-        n = sample_noise(volume, angle * k * 2, y * k * np.float32(0.12), np.float32(0.5))
+        n = sample_noise(volume, angle * k + angle * k, y * k * np.float32(0.12), angle)
         return n * n * np.float32(0.6), np.float32(0)
     return np.float32(0), np.float32(0)
 
@@ -118,15 +120,16 @@ def shade_sample(row, place, cloth, normal, marks, face_floor, lights, shade, vo
             q = (y - marks[m, 1]) / marks[m, 3]
             d = p * p + q * q
             if d < 1:
-                share = min((1 - d) * np.float32(3), np.float32(1)) * marks[m, 7]
+                share = min((np.float32(1) - d) * np.float32(3), np.float32(1)) * marks[m, 7]
                 r += (marks[m, 4] - r) * share
                 g += (marks[m, 5] - g) * share
                 b += (marks[m, 6] - b) * share
     nx, ny, nz = normal
     if row[BUMP] > 0:
         k = row[BUMP_SIZE]
-        nx += row[BUMP] * (sample_noise(volume, x * k + 7, y * k, z * k) - np.float32(0.5))
-        ny += row[BUMP] * (sample_noise(volume, x * k, y * k + 9, z * k) - np.float32(0.5))
+        shift = np.float32(7.3)
+        nx += row[BUMP] * (sample_noise(volume, x * k + shift, y * k, z * k) - np.float32(0.5))
+        ny += row[BUMP] * (sample_noise(volume, x * k, y * k + shift, z * k) - np.float32(0.5))
     norm = np.float32(1) / np.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-12))
     nx, ny, nz = nx * norm, ny * norm, nz * norm
     directions, colours, sky, ground, up = lights
@@ -143,9 +146,9 @@ def shade_sample(row, place, cloth, normal, marks, face_floor, lights, shade, vo
         lr += colours[i, 0] * share
         lg += colours[i, 1] * share
         lb += colours[i, 2] * share
-        mirrored = 2 * cosine * -nz + directions[i, 2]
+        mirrored = np.float32(-2) * cosine * nz + directions[i, 2]
         if mirrored > 0 and row[GLOSS] > 0:
-            shine += colours[i, 1] * row[GLOSS] * mirrored**12 * (shade if i == 0 else 1)
+            shine += share / cosine * colours[i, 1] * row[GLOSS] * mirrored**12
     out[0] = r * bright * lr + shine
     out[1] = g * bright * lg + shine
     out[2] = b * bright * lb + shine
@@ -158,12 +161,13 @@ def lit_share(shadow_map, lx, ly, depth, bias):
     i, j = int(np.floor(ly)), int(np.floor(lx))
     if i < 0 or j < 0 or i > height - 2 or j > width - 2:
         return np.float32(1)
-    ty, tx = ly - i, lx - j
+    ty, tx = np.float32(ly - i), np.float32(lx - j)
     a = np.float32(1) if shadow_map[i, j] <= depth + bias else np.float32(0)
     b = np.float32(1) if shadow_map[i, j + 1] <= depth + bias else np.float32(0)
     c = np.float32(1) if shadow_map[i + 1, j] <= depth + bias else np.float32(0)
     d = np.float32(1) if shadow_map[i + 1, j + 1] <= depth + bias else np.float32(0)
-    return (a * (1 - tx) + b * tx) * (1 - ty) + (c * (1 - tx) + d * tx) * ty
+    near, far = a + (b - a) * tx, c + (d - c) * tx
+    return near + (far - near) * ty
 
 
 @compiled
@@ -186,7 +190,7 @@ def shade_buffer(
 ):  # fmt: skip
     """Fill `rgb` (H, W, 3), premultiplied, and `coverage` (H, W) from the z-buffer."""
     height, width = coverage.shape
-    part = np.float32(1) / (samples * samples)
+    part = np.float32(1) / np.float32(samples * samples)
     place, cloth = np.zeros(3, np.float32), np.zeros(2, np.float32)
     normal, light, spot = np.zeros(3, np.float32), np.zeros(3, np.float32), np.zeros(3, np.float32)
     for y in range(height):
@@ -219,7 +223,7 @@ def shade_buffer(
                             + w2 * shadow_points[k, a]
                         )
                     reached = lit_share(shadow_map, spot[0], spot[1], spot[2], np.float32(0.025))
-                    lit = 1 - shadow * (1 - reached)
+                    lit = np.float32(1) - shadow * (np.float32(1) - reached)
                 row = materials[material[i]]
                 shade_sample(
                     row, place, cloth, normal, marks, face_floor, lights, lit, volume, light

@@ -11,7 +11,7 @@ from exemplar.synth.pieces import Piece
 from exemplar.synth.regions import Regions
 
 NOISE_SIZE = 64
-"""Side of the periodic noise volume."""
+"""Side of the periodic noise volume, a power of two."""
 
 MIN_GAP = 0.0025
 """Cloth stays this far off the skin, metres."""
@@ -65,18 +65,17 @@ def noise_volume() -> np.ndarray:
 @compiled
 def sample_noise(volume, x, y, z):
     """The noise volume at a point, linearly interpolated; one cell is one unit."""
-    size = volume.shape[0]
+    last = volume.shape[0] - 1  # all ones in binary: `& last` wraps around
     fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
-    tx, ty, tz = x - fx, y - fy, z - fz
-    i, j, k = int(fx) % size, int(fy) % size, int(fz) % size
-    ii, jj, kk = (i + 1) % size, (j + 1) % size, (k + 1) % size
-    near = (volume[i, j, k] * (1 - tz) + volume[i, j, kk] * tz) * (1 - ty) + (
-        volume[i, jj, k] * (1 - tz) + volume[i, jj, kk] * tz
-    ) * ty
-    far = (volume[ii, j, k] * (1 - tz) + volume[ii, j, kk] * tz) * (1 - ty) + (
-        volume[ii, jj, k] * (1 - tz) + volume[ii, jj, kk] * tz
-    ) * ty
-    return near * (1 - tx) + far * tx
+    tx, ty, tz = np.float32(x - fx), np.float32(y - fy), np.float32(z - fz)
+    i, j, k = int(fx) & last, int(fy) & last, int(fz) & last
+    ii, jj, kk = (i + 1) & last, (j + 1) & last, (k + 1) & last
+    a = volume[i, j, k] + (volume[i, j, kk] - volume[i, j, k]) * tz
+    b = volume[i, jj, k] + (volume[i, jj, kk] - volume[i, jj, k]) * tz
+    c = volume[ii, j, k] + (volume[ii, j, kk] - volume[ii, j, k]) * tz
+    d = volume[ii, jj, k] + (volume[ii, jj, kk] - volume[ii, jj, k]) * tz
+    near, far = a + (b - a) * ty, c + (d - c) * ty
+    return near + (far - near) * tx
 
 
 @compiled
@@ -140,8 +139,19 @@ def dress(posed: PosedBody, outfit: Outfit, regions: Regions, volume: np.ndarray
 
 def _drawn_faces(faces: np.ndarray, cut: np.ndarray) -> np.ndarray:
     """Faces with a corner that is not cut away."""
-    kept = cut >= 0
-    return faces[kept[faces[:, 0]] | kept[faces[:, 1]] | kept[faces[:, 2]]]
+    kept = np.empty_like(faces)
+    return kept[: _keep_faces(faces, cut, kept)]
+
+
+@compiled
+def _keep_faces(faces, cut, kept):
+    count = 0
+    for t in range(faces.shape[0]):
+        if cut[faces[t, 0]] >= 0 or cut[faces[t, 1]] >= 0 or cut[faces[t, 2]] >= 0:
+            for a in range(3):
+                kept[count, a] = faces[t, a]
+            count += 1
+    return count
 
 
 def _joined(parts: list, faces: list[np.ndarray], num_body_faces: int) -> SceneMesh:

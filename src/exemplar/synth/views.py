@@ -83,9 +83,7 @@ def draw_view(rng: np.random.Generator, config: ViewConfig) -> View:
     distance = np.exp(rng.uniform(low, high))
     across = np.clip(rng.normal(0, config.off_axis, 2), -0.4, 0.4)
     rotation = look_at(np.radians(elevation), np.radians(azimuth))
-    return View(
-        turn("z", np.radians(tilt)) @ rotation, np.array([*across * distance, distance])
-    )
+    return View(turn("z", np.radians(tilt)) @ rotation, np.array([*across * distance, distance]))
 
 
 def look_at(elevation: float, azimuth: float) -> np.ndarray:

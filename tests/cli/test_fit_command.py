@@ -1,0 +1,158 @@
+"""`exemplar fit`: files written, and one clear line for anything the user can mend."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from exemplar.cli import main
+
+FILES = ("overlay.png", "steps.gif", "body.glb", "fit.json", "fit.npz")
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photo") / "astronaut.png"
+    Image.fromarray(skimage.data.astronaut()).save(path)
+    return path
+
+
+def run(*arguments: object) -> int:
+    """Exit status of a command."""
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line that a failing command prints."""
+    assert run("fit", *arguments) == 1
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.out + shown.err
+    lines = shown.err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_a_photo_gives_pictures_and_files(photo: Path, tmp_path: Path) -> None:
+    assert run("fit", photo, "-o", tmp_path / "out", "--quiet") == 0
+    for name in FILES:
+        assert (tmp_path / "out" / name).stat().st_size > 1000
+    content = json.loads((tmp_path / "out" / "fit.json").read_text())
+    (person,) = content["people"]
+    assert person["status"] == "ok"
+    assert person["error_px_after"] < person["error_px_before"]
+    assert set(person) >= {
+        "joints_3d", "joints_2d", "global_orient", "body_pose", "betas", "camera", "iterations",
+        "seconds",
+    }  # fmt: skip
+    assert len(person["joints_3d"]["left_knee"]) == 3
+
+
+def test_several_photos_get_a_folder_each_and_a_bad_one_costs_nothing(
+    photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.jpg").write_text("not a picture")
+    status = run(
+        "fit", tmp_path / "text.jpg", photo, "-o", tmp_path / "out", "--iterations", 0, "--quiet"
+    )
+    assert status == 1
+    assert (tmp_path / "out" / "astronaut" / "fit.json").is_file()
+    assert not (tmp_path / "out" / "text" / "fit.json").exists()
+
+
+@pytest.mark.parametrize("mode", ["I;16", "L", "RGBA", "CMYK", "exif"])
+def test_unusual_pictures_work(photo: Path, tmp_path: Path, mode: str) -> None:
+    image = Image.open(photo)
+    path = tmp_path / ("p.jpg" if mode in {"CMYK", "exif"} else "p.png")
+    if mode == "I;16":
+        grey = np.asarray(image.convert("L")).astype(np.uint16) * 257
+        Image.fromarray(grey).save(path)
+    elif mode == "exif":
+        exif = Image.Exif()
+        exif[0x0112] = 6  # stored turned; a viewer turns it by 90 degrees clockwise
+        image.rotate(90, expand=True).save(path, exif=exif, quality=95)
+    else:
+        image.convert(mode).save(path)
+    assert run("fit", path, "-o", tmp_path / "out", "--iterations", 2, "--quiet") == 0
+    content = json.loads((tmp_path / "out" / "fit.json").read_text())
+    head = content["people"][0]["keypoints_2d"]["nose"]
+    # the astronaut's nose is at (224, 115) in the picture as displayed
+    assert abs(head[0] - 224) < 20
+    assert abs(head[1] - 115) < 25
+
+
+def test_missing_and_broken_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "nowhere.jpg" in fails(capsys, tmp_path / "nowhere.jpg")
+    (tmp_path / "text.jpg").write_text("hello")
+    assert "text.jpg" in fails(capsys, tmp_path / "text.jpg", "-o", tmp_path / "o")
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    assert "dot.png" in fails(capsys, tmp_path / "dot.png", "-o", tmp_path / "o")
+    assert "folder" in fails(capsys, tmp_path, "-o", tmp_path / "o").lower()
+    Image.new("RGB", (300, 200), (90, 120, 60)).save(tmp_path / "plain.png")
+    line = fails(capsys, tmp_path / "plain.png", "-o", tmp_path / "o")
+    assert "no person found in plain.png" in line
+
+
+def test_no_photo_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no photo given" in fails(capsys)
+
+
+def test_boxes(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path) -> None:
+    out = ("-o", tmp_path / "o")
+    assert "outside the 512x512 image" in fails(capsys, photo, "--box", "900,900,50,50", *out)
+    assert "four numbers" in fails(capsys, photo, "--box", "1,2,3", *out)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}',
+        '{"people": [{"pose_keypoints_2d": [' + ", ".join(["NaN"] * 75) + "]}]}",
+        '{"something": 1}',
+        "[1, 2",
+        '{"people": []}',
+    ],
+)
+def test_bad_keypoint_files(
+    capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "keypoints.json"
+    path.write_text(content)
+    assert "keypoints.json" in fails(capsys, photo, "--keypoints", path, "-o", tmp_path / "o")
+
+
+def test_bad_bodies(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    evil = b"cos\nmkdir\n(S'" + str(trap).encode() + b"'\ntR."
+    (tmp_path / "evil.pkl").write_bytes(evil)
+    out = ("-o", tmp_path / "o")
+    assert "posix.mkdir" in fails(capsys, photo, "--body", tmp_path / "evil.pkl", *out).replace(
+        "os.mkdir", "posix.mkdir"
+    )
+    assert not trap.exists()
+    np.savez(tmp_path / "cut.npz", v_template=np.zeros((6890, 3)))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:500])
+    assert "cut.npz" in fails(capsys, photo, "--body", tmp_path / "cut.npz", *out)
+    (tmp_path / "list.pkl").write_bytes(pickle.dumps([1]))
+    assert "expected a dict" in fails(capsys, photo, "--body", tmp_path / "list.pkl", *out)
+
+
+def test_an_unwritable_output_folder(
+    capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert "cannot write to" in fails(capsys, photo, "-o", tmp_path / "file")
+    assert "cannot write to" in fails(capsys, photo, "-o", tmp_path / "file" / "below")
+
+
+def test_wrong_usage_exits_with_2(photo: Path) -> None:
+    assert run("fit", photo, "--no-such-option", 1) == 2
+    assert run("no-such-verb") == 2

@@ -1,0 +1,142 @@
+"""From a photo to fitted bodies, on real photographs that scikit-image carries."""
+
+import numpy as np
+import pytest
+import skimage.data
+
+import exemplar
+from exemplar.detect.keypoint_files import Keypoints
+from exemplar.photo import keypoints_from_array
+from exemplar.results import NOTHING_TO_FIT, OK, FitResult
+from exemplar.skeletons import COCO_17, SMPL_49
+
+
+@pytest.fixture(scope="module")
+def portrait() -> np.ndarray:
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="module")
+def fitted(portrait: np.ndarray) -> FitResult:
+    return exemplar.fit(portrait)
+
+
+def coco_of(result: FitResult) -> np.ndarray:
+    """The built-in keypoints of the first person as COCO's 17."""
+    rows = [SMPL_49.index(name) for name in COCO_17]
+    return result.people[0].keypoints_2d[rows]
+
+
+def test_eft_halves_the_error_on_a_real_photo(fitted: FitResult) -> None:
+    (person,) = fitted.people
+    assert person.status == OK
+    assert person.after.error_px < 5.0
+    assert person.after.error_px < 0.5 * person.before.error_px
+
+
+def test_the_body_projects_to_where_the_fit_says(fitted: FitResult) -> None:
+    """The full camera of the result shows the joints where the weak camera does."""
+    for state in fitted.people[0].steps:
+        ratio = state.joints_3d[:, :2] / state.joints_3d[:, 2:]
+        full = fitted.focal * ratio + fitted.principal_point
+        # the lens is long, not infinite: a few parts in a thousand of the body's extent
+        assert np.abs(full - state.joints_2d).max() < 0.02 * fitted.people[0].box_size
+
+
+def test_fitted_keypoints_have_the_error_that_is_reported(fitted: FitResult) -> None:
+    person = fitted.people[0]
+    used = person.fitted > 0
+    gaps = np.linalg.norm(person.after.joints_2d - person.keypoints_2d[:, :2], axis=1)[used]
+    assert gaps.mean() * 224 / person.box_size == pytest.approx(person.after.error_px, rel=1e-3)
+
+
+def test_a_turned_photo_gives_the_turned_body(portrait: np.ndarray, fitted: FitResult) -> None:
+    """Given the same keypoints turned by a quarter, the crop is the same and so is the pose."""
+    points = coco_of(fitted)
+    side = portrait.shape[0]
+    quarter = np.ascontiguousarray(np.rot90(portrait, k=-1))
+    moved = np.stack((side - points[:, 1], points[:, 0], points[:, 2]), axis=1)
+    options = exemplar.FitOptions(iterations=3)
+    upright = exemplar.fit(portrait, points, options=options).people[0]
+    turned = exemplar.fit(quarter, moved, options=options).people[0]
+    # resampling differs by rounding of the warp only
+    assert np.allclose(upright.after.body_pose, turned.after.body_pose, atol=0.02)
+    clockwise = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    assert np.allclose(
+        clockwise @ upright.after.global_orient, turned.after.global_orient, atol=0.02
+    )
+
+
+def test_given_keypoints_are_what_is_fitted(portrait: np.ndarray, fitted: FitResult) -> None:
+    points = coco_of(fitted)
+    options = exemplar.FitOptions(iterations=1)
+    (person,) = exemplar.fit(portrait, points, options=options).people
+    given = person.keypoints_2d[person.keypoints_2d[:, 2] > 0]
+    assert len(given) == (points[:, 2] > 0).sum()
+    assert person.iterations == 1
+
+
+def test_people_are_chosen_by_number_size_and_box(portrait: np.ndarray, fitted: FitResult) -> None:
+    points = coco_of(fitted)
+    small = points.copy()
+    small[:, :2] = small[:, :2] / 4
+    two = np.stack((small, points))
+    none = {"iterations": 0}
+
+    def centre(**options: object) -> np.ndarray:
+        chosen = exemplar.FitOptions(**none, **options)
+        people = exemplar.fit(portrait, two, options=chosen).people
+        assert len(people) == 1
+        return people[0].box_centre
+
+    assert np.allclose(centre(person="0") * 4, centre(person="1"), atol=0.1)
+    assert np.allclose(centre(person="largest"), centre(person="1"))
+    assert np.allclose(centre(box=(0.0, 0.0, 120.0, 120.0)), centre(person="0"))
+    everyone = exemplar.fit(portrait, two, options=exemplar.FitOptions(**none))
+    assert len(everyone.people) == 2
+
+
+def test_a_person_without_a_fitted_keypoint_keeps_the_regressors_answer(
+    portrait: np.ndarray,
+) -> None:
+    points = np.array([[200.0, 300, 1], [260, 300, 1], [200, 480, 1], [260, 480, 1]])
+    names = ("left_hip", "right_hip", "left_ankle", "right_ankle")
+    person = Keypoints(names=names, points=points, box=None, id=None)
+    (fit,) = exemplar.fit(portrait, person).people
+    assert fit.status == NOTHING_TO_FIT
+    assert fit.iterations == 0
+    assert np.isfinite(fit.after.vertices).all()
+
+
+def test_a_photo_without_a_person_says_so() -> None:
+    with pytest.raises(ValueError, match="no person found"):
+        exemplar.fit(skimage.data.coffee())
+
+
+def test_bad_arrays_are_refused(portrait: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="RGB image"):
+        exemplar.fit(portrait[..., 0].astype(np.float32))
+    with pytest.raises(ValueError, match="5 keypoints"):
+        keypoints_from_array(np.ones((5, 3)))
+    with pytest.raises(ValueError, match="finite"):
+        exemplar.fit(portrait, np.full((17, 3), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"box": (600.0, 0.0, 50.0, 50.0)}, "outside the 512x512 image"),
+        ({"box": (0.0, 0.0, -1.0, 5.0)}, "positive w and h"),
+        ({"person": "7"}, "--person '7'"),
+        ({"person": "tallest"}, "expected all, largest"),
+        ({"body": "nowhere.pkl"}, "no SMPL file"),
+        ({"device": "toaster"}, "device 'toaster'"),
+        ({"iterations": -3}, "iterations must be 0 or more"),
+        ({"focal": -1.0}, "focal"),
+    ],
+)
+def test_nonsense_options_are_one_clear_error(
+    portrait: np.ndarray, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        exemplar.fit(portrait, options=exemplar.FitOptions(**options))

@@ -1,0 +1,20 @@
+"""What the package promises to export."""
+
+import exemplar
+
+
+def test_public_names_are_these() -> None:
+    assert sorted(exemplar.__all__) == [
+        "Body",
+        "BodyParams",
+        "EftConfig",
+        "FitOptions",
+        "FitResult",
+        "Fitter",
+        "PersonFit",
+        "fit",
+        "fit_exemplar",
+        "load_body",
+        "load_regressor",
+    ]
+    assert all(hasattr(exemplar, name) for name in exemplar.__all__)
