@@ -5,8 +5,7 @@ import pytest
 import skimage.data
 
 import exemplar
-from exemplar.detect.keypoint_files import Keypoints
-from exemplar.photo import keypoints_from_array
+from exemplar.detect.keypoint_files import Keypoints, keypoints_from_array
 from exemplar.results import NOTHING_TO_FIT, OK, FitResult
 from exemplar.skeletons import COCO_17, SMPL_49
 

@@ -11,7 +11,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from exemplar.bodies import Body, load_body
-from exemplar.detect.keypoint_files import Keypoints, read_keypoints, to_joints49
+from exemplar.detect.keypoint_files import (
+    Keypoints,
+    keypoints_from_array,
+    read_keypoints,
+    to_joints49,
+)
 from exemplar.detect.landmarks import find_people
 from exemplar.fitting.exemplar import EftConfig, ExemplarFit, fit_exemplar, fitted_weights
 from exemplar.fitting.optimiser import Evaluation, Iterate
@@ -21,7 +26,7 @@ from exemplar.image_files import crop_image, read_image
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, RegressorInfo, load_regressor
 from exemplar.results import DIVERGED, NOTHING_TO_FIT, OK, BodyState, FitResult, PersonFit
 from exemplar.samples import Batch
-from exemplar.skeletons import BLAZEPOSE_33, COCO_17, GT_24, OPENPOSE_25, SMPL_49, TORSO
+from exemplar.skeletons import BLAZEPOSE_33, OPENPOSE_25, SMPL_49, TORSO
 
 FOCAL_PER_SIDE = 5000 / 224
 """Default focal length over the image's longer side: long, so that the full camera shows what the
@@ -232,12 +237,13 @@ def _people(
 ) -> list[Float[np.ndarray, "49 3"]]:
     """The 49 joints of each person to be fitted."""
     box = options.box
+    height, width = pixels.shape[:2]
     if box is not None:
         _check_box(box, pixels)
     if source is None:
         found = _built_in(pixels, box)
     else:
-        found = [to_joints49(person) for person in _given(source, name)]
+        found = [to_joints49(person) for person in _given(source, name, (width, height))]
     found = [person for person in found if (person[:, 2] > 0).sum() >= 2]
     if not found:
         raise ValueError(f"no person found in {name or 'the image'}: give --keypoints or --box")
@@ -266,30 +272,15 @@ def _built_in(pixels: np.ndarray, box: tuple[float, ...] | None) -> list[np.ndar
     return people
 
 
-def _given(source: KeypointSource, name: str | None) -> Sequence[Keypoints]:
+def _given(source: KeypointSource, name: str | None, size: tuple[int, int]) -> Sequence[Keypoints]:
     if isinstance(source, str | Path):
-        return read_keypoints(source, image_name=name)
+        return read_keypoints(source, image_name=name, image_size=size)
     if isinstance(source, Keypoints):
         return [source]
     if isinstance(source, np.ndarray):
         return keypoints_from_array(source)
     assert source is not None
     return source
-
-
-def keypoints_from_array(points: Float[np.ndarray, "*people k 3"]) -> list[Keypoints]:
-    """Keypoints of a joint set told by its length: COCO's 17, 24 annotated, OpenPose's 25, 33, 49.
-
-    ValueError for another length, or numbers that are not finite.
-    """
-    sets = {len(s): s for s in (COCO_17, BLAZEPOSE_33, GT_24, OPENPOSE_25, SMPL_49)}
-    people = np.asarray(points, dtype=np.float64).reshape(-1, *points.shape[-2:])
-    if people.shape[1] not in sets:
-        expected = ", ".join(str(length) for length in sorted(sets))
-        raise ValueError(f"got {people.shape[1]} keypoints a person, expected {expected}")
-    if not np.isfinite(people).all():
-        raise ValueError("keypoints must be finite numbers")
-    return [Keypoints(names=sets[len(p)], points=p, box=None, id=None) for p in people]
 
 
 def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:

@@ -262,15 +262,24 @@ def _read_npz(path: Path) -> list[Keypoints]:
             f"keypoints are {keypoints.dtype} {keypoints.shape}, expected (K, 3) or (N, K, 3)"
             " numbers: x, y, confidence"
         )
-    people = keypoints.astype(np.float64).reshape(-1, *keypoints.shape[-2:])
+    names = tuple(str(name) for name in data["names"].reshape(-1)) if "names" in data else None
+    return keypoints_from_array(keypoints, names)
+
+
+def keypoints_from_array(points: np.ndarray, names: Sequence[str] | None = None) -> list[Keypoints]:
+    """People from (K, 3) or (people, K, 3) rows of x, y (image px) and confidence.
+
+    Without `names` K tells the joint set, as in `read_keypoints`. ValueError for another K, numbers
+    that are not finite, or confidences that are none.
+    """
+    if points.ndim not in (2, 3) or points.shape[-1] != 3:
+        raise ValueError(f"keypoints are {points.shape}, expected (K, 3) or (people, K, 3)")
+    people = points.astype(np.float64).reshape(-1, *points.shape[-2:])
     count = people.shape[1]
-    if "names" in data:
-        names = tuple(str(name) for name in data["names"].reshape(-1))
-    else:
-        names = _names_by_count(count)
+    names = _names_by_count(count) if names is None else tuple(names)
     if len(names) != count:
         raise ValueError(f"{len(names)} names for {count} keypoints")
-    return [Keypoints(names, _checked(points)) for points in people]
+    return [Keypoints(names, _checked(rows)) for rows in people]
 
 
 def _names_by_count(count: int) -> tuple[str, ...]:

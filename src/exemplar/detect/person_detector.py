@@ -38,6 +38,9 @@ TILE_LEVELS = (2, 4)
 SMALLEST_TILE = 64
 """Tiles with a shorter side, px, hold too little to find."""
 
+TILE_THRESHOLD = 0.5
+"""Least score in a tile, whatever the caller's threshold: close up, much looks like a person."""
+
 BATCH = 8
 """Windows that pass through the network together."""
 
@@ -330,6 +333,6 @@ def detect_people(
         wanted = tiling == "always" or not people or min(float(p.box.size) for p in people) < side
         if side < SMALLEST_TILE or not wanted:
             break
-        found = _search(model, image, tiles(width, height, side), threshold)
+        found = _search(model, image, tiles(width, height, side), max(threshold, TILE_THRESHOLD))
         people = suppress(people + found)
     return people

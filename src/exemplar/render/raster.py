@@ -5,6 +5,7 @@ x right, y down, z forward, metres. A triangle whose outward side faces the came
 on screen as drawn with y down, that is, its signed area below is negative.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,13 @@ import numpy as np
 NEAR_PLANE = 0.02
 """Triangles with a corner nearer than this many metres are not drawn."""
 
-_EMPTY = np.float32(-1e30)
+NOTHING = np.float32(-1e30)
+"""Nearness where nothing has been drawn."""
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`numba.njit`, kept on disk between runs where a cache folder can be written."""
+    function = inspect.unwrap(function)  # without the shape checks that tests add
     try:
         return numba.njit(cache=True, nogil=True, fastmath=True)(function)
     except RuntimeError:  # no writable cache folder: compile in every process
@@ -284,7 +287,7 @@ def _draw_colours(points, nearness, faces, colours, width, height, antialias) ->
 
 def _empty_buffers(width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     face_ids = np.full((height, width), -1, np.int32)
-    buffer = np.full((height, width), _EMPTY, np.float32)
+    buffer = np.full((height, width), NOTHING, np.float32)
     return face_ids, buffer, np.zeros((height, width, 2), np.float32)
 
 

@@ -78,4 +78,6 @@ def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     assert done, "encoding a picture in memory"
-    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None, "decoding what was just encoded"
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)

@@ -70,6 +70,8 @@ class SceneConfig:
 
     occluder: float = 0.35
     """Probability of things in front of the person."""
+    bystander: float = 0.14
+    """Probability of somebody else beside, behind or in front."""
     shadow: float = 0.75
     """Probability that the main light casts shadows."""
     blur: float = 0.35

@@ -1,6 +1,6 @@
 """Synthetic photographs with exact truth, drawn one by one from (seed, index)."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -12,11 +12,12 @@ from exemplar.bodies.open_body import load_open_body
 from exemplar.skeletons import SMPL_49, indices
 from exemplar.synth.config import SynthConfig
 from exemplar.synth.contact import joint_frames
+from exemplar.synth.faces import face_marks
 from exemplar.synth.garments import draw_outfit
-from exemplar.synth.poses import PoseDraw, axis_angle_to_rotmat, draw_pose
+from exemplar.synth.poses import PoseDraw, axis_angle_to_rotmat, draw_pose, turn
 from exemplar.synth.regions import Regions, body_regions
-from exemplar.synth.render import Rendering, render_person
-from exemplar.synth.surfaces import PosedBody, dress, noise_volume
+from exemplar.synth.render import Canvas, Rendering, new_canvas, render_person
+from exemplar.synth.surfaces import PosedBody, SceneMesh, dress, noise_volume
 from exemplar.synth.views import Crop, View, draw_crop, draw_view, weak_camera
 
 MIN_DEPTH = 0.35
@@ -70,7 +71,13 @@ class _Subject:
     keypoints: np.ndarray
     transl: np.ndarray
     crop: Crop
-    up: np.ndarray
+    level: np.ndarray
+    """World (y up) to the crop's camera."""
+
+    @property
+    def up(self) -> np.ndarray:
+        """Up in the crop's camera frame."""
+        return self.level @ np.array([0.0, 1.0, 0.0])
 
 
 def draw_samples(
@@ -94,7 +101,8 @@ def draw_samples(
     body = _open_body() if body is None else body
     config = SynthConfig() if config is None else config
     regions = _regions(body)
-    rows = [_draw_sample(seed, start + i, body, regions, config) for i in range(n)]
+    canvas = new_canvas(config)
+    rows = [_draw_sample(seed, start + i, body, regions, config, canvas) for i in range(n)]
     return SynthBatch(
         **{item.name: np.stack([row[item.name] for row in rows]) for item in fields(SynthBatch)}
     )
@@ -116,14 +124,46 @@ def _volume() -> np.ndarray:
 
 
 def _draw_sample(
-    seed: int, index: int, body: Body, regions: Regions, config: SynthConfig
+    seed: int, index: int, body: Body, regions: Regions, config: SynthConfig, canvas: Canvas
 ) -> dict[str, np.ndarray]:
     rng = np.random.default_rng([seed, index])
     subject = _draw_subject(rng, body, config)
     outfit = draw_outfit(rng, regions)
     mesh = dress(subject.posed, outfit, regions, _volume())
-    picture = render_person(rng, mesh, outfit, regions, subject.crop, subject.up, config, _volume())
+    bystander = None
+    if rng.random() < config.scene.bystander:
+        bystander = _draw_bystander(rng, subject, mesh, body, regions, config)
+    picture = render_person(
+        rng, mesh, bystander, face_marks(rng, outfit, regions.marks), regions.marks.neck_y,
+        subject.crop, subject.up, config, _volume(), canvas,
+    )  # fmt: skip
     return _truth(subject, picture, config)
+
+
+def _draw_bystander(
+    rng: np.random.Generator,
+    subject: _Subject,
+    mesh: SceneMesh,
+    body: Body,
+    regions: Regions,
+    config: SynthConfig,
+) -> SceneMesh | None:
+    """Somebody else on the same floor; None if they would stand in the camera."""
+    draw = draw_pose(rng, body.joints_template.double().numpy(), config.poses)
+    betas = np.clip(rng.normal(0, config.poses.betas_std, body.num_betas), -3, 3)
+    facing = turn("y", rng.uniform(-np.pi, np.pi)) @ draw.world_orient
+    orient = subject.level @ facing
+    ahead = rng.uniform(-0.5, 2.0)
+    aside = rng.choice([-1.0, 1.0]) * rng.uniform(0.5 if ahead < 0.2 else 0.2, 1.1)
+    away = subject.level @ turn("y", rng.normal(0, 0.5)) @ np.array([aside, 0.0, 0.0])
+    place = subject.transl + away + np.array([0.0, 0.0, ahead])
+    posed = _pose_body(body, orient, draw.body_pose, betas, place)
+    up = subject.up.astype(np.float32)
+    lift = up * ((mesh.vertices @ up).min() - (posed.vertices @ up).min())
+    posed = replace(posed, vertices=posed.vertices + lift, offsets=posed.offsets + lift)
+    if posed.vertices[:, 2].min() < MIN_DEPTH:
+        return None
+    return dress(posed, draw_outfit(rng, regions), regions, _volume())
 
 
 def _draw_subject(rng: np.random.Generator, body: Body, config: SynthConfig) -> _Subject:
@@ -139,8 +179,7 @@ def _draw_subject(rng: np.random.Generator, body: Body, config: SynthConfig) -> 
     orient, transl = crop.roll @ orient, crop.roll @ place
     posed = _pose_body(body, orient, draw.body_pose, betas, transl)
     keypoints = keypoints @ crop.roll.T + transl
-    up = crop.roll @ view.rotation @ np.array([0.0, 1.0, 0.0])
-    return _Subject(draw, betas, orient, posed, keypoints, transl, crop, up)
+    return _Subject(draw, betas, orient, posed, keypoints, transl, crop, crop.roll @ view.rotation)
 
 
 def _clear_of_camera(view: View, keypoints: np.ndarray) -> np.ndarray:
@@ -228,6 +267,9 @@ def _flesh() -> np.ndarray:
 def _seen(
     pixels: np.ndarray, depth: np.ndarray, picture: Rendering, inside: np.ndarray
 ) -> np.ndarray:
-    last = len(picture.depth) - 1
-    x, y = np.clip(np.where(inside[:, None], pixels, 0).astype(int), 0, last).T
-    return (picture.depth[y, x] > depth - _flesh()) & ~picture.hidden[y, x]
+    coarse, fine = len(picture.hidden), len(picture.nearness)
+    spots = np.where(inside[:, None], pixels, 0.0) / coarse
+    x, y = np.clip((spots * fine).astype(int), 0, fine - 1).T
+    shallowest = 1 / np.maximum(depth - _flesh(), 0.05)
+    uncovered = ~picture.hidden[y * coarse // fine, x * coarse // fine]
+    return (picture.nearness[y, x] < shallowest) & uncovered

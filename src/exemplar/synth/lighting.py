@@ -2,15 +2,13 @@
 
 import numpy as np
 
-from exemplar.render.raster import draw_triangles
+from exemplar.render.raster import NOTHING, draw_triangles
 from exemplar.synth.config import SceneConfig
 from exemplar.synth.shading import Lights
 from exemplar.synth.surfaces import SceneMesh
 
 SHADOW_MAP_SIZE = 192
 """Side of the shadow map, texels."""
-
-_NOTHING = np.float32(-1e30)
 
 
 def draw_lights(rng: np.random.Generator, up: np.ndarray, config: SceneConfig) -> Lights:
@@ -63,7 +61,7 @@ def cast_shadow(mesh: SceneMesh, direction: np.ndarray) -> tuple[np.ndarray, np.
     high = np.array([seen[:, 0].max(), seen[:, 1].max()])
     scale = (SHADOW_MAP_SIZE - 4) / (high - low).max()
     seen[:, :2] = (seen[:, :2] - low) * scale + 2
-    buffer = np.full((SHADOW_MAP_SIZE,) * 2, _NOTHING, np.float32)
+    buffer = np.full((SHADOW_MAP_SIZE,) * 2, NOTHING, np.float32)
     ids = np.full(buffer.shape, -1, np.int32)
     weights = np.empty((*buffer.shape, 2), np.float32)
     points, nearness = np.ascontiguousarray(seen[:, :2]), np.ascontiguousarray(seen[:, 2])

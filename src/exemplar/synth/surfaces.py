@@ -137,6 +137,19 @@ def dress(posed: PosedBody, outfit: Outfit, regions: Regions, volume: np.ndarray
     return _joined(parts, faces, len(body_faces))
 
 
+def join_meshes(first: SceneMesh, second: SceneMesh) -> SceneMesh:
+    """Two people in one mesh; only the first one's body is drawn from outside only."""
+    fields = ("vertices", "normals", "rest", "fabric", "cut")
+    joined = {name: np.concatenate([getattr(m, name) for m in (first, second)]) for name in fields}
+    return SceneMesh(
+        **joined,
+        material=np.concatenate([first.material, second.material + len(first.materials)]),
+        faces=np.concatenate([first.faces, second.faces + np.int32(len(first.vertices))]),
+        num_body_faces=first.num_body_faces,
+        materials=np.concatenate([first.materials, second.materials]),
+    )
+
+
 def _drawn_faces(faces: np.ndarray, cut: np.ndarray) -> np.ndarray:
     """Faces with a corner that is not cut away."""
     kept = np.empty_like(faces)

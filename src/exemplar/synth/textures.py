@@ -9,7 +9,10 @@ from exemplar.synth.materials import draw_colour
 
 def linear_colour(rng: np.random.Generator) -> np.ndarray:
     """A colour of `materials.draw_colour` in linear light, float32 (3,)."""
-    return np.square(np.array(draw_colour(rng), np.float32))
+    colour = np.array(draw_colour(rng), np.float32)
+    if rng.random() < 0.7:  # places are less colourful than clothes
+        colour += (colour.mean() - colour) * np.float32(rng.uniform(0.3, 0.95))
+    return np.square(colour)
 
 
 def fractal_noise(rng: np.random.Generator, size: int, *, roughness: float = 0.55) -> np.ndarray:
