@@ -1,11 +1,13 @@
 """Reading photos of every kind, and cropping them where the geometry says."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from PIL import Image
 
@@ -225,3 +227,16 @@ def test_a_batch_of_boxes_is_refused() -> None:
     box = Box(torch.zeros(2, 2), torch.ones(2), torch.zeros(2))
     with pytest.raises(ValueError, match="one box"):
         crop_image(np.zeros((50, 50, 3), np.uint8), box, 16)
+
+
+def test_a_crop_of_the_whole_image_is_the_image():
+    image = skimage.data.astronaut()
+    np.testing.assert_array_equal(crop_image(image, box_of((256.0, 256.0), 512.0, 0.0), 512), image)
+
+
+def test_a_quarter_turn_of_the_crop_turns_the_image():
+    image = skimage.data.astronaut()
+    crop = crop_image(image, box_of((256.0, 256.0), 512.0, math.pi / 2), 512)
+    difference = crop.astype(int) - np.rot90(image)
+    # Interpolation in fixed point, with an angle that is a quarter turn to float32.
+    assert np.abs(difference[1:-1, 1:-1]).max() <= 12

@@ -44,7 +44,7 @@ def test_finds_exactly_one_astronaut():
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_landmarks_turn_with_the_image(quarters):
+def test_seen_landmarks_turn_with_the_image(quarters):
     image = skimage.data.astronaut()
     (upright,) = find_people(image)
     (found,) = find_people(np.rot90(image, -quarters))
@@ -52,8 +52,11 @@ def test_landmarks_turn_with_the_image(quarters):
     for _ in range(quarters):
         x, y = y, -x
     back = np.stack((x, y), axis=1) + 256
+    seen = upright.keypoints[:, 2] > 0.5
+    assert seen.sum() >= 9
     # Interpolation differs a little between turns; a px here is a quarter of one in the crop.
-    assert np.abs(back - upright.keypoints[:, :2]).max() < 5
+    # Landmarks that are not seen (her feet, far outside the photo) are guesses and move more.
+    assert np.abs(back - upright.keypoints[:, :2])[seen].max() < 3
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 1), (4000, 1, 3), (90, 90, 1), (0, 5, 3)])

@@ -12,7 +12,6 @@ from exemplar.detect.person_detector import (
     RESOLUTION,
     anchors,
     as_rgb,
-    crop_image,
     decode,
     default_detector,
     detect_people,
@@ -111,20 +110,3 @@ def test_tiles_cover_the_image(width, height):
         left, top = np.maximum(tile.centre.numpy() - side / 2, 0).astype(int)
         covered[top : math.ceil(top + side), left : math.ceil(left + side)] = True
     assert covered.all()
-
-
-def test_a_crop_of_the_whole_image_is_the_image():
-    image = skimage.data.astronaut()
-    np.testing.assert_array_equal(crop_image(image, square(256.0, 256.0, 512.0), 512), image)
-
-
-def test_a_quarter_turn_of_the_crop_turns_the_image():
-    image = skimage.data.astronaut()
-    crop = crop_image(image, square(256.0, 256.0, 512.0, math.pi / 2), 512)
-    difference = crop.astype(int) - np.rot90(image)
-    # Interpolation in fixed point, with an angle that is a quarter turn to float32.
-    assert np.abs(difference[1:-1, 1:-1]).max() <= 12
-
-
-def test_outside_the_image_a_crop_is_black():
-    assert not crop_image(skimage.data.astronaut(), square(5000.0, 0.0, 100.0), 64).any()

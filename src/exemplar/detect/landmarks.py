@@ -22,12 +22,12 @@ from exemplar.detect.person_detector import (
     Detection,
     PersonDetector,
     as_rgb,
-    crop_image,
     detect_people,
     overlap,
     square,
 )
 from exemplar.geometry.crops import Box, crop_to_image
+from exemplar.image_files import crop_image
 from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk
 from exemplar.skeletons import BLAZEPOSE_33
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -21,6 +20,7 @@ from torch.nn import functional
 
 from exemplar.assets import load_asset_state
 from exemplar.geometry.crops import Box, crop_to_image
+from exemplar.image_files import crop_image
 from exemplar.regressors.blazepose import InvertedResidual, Stem
 
 RESOLUTION = 224
@@ -172,39 +172,6 @@ def as_rgb(
     if channels == 1:
         return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
     return image[:, :, :3]
-
-
-def crop_image(
-    image: UInt8[np.ndarray, "height width 3"], box: Box, resolution: int
-) -> UInt8[np.ndarray, "resolution resolution 3"]:
-    """The image inside one box (unbatched), resampled to a square; black outside the image.
-
-    Shrinking averages over the pixels that fall together, so that small crops of large images do
-    not alias.
-    """
-    height, width = image.shape[:2]
-    scale = float(box.size) / resolution
-    corners = crop_to_image(torch.tensor([[-1.0, -1.0], [1, -1], [-1, 1], [1, 1]]), box).numpy()
-    limits = np.array([width, height])
-    low = np.clip(np.floor(corners.min(0)) - 1, 0, limits).astype(int)
-    high = np.clip(np.ceil(corners.max(0)) + 1, 0, limits).astype(int)
-    if not scale > 0 or (high <= low).any():
-        return np.zeros((resolution, resolution, 3), np.uint8)
-    part = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
-    shrink = np.ones(2)
-    if scale > 1:
-        full = high - low
-        fewer = np.maximum(1, np.round(full / scale)).astype(int)
-        part = cv2.resize(part, fewer.tolist(), interpolation=cv2.INTER_AREA)
-        shrink = fewer / full
-    # Crop pixel index -> image px -> index in `part`; pixel i is centred at i + 0.5.
-    cos, sin = math.cos(float(box.angle)), math.sin(float(box.angle))
-    turn = scale * np.array([[cos, -sin], [sin, cos]])
-    start = box.centre.numpy() + turn @ np.full(2, 0.5 - resolution / 2) - low
-    matrix = np.column_stack((turn, start)) * shrink[:, None]
-    matrix[:, 2] -= 0.5
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(part, matrix, (resolution, resolution), flags=flags)
 
 
 def square(x: float, y: float, size: float, angle: float = 0.0) -> Box:

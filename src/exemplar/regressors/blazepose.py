@@ -39,7 +39,7 @@ class TrunkOutput(NamedTuple):
     """x, y, z in crop px (z towards the camera is negative), visibility and presence logits."""
     world: Float[Tensor, "batch 39 3"]
     """Metres about the middle of the hips, axes as the crop's: x right, y down, z away."""
-    presence: Float[Tensor, "batch"]
+    presence: Float[Tensor, " batch"]
     """Logit that the crop holds a person."""
     features: Float[Tensor, "batch 288 2 2"]
     """The last features, which the three outputs above are affine in."""

@@ -234,7 +234,6 @@ def _truth(subject: _Subject, picture: Rendering, config: SynthConfig) -> dict[s
     root = keypoints[indices(["op_mid_hip"], SMPL_49)[0]]
     camera = weak_camera(keypoints - subject.transl, pixels, size)
     truth = {
-        "images": picture.image,
         "global_orient": subject.orient,
         "body_pose": axis_angle_to_rotmat(subject.draw.body_pose),
         "betas": subject.betas,
@@ -246,11 +245,12 @@ def _truth(subject: _Subject, picture: Rendering, config: SynthConfig) -> dict[s
         "principal_point": crop.principal_point,
         "distance": root[2],
     }
-    truth = {key: np.asarray(v, np.uint8 if key == "images" else np.float32)
-             for key, v in truth.items()}  # fmt: skip
-    truth["visible"] = inside & _seen(pixels, keypoints[:, 2], picture, inside)
-    truth["family"] = np.array(subject.draw.family)
-    return truth
+    numbers = {key: np.asarray(value, np.float32) for key, value in truth.items()}
+    return numbers | {
+        "images": picture.image,
+        "visible": inside & _seen(pixels, keypoints[:, 2], picture, inside),
+        "family": np.array(subject.draw.family),
+    }
 
 
 @cache

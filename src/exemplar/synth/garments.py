@@ -167,7 +167,7 @@ def _add_top(
     if kind == "bra":
         hem = marks.chest_y - rng.uniform(0.08, 0.14)
     ease = {"loose": 0.026, "tank": 0.005, "bra": 0.003}.get(str(kind), 0.009)
-    ease = ease * rng.uniform(0.6, 1.6) + (shells[0].offset.min() * 0.7 if shells else 0.0)
+    ease = ease * rng.uniform(0.6, 1.6) + (float(shells[0].offset.min()) * 0.7 if shells else 0.0)
     cover = np.minimum(_sleeve_cover(regions, reach), y - hem)
     high = kind in ("long", "loose", "suit") and rng.random() < 0.3
     cover = np.minimum(cover, _neck_cover(rng, regions, high=high))
