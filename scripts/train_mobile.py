@@ -261,14 +261,16 @@ class Average(nn.Module):
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         super().__init__()
-        self.decay = decay
+        self.decay, self.steps = decay, 0
         self.shadow = {k: v.detach().clone() for k, v in model.state_dict().items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Move the average towards the model."""
+        """Move the average towards the model; the first steps count for more."""
+        self.steps += 1
+        decay = min(self.decay, self.steps / (self.steps + 10))
         for key, value in model.state_dict().items():
-            self.shadow[key].lerp_(value, 1 - self.decay)
+            self.shadow[key].lerp_(value, 1 - decay)
 
 
 def train(config: Train) -> None:
@@ -317,6 +319,7 @@ def train(config: Train) -> None:
             optimiser.load_state_dict(state["optimiser"])
             schedule.load_state_dict(state["schedule"])
             average.shadow, first = state["average"], state["epochs"]
+            average.steps = first * per_epoch
         for epoch in range(first, epochs):
             began, sums = time.time(), {}
             model.head.train()

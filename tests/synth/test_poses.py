@@ -70,17 +70,22 @@ def test_families_look_like_their_names() -> None:
     assert abs(height("all_fours", "neck", "pelvis")) < 0.3
 
 
-def test_arms_crossed_behind_the_trunk_are_penetration() -> None:
+def test_an_arm_through_the_trunk_is_penetration() -> None:
     pose = np.zeros((len(JOINTS), 3))
     assert penetration(axis_angle_to_rotmat(pose), REST) < 0
-    pose[JOINTS.index("left_shoulder")] = (0, -1.8, 0)
-    pose[JOINTS.index("left_elbow")] = (0, -1.6, 0)
+    pose[JOINTS.index("left_shoulder")] = (0, 0, -1.4)
+    pose[JOINTS.index("left_elbow")] = (0, 0, -1.6)
     assert penetration(axis_angle_to_rotmat(pose), REST) > 0
 
 
 def test_rotations_go_there_and_back() -> None:
     rng = np.random.default_rng(0)
-    for vector in [*rng.normal(0, 0.9, (20, 3)), np.zeros(3), np.array([np.pi - 1e-6, 0, 0])]:
+    for vector in [
+        *rng.normal(0, 0.9, (20, 3)),
+        np.zeros(3),
+        np.array([np.pi - 1e-6, 0, 0]),
+        np.array([1.0, -1.0, 0.0]) * np.pi / np.sqrt(2),
+    ]:
         back = rotmat_to_axis_angle(axis_angle_to_rotmat(vector))
         assert np.allclose(axis_angle_to_rotmat(back), axis_angle_to_rotmat(vector), atol=1e-6)
     for axis, unit in zip("xyz", np.eye(3), strict=True):

@@ -9,10 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from exemplar.assets import asset_path
-
-POSE_PRIOR_ASSET = "pose_prior.npz"
-"""Made by `scripts/fit_pose_prior.py`."""
+from exemplar.regressors.prior_files import read_pose_prior
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,7 @@ class PosePrior:
 @cache
 def load_pose_prior() -> PosePrior:
     """The pose prior that ships with the package."""
-    with asset_path(POSE_PRIOR_ASSET) as path, np.load(path, allow_pickle=False) as file:
-        data = {key: file[key] for key in file.files}
+    data = read_pose_prior()
 
     def floats(key: str) -> Tensor:
         return torch.from_numpy(data[key].astype(np.float32))

@@ -16,7 +16,16 @@ from exemplar.synth.materials import (
     draw_leather,
     draw_skin,
 )
-from exemplar.synth.pieces import Piece, backpack, hair_knot, hat_brim, long_hair, skirt
+from exemplar.synth.pieces import (
+    SHOE_THICKNESSES,
+    Piece,
+    backpack,
+    hair_knot,
+    hat_brim,
+    long_hair,
+    shoe,
+    skirt,
+)
 from exemplar.synth.regions import Regions
 
 BODY_MARGIN = 0.016
@@ -39,8 +48,6 @@ class Shell:
     """Width of the folds, metres."""
     material: Material
     """Its look."""
-    hides_body: bool = True
-    """Whether the skin beneath need not be drawn."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ def draw_outfit(rng: np.random.Generator, regions: Regions) -> Outfit:
     skin, hair = draw_skin(rng), draw_hair(rng)
     _add_bottom(rng, regions, shells, pieces)
     _add_top(rng, regions, shells, pieces)
-    _add_shoes(rng, regions, shells)
+    _add_shoes(rng, regions, shells, pieces)
     _add_hair(rng, regions, hair, shells, pieces)
     if rng.random() < 0.06:
         pieces.append((backpack(regions, rng), draw_cloth(rng, chest_y=0.0, logo=0.0)))
@@ -109,7 +116,6 @@ def _shell(
     material: Material,
     *,
     flare: float = 0.0,
-    hides_body: bool = True,
 ) -> Shell:
     """A garment `ease` metres off the skin, `flare` more towards its edges."""
     wave = 0.004 * np.sin(regions.rest[:, 0] * 37 + rng.uniform(0, 6))
@@ -121,7 +127,6 @@ def _shell(
         folds=float(ease * rng.uniform(0.2, 1.0)),
         fold_size=float(rng.uniform(0.04, 0.14)),
         material=material,
-        hides_body=hides_body,
     )
 
 
@@ -154,12 +159,12 @@ def _add_top(
     if kind == "none":
         return
     cloth = draw_cloth(rng, chest_y=marks.chest_y + 0.03)
-    upper = marks.elbow_x - marks.shoulder[0]
+    upper = marks.elbow_x - marks.shoulder_x
     reach = {
-        "tank": marks.shoulder[0] - 0.03,
-        "bra": marks.shoulder[0] - 0.05,
-        "shirt": marks.shoulder[0] + upper * rng.uniform(0.3, 0.95),
-        "dress": marks.shoulder[0] + upper * rng.choice([-0.12, 0.4, 0.8, 1.8]),
+        "tank": marks.shoulder_x - 0.03,
+        "bra": marks.shoulder_x - 0.05,
+        "shirt": marks.shoulder_x + upper * rng.uniform(0.3, 0.95),
+        "dress": marks.shoulder_x + upper * rng.choice([-0.12, 0.4, 0.8, 1.8]),
     }.get(str(kind), rng.choice([marks.elbow_x + 0.08, marks.wrist_x, marks.wrist_x + 0.01]))
     hem = marks.waist_y + rng.uniform(-0.28, -0.10)
     if rng.random() < 0.08:
@@ -193,8 +198,8 @@ def _add_jacket(
     gap = rng.uniform(0.01, 0.08) + 0.12 * np.maximum(y - regions.marks.chest_y, 0)
     cover = np.minimum(cover, np.where((z > 0.02) & (regions.arm < 0.3), np.abs(x) - gap, 1.0))
     cloth = draw_cloth(rng, chest_y=regions.marks.chest_y, logo=0.0)
-    ease = rng.uniform(0.018, 0.034)
-    shells.append(_shell(rng, regions, cover, ease, cloth, flare=0.012, hides_body=False))
+    ease = float(shells[-1].offset.min()) + rng.uniform(0.01, 0.02)
+    shells.append(_shell(rng, regions, cover, ease, cloth, flare=0.015))
 
 
 def _add_bottom(
@@ -229,7 +234,12 @@ def _add_bottom(
         pieces.append((piece, cloth))
 
 
-def _add_shoes(rng: np.random.Generator, regions: Regions, shells: list[Shell]) -> None:
+def _add_shoes(
+    rng: np.random.Generator,
+    regions: Regions,
+    shells: list[Shell],
+    pieces: list[tuple[Piece, Material]],
+) -> None:
     marks, y = regions.marks, regions.rest[:, 1]
     kind = rng.choice(["shoe", "boot", "socks", "bare"], p=[0.68, 0.12, 0.07, 0.13])
     if kind == "bare":
@@ -242,7 +252,9 @@ def _add_shoes(rng: np.random.Generator, regions: Regions, shells: list[Shell]) 
         return
     top = marks.ankle_y + (rng.uniform(0.05, 0.3) if kind == "boot" else rng.uniform(-0.02, 0.02))
     leather = draw_leather(rng, split=marks.sole_y + rng.uniform(0.01, 0.025))
-    shells.append(_shell(rng, regions, top - y, rng.uniform(0.008, 0.013), leather))
+    shells.append(_shell(rng, regions, top - y, 0.006, leather))
+    thickness = float(rng.choice(SHOE_THICKNESSES))
+    pieces += [(shoe(regions, side, thickness), leather) for side in ("left", "right")]
 
 
 def _hair_cover(rng: np.random.Generator, regions: Regions, shift: float) -> np.ndarray:

@@ -4,11 +4,15 @@ Built at rest on a grid and skinned with the body. Rest frame as in `regions`, m
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
 from exemplar.skeletons import SMPL_24
 from exemplar.synth.regions import Regions
+
+SHOE_THICKNESSES = (0.008, 0.011, 0.014)
+"""Metres from the skin to a shoe's outside; few, so that the shapes can be kept."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,15 @@ def long_hair(regions: Regions, rng: np.random.Generator, ease: float) -> Piece:
     wide = rng.uniform(1.6, 2.15)
     around = np.linspace(-wide, wide, 25)
     bottom = marks.neck_y + rng.uniform(-0.30, 0.02)
-    y = np.linspace(marks.eye[1] + 0.05, bottom, 14)
+    y = np.linspace(marks.eye[1] + 0.09, bottom, 16)
     centre_z = marks.ear[2] - 0.012
     half_x, half_z = marks.ear[0] + ease + 0.008, 0.098 + ease
     below = np.clip((marks.neck_y + 0.06 - y) / 0.12, 0, 1)
     widen = 1 + below * rng.uniform(-0.15, 0.45)
     back = below * rng.uniform(0.0, 0.03)
-    x = (half_x * widen)[:, None] * np.sin(around)
-    z = centre_z - (half_z * (1 + 0.1 * below) + back)[:, None] * np.cos(around)
+    dome = np.sqrt(1 - np.clip((y - marks.eye[1] + 0.01) / 0.12, 0, 0.95) ** 2)
+    x = (half_x * widen * dome)[:, None] * np.sin(around)
+    z = centre_z - (half_z * dome * (1 + 0.1 * below) + back)[:, None] * np.cos(around)
     ripple = 0.006 * np.sin(around * 23 + rng.uniform(0, 6)) * below[:, None]
     points = _grid_points(x * (1 + ripple), np.broadcast_to(y[:, None], x.shape), z - ripple)
     loose = np.repeat(below, len(around))
@@ -92,6 +97,37 @@ def hair_knot(regions: Regions, rng: np.random.Generator) -> Piece:
         radii = np.array([size * 0.7, rng.uniform(0.08, 0.17), size * 0.7])
         place[1] -= radii[1] * 0.7
     return _ellipsoid(regions, place, radii, {"head": 1.0})
+
+
+@cache
+def shoe(regions: Regions, side: str, thickness: float) -> Piece:
+    """A shoe: the left or right foot's outline from heel to toe, without the toes."""
+    marks, sign = regions.marks, 1.0 if side == "left" else -1.0
+    foot = regions.rest * np.array([sign, 1, 1], np.float32)
+    foot = foot[(regions.leg > 0.5) & (foot[:, 0] > 0) & (foot[:, 1] < marks.ankle_y - 0.01)]
+    heel, toe = foot[:, 2].min() - thickness, foot[:, 2].max() + thickness
+    around = np.linspace(0, 2 * np.pi, 17)[:-1]
+    along = np.linspace(-1, 1, 15)
+    stations = (toe + heel) / 2 + (toe - heel) / 2 * np.sin(along * np.pi / 2)
+    taper = np.maximum(1 - along**8, 0.02) ** 0.5
+    rows = []
+    for z, shrink in zip(stations, taper, strict=True):
+        near = foot[np.abs(foot[:, 2] - np.clip(z, heel + 0.025, toe - 0.03)) < 0.025]
+        low, high = near.min(0) - thickness, near.max(0) + thickness
+        half, middle = (high - low) / 2, (high + low) / 2
+        x = middle[0] + half[0] * shrink * _boxy(np.sin(around))
+        y = marks.sole_y - thickness + half[1] * (1 + shrink * _boxy(np.cos(around)))
+        rows.append(np.stack([sign * x, y, np.full_like(x, z)], 1))
+    points = np.concatenate(rows)
+    ahead = _smooth(np.clip((points[:, 2] - marks.ball_z) / 0.05 + 0.5, 0, 1))
+    shares = {f"{side}_ankle": 1 - ahead, f"{side}_foot": ahead}
+    faces = _grid_faces(len(stations), len(around), closed=True)
+    return _piece(regions, points, shares, faces, points[:, [2, 1]])
+
+
+def _boxy(t: np.ndarray) -> np.ndarray:
+    """Makes a circle's coordinates those of a rounded square."""
+    return np.sign(t) * np.abs(t) ** 0.7
 
 
 def backpack(regions: Regions, rng: np.random.Generator) -> Piece:

@@ -202,15 +202,14 @@ def axis_angle_to_rotmat(axis_angle: np.ndarray) -> np.ndarray:
 
 def rotmat_to_axis_angle(rotmat: np.ndarray) -> np.ndarray:
     """One rotation (3, 3) to its vector (3,), angle in [0, pi] radians."""
-    cosine = np.clip((np.trace(rotmat) - 1) / 2, -1, 1)
-    angle = np.arccos(cosine)
     skew = np.array(
         [rotmat[2, 1] - rotmat[1, 2], rotmat[0, 2] - rotmat[2, 0], rotmat[1, 0] - rotmat[0, 1]]
     )
+    angle = np.arctan2(np.linalg.norm(skew), np.trace(rotmat) - 1)
     if np.pi - angle < 1e-4:
-        axis = np.sqrt(np.maximum(np.diag(rotmat) + 1, 0) / 2)
-        axis *= np.where(skew < 0, -1.0, 1.0)
-        return axis / np.linalg.norm(axis) * angle
+        outer = (rotmat + np.eye(3)) / 2
+        axis = outer[:, np.diag(outer).argmax()]
+        return axis / np.linalg.norm(axis) * (angle if axis @ skew >= 0 else -angle)
     return skew / 2 * (angle / np.sin(angle) if angle > 1e-8 else 1.0)
 
 

@@ -19,8 +19,8 @@ _LEG_PARTS = ("hip", "knee", "ankle", "foot")
 class Landmarks:
     """Heights and places on the template that garments end at, metres."""
 
-    shoulder: np.ndarray
-    """Left shoulder joint (3,)."""
+    shoulder_x: float
+    """Distance of the shoulder joint from the body's middle plane."""
     elbow_x: float
     """Distance of the elbow from the body's middle plane."""
     wrist_x: float
@@ -37,6 +37,8 @@ class Landmarks:
     """Height of the knees."""
     ankle_y: float
     """Height of the ankles."""
+    ball_z: float
+    """How far in front the foot joints are."""
     sole_y: float
     """Height of the floor under the feet."""
     top_y: float
@@ -49,7 +51,7 @@ class Landmarks:
     """Left ear (3,)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Regions:
     """Rest-pose fields over the V vertices, and the mesh's neighbourhoods."""
 
@@ -85,8 +87,8 @@ def body_regions(body: Body) -> Regions:
     leg = weights[:, _sided(_LEG_PARTS)].sum(1).astype(np.float32)
     head = weights[:, indices(("neck", "head"), SMPL_24)].sum(1).astype(np.float32)
     marks = _landmarks(body, rest)
-    reach = np.maximum(np.abs(rest[:, 0]) - marks.shoulder[0], 0) * (arm > 0.05)
-    side = np.sign(rest[:, 0]) * np.minimum(np.abs(rest[:, 0]), marks.shoulder[0])
+    reach = np.maximum(np.abs(rest[:, 0]) - marks.shoulder_x, 0) * (arm > 0.05)
+    side = np.sign(rest[:, 0]) * np.minimum(np.abs(rest[:, 0]), marks.shoulder_x)
     fabric = np.stack([np.where(reach > 0, side + rest[:, 2], rest[:, 0]), rest[:, 1] - reach], 1)
     start, neighbours = _adjacency(faces, len(rest))
     return Regions(
@@ -113,7 +115,7 @@ def _landmarks(body: Body, rest: np.ndarray) -> Landmarks:
     rows = indices([f"op_{name}" for name in names], SMPL_49)
     face = dict(zip(names, _rest_keypoints(body)[rows], strict=True))
     return Landmarks(
-        shoulder=joints["left_shoulder"],
+        shoulder_x=float(joints["left_shoulder"][0]),
         elbow_x=float(joints["left_elbow"][0]),
         wrist_x=float(joints["left_wrist"][0]),
         neck_y=float(joints["neck"][1]),
@@ -122,6 +124,7 @@ def _landmarks(body: Body, rest: np.ndarray) -> Landmarks:
         hip_y=float(joints["left_hip"][1]),
         knee_y=float(joints["left_knee"][1]),
         ankle_y=float(joints["left_ankle"][1]),
+        ball_z=float(joints["left_foot"][2]),
         sole_y=float(rest[:, 1].min()),
         top_y=float(rest[:, 1].max()),
         eye=face["left_eye"],

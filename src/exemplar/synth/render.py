@@ -100,7 +100,8 @@ def render_person(
     hidden = np.zeros((size, size), bool)
     if rng.random() < config.scene.occluder:
         x, y = points[: len(mesh.vertices)].T
-        texture, mask = draw_occluders(rng, size, (x.min(), y.min(), x.max(), y.max()))
+        box = (float(x.min()), float(y.min()), float(x.max()), float(y.max()))
+        texture, mask = draw_occluders(rng, size, box)
         texture *= np.float32(rng.uniform(0.4, 1.1))
         cover_with(linear, texture, mask)
         hidden |= mask > 0.5

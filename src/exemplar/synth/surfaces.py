@@ -193,7 +193,7 @@ def layer_cuts(outfit: Outfit, count: int) -> list[np.ndarray]:
     cuts = []
     for cover, shell in zip(own[::-1], (*outfit.shells[::-1], None), strict=True):
         cuts.append(np.minimum(cover, BODY_MARGIN - over).astype(np.float32))
-        if shell is not None and shell.hides_body:
+        if shell is not None:
             over = np.maximum(over, cover)
     return cuts[::-1]
 
