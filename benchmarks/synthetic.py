@@ -7,6 +7,7 @@ python benchmarks/synthetic.py --count 200 --seed 5 --sweep 3e-6 1e-5 3e-5 1e-4
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -44,8 +45,8 @@ class Config:
     """Most weight updates."""
     stop_px: float = 2.0
     """Stop below this 2D error."""
-    select: str = ""
-    """Move only weights whose name contains this."""
+    adapt: Literal["all", "later"] | None = None
+    """Which weights move, "all" or "later"; None takes the regressor's own."""
     threads: int = 2
     """Torch threads."""
     output: Path | None = None
@@ -76,20 +77,23 @@ def main(config: Config) -> None:
     module, info = load_regressor(config.regressor)
     body = load_body(info.body)
     drawn = draw_samples(config.count, seed=config.seed, body=body)
-    base = EftConfig(info.learning_rate, iterations=config.iterations, stop_px=config.stop_px)
+    base = EftConfig(
+        info.learning_rate,
+        config.adapt or info.adapt,
+        iterations=config.iterations,
+        stop_px=config.stop_px,
+    )
     results = {}
     table = Table("step", "PA mm", "EFT PA", "MPJPE", "EFT MPJPE", "px", "EFT px", "worse %", "s")
     for rate in config.sweep or (info.learning_rate,):
-        row = run(module, body, drawn, replace(base, learning_rate=rate), config.select)
+        row = run(module, body, drawn, replace(base, learning_rate=rate))
         results[f"{rate:g}"] = row
         table.add_row(f"{rate:g}", *(f"{value:.2f}" for value in row.values()))
     Console().print(table)
     write_results(config.output, config, results)
 
 
-def run(
-    module: torch.nn.Module, body: Body, drawn: SynthBatch, eft: EftConfig, select: str
-) -> dict[str, float]:
+def run(module: torch.nn.Module, body: Body, drawn: SynthBatch, eft: EftConfig) -> dict[str, float]:
     """Mean errors over all people."""
     rows, began = [], time.perf_counter()
     for i in range(len(drawn.images)):
@@ -98,7 +102,7 @@ def run(
             torch.from_numpy(drawn.body_pose[i : i + 1]).float(),
             torch.from_numpy(drawn.betas[i : i + 1]).float(),
         )
-        fit = fit_exemplar(module, body, one(drawn, i), eft, select=lambda name: select in name)
+        fit = fit_exemplar(module, body, one(drawn, i), eft)
         with torch.no_grad():
             before = errors(body, fit.before.prediction, truth)
             after = errors(body, fit.after.prediction, truth)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -28,12 +28,10 @@ from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
 from exemplar.metrics import mpjpe, pa_mpjpe
 from exemplar.regressors.blazepose import TrunkOutput, TrunkSuffix
 from exemplar.regressors.checkpoints import RegressorInfo, load_strictly, save_regressor
-from exemplar.regressors.mobile import Mobile, flat_features
+from exemplar.regressors.mobile import CUT, Mobile, flat_features
 from exemplar.regressors.prediction import Prediction
 from exemplar.skeletons import H36M_17, LSP_14, SMPL_24, SMPL_49, indices
 
-CUT = "thirty_second"
-"""The trunk up to this stage stays as BlazePose left it; the later stages can train."""
 FORWARD_BATCH = 8
 """Images a forward pass: larger batches fall out of the processor's cache."""
 EVALUATED = indices(LSP_14, H36M_17)
@@ -100,6 +98,8 @@ class Export:
     """The asset."""
     learning_rate: float = 1e-5
     """EFT's step, from `benchmarks/synthetic.py --sweep`."""
+    adapt: Literal["all", "later"] = "later"
+    """Which weights EFT moves, from `benchmarks/synthetic.py --adapt`."""
 
 
 @dataclass(frozen=True)
@@ -216,13 +216,15 @@ def loss_terms(
 
 
 @torch.no_grad()
-def validate(body: Body, model: Mobile, suffix: TrunkSuffix, people: People) -> dict[str, float]:
-    """Mean errors over validation people: mm, and px of a 224 crop."""
-    model.eval()
+def validate(body: Body, average: "Average", people: People) -> dict[str, float]:
+    """Mean errors of the averaged weights over validation people: mm, and px of a 224 crop."""
+    model = Mobile().eval()
+    model.load_state_dict(average.shadow)
+    _, suffix = model.trunk.split_at(CUT)
     errors: dict[str, list[Tensor]] = {"pa_mpjpe": [], "mpjpe": [], "px": []}
     for rows in torch.arange(len(people.keypoints_2d)).split(500):
         output = suffix(people.activations[rows].float())
-        predicted = model.from_features(flat_features(output))
+        predicted = model.head(flat_features(output))
         truth = slice_truth(people.truth, rows)
         ours, theirs = (body.keypoints(x.body_params(), "h36m17") for x in (predicted, truth))
         ours, theirs = (x - x[:, :1] for x in (ours, theirs))
@@ -241,8 +243,8 @@ def set_statistics(model: Mobile, suffix: TrunkSuffix, people: People) -> None:
     with torch.no_grad():
         parts = [flat_features(suffix(people.activations[r].float())) for r in rows.split(500)]
     features = torch.cat(parts)
-    model.feature_mean.copy_(features.mean(0))
-    model.feature_std.copy_(features.std(0).clamp_min(1e-3))
+    model.head.feature_mean.copy_(features.mean(0))
+    model.head.feature_std.copy_(features.std(0).clamp_min(1e-3))
     mean = rotations(slice_truth(people.truth, rows)).mean(0)
     u, _, vt = torch.linalg.svd(mean)
     start = rot6d_to_rotmat(rotmat_to_rot6d(u @ vt))
@@ -273,6 +275,47 @@ class Average(nn.Module):
             self.shadow[key].lerp_(value, 1 - decay)
 
 
+@dataclass
+class Phase:
+    """One stretch of training: what learns, and the state that a checkpoint keeps."""
+
+    name: str
+    epochs: int
+    model: Mobile
+    suffix: TrunkSuffix
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.OneCycleLR
+    average: Average
+    parameters: list[nn.Parameter]
+
+    def save(self, path: Path, epochs_done: int) -> None:
+        """Write the state; a half-written file never takes the place of a whole one."""
+        part = path.with_suffix(".part")
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "average": self.average.shadow,
+                "steps": self.average.steps,
+                "epochs": epochs_done,
+            },
+            part,
+        )
+        part.rename(path)
+
+    def resume(self, path: Path) -> int:
+        """Take up a saved state; returns the epochs it has seen."""
+        if not path.exists():
+            return 0
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.average.shadow, self.average.steps = state["average"], state["steps"]
+        return state["epochs"]
+
+
 def train(config: Train) -> None:
     """Both phases, resuming after the last finished epoch."""
     torch.set_num_threads(config.threads)
@@ -280,82 +323,20 @@ def train(config: Train) -> None:
     torch.manual_seed(config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
     (config.out / "config.json").write_text(json.dumps(asdict(config), default=str, indent=1))
-    body = load_open_body()
+    body, model = load_open_body(), new_model()
     people, val = load_people(config.train, config.limit), load_people(config.val)
-    model = new_model()
     _, suffix = model.trunk.split_at(CUT)
-    _, original = new_model().trunk.split_at(CUT)
     set_statistics(model, suffix, people)
-    count = len(people.keypoints_2d)
-    per_epoch = count // config.batch
-    print(f"{count} people, {per_epoch} steps an epoch", flush=True)
-    for phase, epochs in (("head", config.head_epochs), ("later", config.later_epochs)):
-        checkpoint = config.out / f"{phase}.pt"
-        frozen = phase == "head"
-        cached = (
-            frozen_features(suffix, people)
-            if frozen and epochs and not done(checkpoint, epochs)
-            else None
-        )
-        groups = [
-            {
-                "params": list(model.head.parameters()),
-                "lr": config.head_rate if frozen else config.later_rate,
-            }
-        ]
-        if not frozen:
-            groups.append({"params": list(suffix.parameters()), "lr": config.trunk_rate})
-        optimiser = torch.optim.AdamW(groups, weight_decay=1e-2, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser,
-            [g["lr"] for g in groups],
-            total_steps=max(1, epochs * per_epoch) + 1,
-            pct_start=0.15,
-        )
-        average, first = Average(model, 0.998), 0
-        if checkpoint.exists():
-            state = torch.load(checkpoint, weights_only=True)
-            model.load_state_dict(state["model"])
-            optimiser.load_state_dict(state["optimiser"])
-            schedule.load_state_dict(state["schedule"])
-            average.shadow, first = state["average"], state["epochs"]
-            average.steps = first * per_epoch
-        for epoch in range(first, epochs):
-            began, sums = time.time(), {}
-            model.head.train()
-            for rows in batches(count, config.batch, config.seed * 1000 + epoch):
-                if cached is not None:
-                    predicted = model.from_features(cached[rows].float())
-                    terms = {}
-                else:
-                    activations = people.activations[rows].float()
-                    output = suffix(activations)
-                    predicted = model.from_features(flat_features(output))
-                    with torch.no_grad():
-                        wanted = original(activations)
-                    terms = {"keep": config.keep_weight * kept(output, wanted)}
-                terms |= loss_terms(
-                    body, predicted, slice_truth(people.truth, rows), people.keypoints_2d[rows]
-                )
-                loss = torch.stack(list(terms.values())).sum()
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_([p for g in groups for p in g["params"]], 5.0)
-                optimiser.step()
-                schedule.step()
-                average.update(model)
-                for key, value in terms.items():
-                    sums[key] = sums.get(key, 0.0) + float(value.detach()) / per_epoch
-            averaged = Mobile().eval()
-            averaged.load_state_dict(average.shadow)
-            errors = validate(body, averaged, averaged.trunk.split_at(CUT)[1], val)
-            line = {
-                "phase": phase,
-                "epoch": epoch + 1,
-                "seconds": round(time.time() - began),
-                **errors,
-                **sums,
-            }
+    original = original_features(suffix, people)
+    print(f"{len(original)} people, {len(original) // config.batch} steps an epoch", flush=True)
+    for name, epochs in (("head", config.head_epochs), ("later", config.later_epochs)):
+        phase = new_phase(name, epochs, model, suffix, config, len(original))
+        checkpoint = config.out / f"{name}.pt"
+        for epoch in range(phase.resume(checkpoint), epochs):
+            began = time.time()
+            terms = run_epoch(phase, epoch, body, people, original, config)
+            line = {"phase": name, "epoch": epoch + 1, "seconds": round(time.time() - began)}
+            line |= validate(body, phase.average, val) | terms
             print(
                 " ".join(
                     f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in line.items()
@@ -364,37 +345,82 @@ def train(config: Train) -> None:
             )
             with (config.out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
-            torch.save(
-                {
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "average": average.shadow,
-                    "epochs": epoch + 1,
-                },
-                checkpoint.with_suffix(".part"),
-            )
-            checkpoint.with_suffix(".part").rename(checkpoint)
-        model.load_state_dict(average.shadow)
+            phase.save(checkpoint, epoch + 1)
+        model.load_state_dict(phase.average.shadow)
 
 
-def done(checkpoint: Path, epochs: int) -> bool:
-    """Whether a phase has run all its epochs."""
-    return checkpoint.exists() and torch.load(checkpoint, weights_only=True)["epochs"] >= epochs
+def new_phase(
+    name: str, epochs: int, model: Mobile, suffix: TrunkSuffix, config: Train, count: int
+) -> Phase:
+    """Optimiser, schedule and average of a phase that starts."""
+    head, later = list(model.head.parameters()), list(suffix.parameters())
+    if name == "head":
+        groups = [{"params": head, "lr": config.head_rate}]
+    else:
+        groups = [
+            {"params": head, "lr": config.later_rate},
+            {"params": later, "lr": config.trunk_rate},
+        ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=1e-2, fused=True)
+    steps = max(1, epochs * (count // config.batch))
+    rates = [group["lr"] for group in groups]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rates, total_steps=steps + 1, pct_start=0.15
+    )
+    parameters = [p for group in groups for p in group["params"]]
+    return Phase(
+        name, epochs, model, suffix, optimiser, schedule, Average(model, 0.998), parameters
+    )
 
 
-def kept(output: TrunkOutput, original: TrunkOutput) -> Tensor:
+def run_epoch(
+    phase: Phase, epoch: int, body: Body, people: People, original: Tensor, config: Train
+) -> dict[str, float]:
+    """One pass over the people; returns the mean of each loss term."""
+    sums: dict[str, float] = {}
+    phase.model.head.train()
+    steps = len(original) // config.batch
+    for rows in batches(len(original), config.batch, config.seed * 1000 + epoch):
+        terms = {}
+        if phase.name == "head":
+            predicted = phase.model.head(original[rows])
+        else:
+            output = phase.suffix(people.activations[rows].float())
+            predicted = phase.model.head(flat_features(output))
+            terms["keep"] = config.keep_weight * kept(output, original[rows])
+        truth = slice_truth(people.truth, rows)
+        terms |= loss_terms(body, predicted, truth, people.keypoints_2d[rows])
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss is {float(loss)} in epoch {epoch + 1}")
+        phase.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(phase.parameters, 5.0)
+        phase.optimiser.step()
+        phase.schedule.step()
+        phase.average.update(phase.model)
+        for key, value in terms.items():
+            sums[key] = sums.get(key, 0.0) + float(value.detach()) / steps
+    return sums
+
+
+def kept(output: TrunkOutput, original: Tensor) -> Tensor:
     """How far the trunk's landmarks moved from what BlazePose says, in units of 25 px and 10 cm."""
-    landmarks = (output.landmarks[..., :3] - original.landmarks[..., :3]) / 25
-    world = (output.world - original.world) / 0.1
+    numbers = output.landmarks[0].numel()
+    before = original[:, :numbers].view_as(output.landmarks)
+    world = original[:, numbers : numbers + output.world[0].numel()].view_as(output.world)
+    gaps = (
+        (output.landmarks[..., :3] - before[..., :3]) / 25,
+        (output.world - world) / 0.1,
+    )
     smooth = nn.functional.smooth_l1_loss
-    return smooth(landmarks, torch.zeros_like(landmarks)) + smooth(world, torch.zeros_like(world))
+    return torch.stack([smooth(gap, torch.zeros_like(gap)) for gap in gaps]).sum()
 
 
-def frozen_features(suffix: TrunkSuffix, people: People) -> Tensor:
-    """The frozen trunk's flat outputs of everyone, once."""
+def original_features(suffix: TrunkSuffix, people: People) -> Tensor:
+    """The original trunk's flat outputs of everyone, once."""
     rows = torch.arange(len(people.keypoints_2d))
-    with torch.inference_mode():
+    with torch.no_grad():
         parts = [flat_features(suffix(people.activations[r].float())) for r in rows.split(500)]
     return torch.cat(parts)
 
@@ -404,7 +430,9 @@ def export(config: Export) -> None:
     checkpoint = next(p for p in (config.run / "later.pt", config.run / "head.pt") if p.exists())
     model = Mobile()
     model.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
-    info = RegressorInfo("mobile", "open", config.learning_rate, "scripts/train_mobile.py")
+    info = RegressorInfo(
+        "mobile", "open", config.learning_rate, config.adapt, "scripts/train_mobile.py"
+    )
     save_regressor(model, info, config.out)
     print(f"{config.out} {config.out.stat().st_size / 1e6:.1f} MB")
 

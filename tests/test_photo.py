@@ -34,12 +34,14 @@ def test_eft_halves_the_error_on_a_real_photo(fitted: FitResult) -> None:
 
 
 def test_the_body_projects_to_where_the_fit_says(fitted: FitResult) -> None:
-    """The full camera of the result shows the joints where the weak camera does."""
+    """The full camera shows joints where the weak one does, but for perspective's effect."""
     for state in fitted.people[0].steps:
-        ratio = state.joints_3d[:, :2] / state.joints_3d[:, 2:]
-        full = fitted.focal * ratio + fitted.principal_point
-        # the lens is long, not infinite: a few parts in a thousand of the body's extent
-        assert np.abs(full - state.joints_2d).max() < 0.02 * fitted.people[0].box_size
+        depth = state.joints_3d[:, 2]
+        from_middle = fitted.focal * state.joints_3d[:, :2] / depth[:, None]
+        gap = np.linalg.norm(fitted.principal_point + from_middle - state.joints_2d, axis=1)
+        nearer = np.abs(depth - state.translation[2]) / state.translation[2]
+        assert (gap <= 1.02 * nearer * np.linalg.norm(from_middle, axis=1) + 0.02).all()
+        assert nearer.max() < 0.05
 
 
 def test_fitted_keypoints_have_the_error_that_is_reported(fitted: FitResult) -> None:
@@ -55,14 +57,18 @@ def test_a_turned_photo_gives_the_turned_body(portrait: np.ndarray, fitted: FitR
     side = portrait.shape[0]
     quarter = np.ascontiguousarray(np.rot90(portrait, k=-1))
     moved = np.stack((side - points[:, 1], points[:, 0], points[:, 2]), axis=1)
-    options = exemplar.FitOptions(iterations=3)
-    upright = exemplar.fit(portrait, points, options=options).people[0]
-    turned = exemplar.fit(quarter, moved, options=options).people[0]
-    # resampling differs by rounding of the warp only
-    assert np.allclose(upright.after.body_pose, turned.after.body_pose, atol=0.02)
+    # the regressor's answer only: Adam's first steps follow signs and enlarge rounding
+    options = exemplar.FitOptions(iterations=0)
+    upright = exemplar.fit(portrait, points, options=options).people[0].after
+    turned = exemplar.fit(quarter, moved, options=options).people[0].after
+    # the crops differ by one grey level here and there
+    assert np.allclose(upright.body_pose, turned.body_pose, atol=2e-3)
     clockwise = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    assert np.allclose(clockwise @ upright.global_orient, turned.global_orient, atol=2e-3)
     assert np.allclose(
-        clockwise @ upright.after.global_orient, turned.after.global_orient, atol=0.02
+        turned.joints_2d,
+        np.stack((side - upright.joints_2d[:, 1], upright.joints_2d[:, 0]), 1),
+        atol=1,
     )
 
 

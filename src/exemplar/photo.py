@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar.bodies import Body, load_body
@@ -79,7 +79,7 @@ class Fitter:
 
     def fit(
         self,
-        image: str | Path | UInt8[np.ndarray, "h w 3"],
+        image: str | Path | np.ndarray,
         keypoints: "KeypointSource" = None,
         progress: Progress = lambda person, people, step, error: None,
     ) -> FitResult:
@@ -215,7 +215,7 @@ KeypointSource = (
 
 
 def fit(
-    image: str | Path | UInt8[np.ndarray, "h w 3"],
+    image: str | Path | np.ndarray,
     keypoints: KeypointSource = None,
     regressor: str | Path = DEFAULT_REGRESSOR,
     *,
@@ -224,10 +224,10 @@ def fit(
 ) -> FitResult:
     """Fit a 3D body to every person in a photo by Exemplar Fine-Tuning.
 
-    `image` is a file or an RGB array. `keypoints` are a file (OpenPose JSON, COCO-style JSON,
-    .npz) or an array (K, 3) or (people, K, 3) of x, y (px) and confidence; without them the
-    built-in network finds people and keypoints. Raises ValueError or FileNotFoundError with one
-    line for bad input, such as a photo without a person.
+    `image` is a file or an RGB array (H, W, 3) uint8. `keypoints` are a file (OpenPose JSON,
+    COCO-style JSON, .npz) or an array (K, 3) or (people, K, 3) of x, y (px) and confidence;
+    without them the built-in network finds people and keypoints. Raises ValueError or
+    FileNotFoundError with one line for bad input, such as a photo without a person.
     """
     return Fitter(regressor, options).fit(image, keypoints, progress)
 
@@ -245,8 +245,11 @@ def _people(
     else:
         found = [to_joints49(person) for person in _given(source, name, (width, height))]
     found = [person for person in found if (person[:, 2] > 0).sum() >= 2]
-    if not found:
+    if not found and source is None:
         raise ValueError(f"no person found in {name or 'the image'}: give --keypoints or --box")
+    if not found:
+        given = source if isinstance(source, str | Path) else "the keypoints"
+        raise ValueError(f"{given}: expected a person with at least 2 keypoints, got none")
     if box is not None:
         found = [max(found, key=lambda person: _overlap(person, box))]
         if _overlap(found[0], box) <= 0:
@@ -330,7 +333,7 @@ def _checked(image: np.ndarray) -> np.ndarray:
 
 
 def _config(info: RegressorInfo, options: FitOptions) -> EftConfig:
-    config = EftConfig(learning_rate=info.learning_rate)
+    config = EftConfig(learning_rate=info.learning_rate, adapt=info.adapt)
     return config if options.iterations is None else replace(config, iterations=options.iterations)
 
 

@@ -6,8 +6,16 @@ import pytest
 import torch
 
 from exemplar.bodies import Body, load_open_body
-from exemplar.fitting.exemplar import EftConfig, eft_objective, fit_exemplar, fitted_weights
+from exemplar.fitting.exemplar import (
+    EftConfig,
+    eft_objective,
+    fit_exemplar,
+    fitted_weights,
+    later_part,
+)
+from exemplar.fitting.optimiser import trainable
 from exemplar.geometry.rotations import axis_angle_to_rotmat
+from exemplar.regressors.mobile import Mobile
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
 from exemplar.skeletons import GT_24, SMPL_49
@@ -139,23 +147,31 @@ def test_keypoints_without_confidence_change_only_shape_and_camera_terms(body: B
     assert fit.after.prediction.is_finite()
 
 
-def test_batch_norm_stays_frozen(body: Body) -> None:
-    regressor = ToyRegressor().eval()
-    names: list[str] = []
-
-    def note(name: str) -> bool:
-        names.append(name)
-        return True
-
-    fit_exemplar(regressor, body, exemplar_of(body, truth()), CONFIG, select=note)
-    assert set(names) == {"out.weight", "out.bias"}
+def test_batch_norm_stays_frozen_and_the_rest_moves() -> None:
+    moving, still = trainable(ToyRegressor())
+    assert set(moving) == {"out.weight", "out.bias"}
+    assert {"norm.weight", "norm.bias", "norm.running_mean"} <= set(still)
+    only_bias, _ = trainable(ToyRegressor(), lambda name: name.endswith("bias"))
+    assert set(only_bias) == {"out.bias"}
 
 
-def test_selecting_no_weight_is_an_error(body: Body) -> None:
+def test_selecting_no_weight_is_an_error() -> None:
     with pytest.raises(ValueError, match="no weight"):
-        fit_exemplar(
-            ToyRegressor().eval(), body, exemplar_of(body, truth()), CONFIG, select=lambda n: False
-        )
+        trainable(ToyRegressor(), lambda name: False)
+
+
+def test_early_stages_run_once_and_stay(body: Body) -> None:
+    """The later part on cached activations is the whole regressor with its early stages frozen."""
+    regressor = Mobile().eval()
+    image, box = torch.rand(1, 3, 256, 256), exemplar_of(body, truth()).box
+    later, activations = later_part(regressor, image)
+    whole, part = regressor(image, box), later(activations, box)
+    assert torch.equal(whole.body_pose, part.body_pose)
+    names = {name for name, _ in later.named_parameters()}
+    assert {"head.fc1.weight", "trunk.stages.neck.0.weight"} <= names
+    assert not any("stem" in name for name in names)
+    with pytest.raises(ValueError, match="no early stages"):
+        later_part(ToyRegressor(), image)
 
 
 def test_one_exemplar_at_a_time(body: Body) -> None:

@@ -37,6 +37,10 @@ MIN_PRESENCE = 0.5
 MIN_SCORE = 0.5
 """People who score less are tried in three further turns of their crop, and then dropped."""
 
+LEAST_SCORE = 0.2
+"""Where nobody reaches `MIN_SCORE`, the best person is taken who reaches this: a grey portrait, in
+which most landmarks are guesses, scores 0.35."""
+
 MOVE_SCALE = 0.2
 """Movement between two readings, over the body's extent, that lowers a score to 1/e: right
 readings moved by under 0.1 on our photographs, wrong ones mostly by 0.15 to 0.6."""
@@ -224,8 +228,8 @@ def find_people(
 
     `threshold` and `tiling` are the detector's (`detect_people`); the threshold is low, since the
     landmark network sorts out what is no person. People whose `score` is under `min_score` in
-    every turn of their crop are left out. Raises ValueError for an array that is no 8-bit
-    image.
+    every turn of their crop are left out, but for the best if it reaches `LEAST_SCORE`. Raises
+    ValueError for an array that is no 8-bit image.
     """
     image = as_rgb(image)
     detections = detect_people(image, threshold=threshold, tiling=tiling, model=detector)
@@ -235,4 +239,6 @@ def find_people(
         others = _read_people(image, [detections[i] for i in doubtful], trunk, quarters)
         for i, other in zip(doubtful, others, strict=True):
             people[i] = max(people[i], other, key=lambda person: person.score)
-    return distinct([person for person in people if person.score >= min_score])
+    best = max((person.score for person in people), default=0.0)
+    least = min(min_score, max(best, LEAST_SCORE))
+    return distinct([person for person in people if person.score >= least])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -28,6 +29,9 @@ class EftConfig:
 
     learning_rate: float = 5e-6
     """Adam's step size. The paper says 1e-6, its program 5e-6; ours is stored with the weights."""
+    adapt: Literal["all", "later"] = "all"
+    """Which weights move: all (the paper), or those after the regressor's early stages, which then
+    run once instead of in every iteration."""
     iterations: int = 20
     """Most weight updates (paper, section 4)."""
     stop_px: float = 2.0
@@ -117,24 +121,25 @@ def fit_exemplar(
     batch: Batch,
     config: EftConfig,
     *,
-    select: Callable[[str], bool] = lambda name: True,
     progress: Callable[[int, Evaluation], None] = lambda step, evaluation: None,
 ) -> ExemplarFit:
     """Fit one person: `batch` holds a single exemplar. The regressor is left as it was.
 
-    Raises ValueError when the batch is not one exemplar, or its regressor's own answer is not
-    finite.
+    Raises ValueError when the batch is not one exemplar, when its regressor's own answer is not
+    finite, and when the later weights are asked for of a regressor that cannot be split.
     """
     if len(batch) != 1:
         raise ValueError(f"expected a batch of one exemplar, got {len(batch)}")
+    module, inputs = regressor, batch.image
+    if config.adapt == "later":
+        module, inputs = later_part(regressor, batch.image)
     trace = minimise(
-        regressor,
-        batch.image,
+        module,
+        inputs,
         batch.box,
         eft_objective(body, batch, config),
         Adam(config.learning_rate),
         config.iterations,
-        select=select,
         stop=lambda evaluation: bool((evaluation.error_px < config.stop_px).all()),
         progress=progress,
     )
@@ -142,3 +147,18 @@ def fit_exemplar(
         raise ValueError("the regressor's answer is not finite")
     weights = fitted_weights(batch.keypoints_2d[..., 2], body.available("smpl49"), config)
     return ExemplarFit(trace, weights[0])
+
+
+def later_part(
+    regressor: nn.Module, image: Float[Tensor, "b 3 side side"]
+) -> tuple[nn.Module, Float[Tensor, "b c h w"]]:
+    """What follows a regressor's frozen early stages, and what they make of the crops.
+
+    ValueError for a regressor without a method `split`.
+    """
+    split = getattr(regressor, "split", None)
+    if split is None:
+        raise ValueError(f"{type(regressor).__name__} has no early stages to split off: adapt all")
+    early, late = split()
+    with torch.no_grad():
+        return late.eval(), early.eval()(image)

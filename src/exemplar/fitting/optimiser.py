@@ -71,7 +71,7 @@ def trainable(
 
 def minimise(
     module: nn.Module,
-    image: Float[Tensor, "b 3 side side"],
+    inputs: Float[Tensor, "b c h w"],
     box: Box,
     objective: Callable[[Prediction], Evaluation],
     update: Update[State],
@@ -83,6 +83,9 @@ def minimise(
 ) -> Trace:
     """Minimise `objective` over a copy of the module's weights (EFT, Eq. 3).
 
+    `module(inputs, box)` gives a `Prediction`: a regressor and its crops, or a regressor's later
+    part and the activations that enter it.
+
     The module itself is untouched; it must be in eval mode, so that batch-norm statistics and
     dropout stay frozen. Stops after `steps` updates, when `stop` says so, or when a number is no
     longer finite.
@@ -92,7 +95,7 @@ def minimise(
     state = update.init(params)
     iterates: list[Iterate] = []
     for step in range(steps + 1):
-        prediction = functional_call(module, {**still, **params}, (image, box))
+        prediction = functional_call(module, {**still, **params}, (inputs, box))
         evaluation = objective(prediction)
         if not (prediction.is_finite() and bool(torch.isfinite(evaluation.loss).all())):
             return Trace(tuple(iterates), diverged=True)

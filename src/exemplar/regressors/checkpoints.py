@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -10,7 +11,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from exemplar.assets import asset_path
-from exemplar.bodies import OPEN_BODY
 from exemplar.regressors.mobile import Mobile
 
 DEFAULT_REGRESSOR = "mobile"
@@ -30,6 +30,8 @@ class RegressorInfo:
     """Body whose parameters it predicts."""
     learning_rate: float
     """EFT's Adam step for these weights, chosen on validation data."""
+    adapt: Literal["all", "later"] = "all"
+    """Which weights EFT moves, likewise: "all" or "later" (`EftConfig.adapt`)."""
     notes: str = ""
     """How it was made."""
 
@@ -91,8 +93,3 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> N
         found = "; ".join(f"{what}: {', '.join(keys[:5])}" for what, keys in parts if keys)
         raise ValueError(f"{source} does not fit the network: {found}")
     module.load_state_dict({key: value.to(torch.float32) for key, value in state.items()})
-
-
-def body_of(info: RegressorInfo) -> str:
-    """The body to load for a regressor: the open one unless the checkpoint names another."""
-    return info.body or OPEN_BODY

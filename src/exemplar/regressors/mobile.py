@@ -8,12 +8,21 @@ from torch import Tensor, nn
 
 from exemplar.geometry.crops import Box
 from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
-from exemplar.regressors.blazepose import NUM_LANDMARKS, BlazePoseTrunk, TrunkOutput
+from exemplar.regressors.blazepose import (
+    NUM_LANDMARKS,
+    RESOLUTION,
+    BlazePoseTrunk,
+    TrunkOutput,
+    TrunkSuffix,
+)
 from exemplar.regressors.prediction import Prediction
 from exemplar.skeletons import SMPL_24
 
 POSE_NUMBERS = 6 * len(SMPL_24)
 """Length of a pose in 6D rotations."""
+
+CUT = "thirty_second"
+"""The trunk up to this stage is as BlazePose left it; this project trained what comes after."""
 
 TRUNK_NUMBERS = NUM_LANDMARKS * (5 + 3) + 288 * 2 * 2
 """Length of the trunk's outputs as one vector."""
@@ -36,7 +45,12 @@ class MobileConfig:
 class IterativeHead(nn.Module):
     """HMR's head: features and the running estimate in, a correction out, a few times over."""
 
+    feature_mean: Tensor
+    feature_std: Tensor
     start: Tensor
+
+    CLAMP = 6.0
+    """Standardised features beyond this many deviations are cut: they say nothing but 'unusual'."""
 
     def __init__(self, features: int, config: MobileConfig) -> None:
         super().__init__()
@@ -48,6 +62,8 @@ class IterativeHead(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         nn.init.xavier_uniform_(self.decode.weight, gain=0.01)
         nn.init.zeros_(self.decode.bias)
+        self.register_buffer("feature_mean", torch.zeros(features))
+        self.register_buffer("feature_std", torch.ones(features))
         self.register_buffer("start", torch.zeros(estimate))
         self.set_start(torch.eye(3).repeat(len(SMPL_24), 1, 1), torch.tensor([0.9, 0.0, 0.0]))
 
@@ -57,7 +73,9 @@ class IterativeHead(nn.Module):
         self.start.copy_(torch.cat((rotmat_to_rot6d(rotmats).flatten(), betas, camera)))
 
     def forward(self, features: Float[Tensor, "b f"]) -> Prediction:
-        """Bodies from standardised features."""
+        """Bodies from the trunk's flat outputs."""
+        features = (features - self.feature_mean) / self.feature_std
+        features = features.clamp(-self.CLAMP, self.CLAMP)
         estimate = self.start.expand(len(features), -1)
         # The features' share of the first layer is the same in every round.
         split = features.shape[1]
@@ -73,31 +91,41 @@ class IterativeHead(nn.Module):
 
 
 class Mobile(nn.Module):
-    """256x256 upright crops to open bodies; 6.1M parameters, trained by this project."""
+    """256x256 upright crops to open bodies; 6.0M parameters, trained by this project."""
 
-    resolution = 256
+    resolution = RESOLUTION
     upright = True
-    feature_mean: Tensor
-    feature_std: Tensor
-
-    CLAMP = 6.0
-    """Standardised features beyond this many deviations are cut: they say nothing but 'unusual'."""
 
     def __init__(self, config: MobileConfig | None = None) -> None:
         super().__init__()
         self.trunk = BlazePoseTrunk()
         self.head = IterativeHead(TRUNK_NUMBERS, config or MobileConfig())
-        self.register_buffer("feature_mean", torch.zeros(TRUNK_NUMBERS))
-        self.register_buffer("feature_std", torch.ones(TRUNK_NUMBERS))
 
     def forward(self, image: Float[Tensor, "b 3 256 256"], box: Box) -> Prediction:
         """Bodies from RGB crops in 0..1; the box is not used."""
-        return self.from_features(flat_features(self.trunk(image)))
+        return self.head(flat_features(self.trunk(image)))
 
-    def from_features(self, features: Float[Tensor, "b f"]) -> Prediction:
-        """Bodies from the trunk's flat outputs."""
-        standard = (features - self.feature_mean) / self.feature_std
-        return self.head(standard.clamp(-self.CLAMP, self.CLAMP))
+    def split(self) -> tuple[nn.Module, nn.Module]:
+        """The early stages, which were not trained further, and the rest; weights are shared.
+
+        `rest(early(image), box)` is `self(image, box)`. Two thirds of the weights are in the rest,
+        and a tenth of the work.
+        """
+        early, late = self.trunk.split_at(CUT)
+        return early, MobileRest(late, self.head)
+
+
+class MobileRest(nn.Module):
+    """`Mobile` after its early stages: from the trunk's activations on."""
+
+    def __init__(self, trunk: TrunkSuffix, head: IterativeHead) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+
+    def forward(self, activations: Float[Tensor, "b 144 8 8"], box: Box) -> Prediction:
+        """Bodies from what crosses the cut; the box is not used."""
+        return self.head(flat_features(self.trunk(activations)))
 
 
 def flat_features(output: TrunkOutput) -> Float[Tensor, "b f"]:
