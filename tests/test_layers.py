@@ -10,7 +10,7 @@ SOURCE = Path(exemplar.__file__).parent
 LAYERS = (
     {"assets", "atomic_files", "geometry", "image_files", "skeletons"},
     {"bodies", "samples"},
-    {"regressors", "objectives", "metrics", "results"},
+    {"metrics", "objectives", "prior_files", "priors", "regressors", "results"},
     {"fitting"},
     {"training", "data", "detect", "synth", "render", "export", "evaluation", "lift", "viewer"},
     {"photo"},

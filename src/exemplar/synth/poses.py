@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from exemplar.regressors.priors import load_pose_prior
+from exemplar.priors import load_pose_prior
 from exemplar.skeletons import SMPL_24, flip_permutation, indices
 from exemplar.synth.config import PoseConfig
 from exemplar.synth.contact import penetration

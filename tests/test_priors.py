@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from exemplar.regressors.priors import load_pose_prior
+from exemplar.priors import load_pose_prior
 from exemplar.skeletons import SMPL_24, flip_permutation
 
 

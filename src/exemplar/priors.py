@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from exemplar.regressors.prior_files import read_pose_prior
+from exemplar.prior_files import read_pose_prior
 
 
 @dataclass(frozen=True)
