@@ -1,6 +1,6 @@
 """Real 3D check without labels: a person seen by several cameras, each view fitted alone.
 
-    python benchmarks/crossview.py --videos ../shared/photos/multiview
+    python -m benchmarks.crossview --videos ../shared/photos/multiview
 
 Two numbers, in mm over the 14 joints, before and after EFT: how far the views' 3D joints are from
 one another after Procrustes alignment (every ordered pair of cameras, the same frame), and how far
@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import torch
 import tyro
-from common import write_results
 
+from benchmarks.common import write_results
 from exemplar.metrics import pa_mpjpe
 from exemplar.photo import FitOptions, Fitter
 from exemplar.results import BodyState, PersonFit

@@ -1,6 +1,6 @@
 """Time and memory of fitting one photo: 20 iterations from the default weights, warm.
 
-    python benchmarks/fit_time.py
+    python -m benchmarks.fit_time
 
 Run it on an idle machine: other work with threads of its own can slow it several times.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from common import write_results
 
+from benchmarks.common import write_results
 from exemplar.assets import asset_path
 from exemplar.detect.landmarks import find_people
 from exemplar.export import write_glb, write_json, write_npz

@@ -1,6 +1,6 @@
 """`exemplar fit` on a folder of real photographs: 2D errors before and after EFT, and pictures.
 
-python benchmarks/photos.py --photos ../shared/photos --pictures out/photos
+python -m benchmarks.photos --photos ../shared/photos --pictures out/photos
 """
 
 import time
@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from common import write_results
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.common import write_results
 from exemplar.image_files import write_image
 from exemplar.photo import Fitter
 from exemplar.render.overlay import overlay_picture

@@ -1,7 +1,7 @@
 """Errors on held-out synthetic people, before and after EFT with true 2D keypoints.
 
-python benchmarks/synthetic.py --count 1000
-python benchmarks/synthetic.py --count 200 --seed 5 --sweep 3e-6 1e-5 3e-5 1e-4
+python -m benchmarks.synthetic --count 1000
+python -m benchmarks.synthetic --count 200 --seed 5 --sweep 3e-6 1e-5 3e-5 1e-4
 """
 
 import time
@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 import torch
 import tyro
-from common import write_results
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.common import write_results
 from exemplar.bodies import Body, BodyParams, load_body
 from exemplar.fitting.exemplar import EftConfig, fit_exemplar
 from exemplar.geometry.crops import Box

@@ -97,9 +97,9 @@ class Export:
     out: Path = Path("src/exemplar/assets/mobile.safetensors")
     """The asset."""
     learning_rate: float = 1e-5
-    """EFT's step, from `benchmarks/synthetic.py --sweep`."""
+    """EFT's step, from `benchmarks.synthetic --sweep`."""
     adapt: Literal["all", "later"] = "later"
-    """Which weights EFT moves, from `benchmarks/synthetic.py --adapt`."""
+    """Which weights EFT moves, from `benchmarks.synthetic --adapt`."""
 
 
 @dataclass(frozen=True)
