@@ -80,6 +80,8 @@ class Train:
     """AdamW's peak step for the later stages."""
     keep_weight: float = 0.02
     """Weight of staying near the original trunk's landmarks (px / 25) while the stages train."""
+    dropout: float = 0.1
+    """Dropout in the head."""
     limit: int | None = None
     """Use only this many training people."""
     threads: int = 1
@@ -324,6 +326,7 @@ def train(config: Train) -> None:
     config.out.mkdir(parents=True, exist_ok=True)
     (config.out / "config.json").write_text(json.dumps(asdict(config), default=str, indent=1))
     body, model = load_open_body(), new_model()
+    model.head.dropout.p = config.dropout
     people, val = load_people(config.train, config.limit), load_people(config.val)
     _, suffix = model.trunk.split_at(CUT)
     set_statistics(model, suffix, people)

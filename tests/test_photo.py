@@ -1,5 +1,7 @@
 """From a photo to fitted bodies, on real photographs that scikit-image carries."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import skimage.data
@@ -145,3 +147,33 @@ def test_nonsense_options_are_one_clear_error(
 ) -> None:
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         exemplar.fit(portrait, options=exemplar.FitOptions(**options))
+
+
+def test_an_smpl_file_takes_the_place_of_the_open_body(
+    portrait: np.ndarray, fitted: FitResult, tmp_path: Path
+) -> None:
+    """The open body written as an SMPL file, with 24 loose vertices that sit on its joints."""
+    body = exemplar.load_body()
+    joints, count = len(body.parents), len(body.v_template)
+    regressor = np.zeros((joints, count + joints))
+    regressor[:, count:] = np.eye(joints)
+    path = tmp_path / "smpl.npz"
+    np.savez(
+        path,
+        v_template=np.concatenate((body.v_template, body.joints_template)),
+        shapedirs=np.concatenate((body.shapedirs, body.joints_shapedirs)),
+        posedirs=np.zeros((count + joints, 3, 9 * (joints - 1))),
+        weights=np.concatenate((body.skinning_weights, np.eye(joints))),
+        J_regressor=regressor,
+        kintree_table=np.stack((np.array([0, *body.parents[1:]]), np.arange(joints))),
+        f=body.faces.numpy(),
+    )
+    options = exemplar.FitOptions(iterations=0, body=str(path))
+    (person,) = exemplar.fit(portrait, coco_of(fitted), options=options).people
+    expected = fitted.people[0].before
+    # float32 through another file and another order of sums
+    assert np.allclose(person.after.kinematic_joints, expected.kinematic_joints, atol=1e-3)
+    assert person.after.vertices.shape == (count + joints, 3)
+    lower, upper = SMPL_49.index("left_hip"), SMPL_49.index("left_shoulder")
+    assert person.fitted[lower] == 0  # needs a regressor file that is not there
+    assert person.fitted[upper] > 0
