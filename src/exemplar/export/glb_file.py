@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from exemplar.atomic_files import replacing
+from exemplar.geometry.meshes import vertex_normals
 from exemplar.results import FitResult
 
 COLOURS = (
@@ -29,12 +31,12 @@ def write_glb(result: FitResult, path: str | Path) -> None:
     from trimesh.visual import TextureVisuals
     from trimesh.visual.material import PBRMaterial
 
-    scene = trimesh.Scene()
+    scene, faces = trimesh.Scene(), torch.from_numpy(np.asarray(result.faces, np.int64))
     for i, person in enumerate(result.people):
         name = f"person_{i}"
-        mesh = trimesh.Trimesh(
-            vertices=camera_to_gltf(person.after.vertices), faces=result.faces, process=False
-        )
+        vertices = camera_to_gltf(person.after.vertices)
+        normals = vertex_normals(torch.from_numpy(vertices), faces).numpy()
+        mesh = trimesh.Trimesh(vertices, result.faces, vertex_normals=normals, process=False)
         material = PBRMaterial(
             name=name,
             baseColorFactor=(*COLOURS[i % len(COLOURS)], 255),
