@@ -34,6 +34,8 @@ class AdamState:
     """Running mean of the gradient."""
     second: Params
     """Running mean of its square."""
+    scratch: Params
+    """Room for a step's intermediate numbers; nothing is kept in it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Adam:
         """Zero moments."""
         first = {name: torch.zeros_like(value) for name, value in params.items()}
         second = {name: torch.zeros_like(value) for name, value in params.items()}
-        return AdamState(0, first, second)
+        scratch = {name: torch.empty_like(value) for name, value in params.items()}
+        return AdamState(0, first, second, scratch)
 
     def step(self, params: Params, grads: Mapping[str, Tensor], state: AdamState) -> AdamState:
         """One Adam step, in place."""
@@ -64,6 +67,6 @@ class Adam:
             slope, first, second = grads[name], state.first[name], state.second[name]
             first.lerp_(slope, 1 - self.beta1)
             second.mul_(self.beta2).addcmul_(slope, slope, value=1 - self.beta2)
-            denominator = second.sqrt().div_(scale).add_(self.eps)
+            denominator = torch.sqrt(second, out=state.scratch[name]).div_(scale).add_(self.eps)
             value.addcdiv_(first, denominator, value=-step_size)
-        return AdamState(count, state.first, state.second)
+        return AdamState(count, state.first, state.second, state.scratch)
