@@ -115,6 +115,17 @@ def test_a_person_without_a_fitted_keypoint_keeps_the_regressors_answer(
     assert np.isfinite(fit.after.vertices).all()
 
 
+def test_a_person_whose_keypoints_coincide_is_left_out(
+    portrait: np.ndarray, fitted: FitResult
+) -> None:
+    points = coco_of(fitted)
+    dot = np.ones_like(points)
+    options = exemplar.FitOptions(iterations=0)
+    assert len(exemplar.fit(portrait, np.stack((dot, points)), options=options).people) == 1
+    with pytest.raises(ValueError, match="2 distinct keypoints"):
+        exemplar.fit(portrait, dot)
+
+
 def test_a_photo_without_a_person_says_so() -> None:
     with pytest.raises(ValueError, match="no person found"):
         exemplar.fit(skimage.data.coffee())

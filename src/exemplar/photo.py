@@ -226,7 +226,8 @@ def fit(
 
     `image` is a file or an RGB array (H, W, 3) uint8. `keypoints` are a file (OpenPose JSON,
     COCO-style JSON, .npz) or an array (K, 3) or (people, K, 3) of x, y (px) and confidence;
-    without them the built-in network finds people and keypoints. Raises ValueError or
+    without them the built-in network finds people and keypoints. People whose keypoints all
+    coincide are left out. Raises ValueError or
     FileNotFoundError with one line for bad input, such as a photo without a person.
     """
     return Fitter(regressor, options).fit(image, keypoints, progress)
@@ -244,12 +245,12 @@ def _people(
         found = _built_in(pixels, box)
     else:
         found = [to_joints49(person) for person in _given(source, name, (width, height))]
-    found = [person for person in found if (person[:, 2] > 0).sum() >= 2]
+    found = [person for person in found if _has_extent(person)]
     if not found and source is None:
         raise ValueError(f"no person found in {name or 'the image'}: give --keypoints or --box")
     if not found:
         given = source if isinstance(source, str | Path) else "the keypoints"
-        raise ValueError(f"{given}: expected a person with at least 2 keypoints, got none")
+        raise ValueError(f"{given}: expected a person with at least 2 distinct keypoints")
     if box is not None:
         found = [max(found, key=lambda person: _overlap(person, box))]
         if _overlap(found[0], box) <= 0:
@@ -297,6 +298,11 @@ def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:
             f"--person {person!r}: expected all, largest, or a number below {len(people)} ({count})"
         )
     return [people[int(person)]]
+
+
+def _has_extent(person: np.ndarray) -> bool:
+    """Whether two keypoints are apart by more than a pixel: fewer make no crop."""
+    return bool((person[:, 2] > 0).any()) and float(np.subtract(*_extent(person)).min()) < -1.0
 
 
 def _extent(person: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
