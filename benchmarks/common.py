@@ -20,8 +20,9 @@ def provenance(config: Any) -> dict[str, Any]:
         ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True
     ).stdout.strip()
     return {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "config": {key: str(value) for key, value in asdict(config).items()},
+        "command": f"python -m benchmarks.{Path(sys.argv[0]).stem} "
+        + " ".join(_portable(word) for word in sys.argv[1:]),
+        "config": {key: _portable(str(value)) for key, value in asdict(config).items()},
         "commit": commit,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_processor()}",
         "torch": torch.__version__,
@@ -36,6 +37,11 @@ def write_results(path: Path | None, config: Any, results: Mapping[str, Any]) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**provenance(config), "results": results}, indent=1) + "\n")
     print(f"wrote {path}")
+
+
+def _portable(word: str) -> str:
+    """An absolute path without its folders, which say nothing on another machine."""
+    return Path(word).name if Path(word).is_absolute() else word
 
 
 def _processor() -> str:
