@@ -10,7 +10,7 @@ joints; the keypoints are the built-in network's, so this truth is approximate).
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class Config:
     """Take every n-th frame."""
     regressor: str = "mobile"
     """Regressor to start from."""
+    learning_rate: float | None = None
+    """EFT's step; None takes the regressor's own."""
     output: Path | None = None
     """JSON file to write."""
 
@@ -63,7 +65,8 @@ def read_calibration(path: Path) -> list[np.ndarray]:
                 [0, 0, 1],
             ]
         )
-        rotation = world.T  # Qualisys gives the camera's axes in the world
+        # Qualisys' cameras look along -z with y up; ours along z with y down
+        rotation = np.diag([1.0, -1.0, -1.0]) @ world
         cameras.append(matrix @ np.column_stack((rotation, -rotation @ position)))
     return cameras
 
@@ -86,6 +89,8 @@ def main(config: Config) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     fitter = Fitter(config.regressor, FitOptions(person="largest"))
+    if config.learning_rate is not None:
+        fitter.config = replace(fitter.config, learning_rate=config.learning_rate)
     views: dict[int, dict[int, PersonFit]] = {}
     paths = sorted(config.videos.glob("*.mp4"))
     for camera, path in enumerate(paths):
