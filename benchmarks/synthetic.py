@@ -4,6 +4,7 @@ python -m benchmarks.synthetic --count 1000
 python -m benchmarks.synthetic --count 200 --seed 5 --sweep 3e-6 1e-5 3e-5 1e-4
 """
 
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -121,6 +122,8 @@ def rows_of(job: tuple[Config, float, int, int]) -> np.ndarray:
         size = min(50, start + count - first)
         drawn = draw_samples(size, seed=config.seed, start=first, body=body)
         rows += [row_of(module, body, drawn, i, eft) for i in range(size)]
+        so_far = " ".join(f"{value:.2f}" for value in np.mean(rows, axis=0))
+        print(f"from {start}: {len(rows)} people, {so_far}", file=sys.stderr, flush=True)
     return np.array(rows)
 
 
