@@ -39,7 +39,7 @@ def main(config: Config) -> None:
     """Time each part, print, write."""
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
-    with asset_path("demo.jpg") as path:
+    with asset_path("demo.png") as path:
         photo = read_image(path)
     fitter = Fitter(options=FitOptions(person="largest"))
     fitter.config = replace(fitter.config, iterations=20, stop_px=0.0)

@@ -19,7 +19,7 @@ from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
 from exemplar.render.overlay import overlay_picture, steps_gif
 from exemplar.results import FitResult
 
-DEMO = "demo.jpg"
+DEMO = "demo.png"
 
 
 @dataclass(frozen=True)
