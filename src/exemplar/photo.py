@@ -227,8 +227,8 @@ def fit(
     `image` is a file or an RGB array (H, W, 3) uint8. `keypoints` are a file (OpenPose JSON,
     COCO-style JSON, .npz) or an array (K, 3) or (people, K, 3) of x, y (px) and confidence;
     without them the built-in network finds people and keypoints. People whose keypoints all
-    coincide are left out. Raises ValueError or
-    FileNotFoundError with one line for bad input, such as a photo without a person.
+    coincide are left out. Raises ValueError or FileNotFoundError with one line for bad input,
+    such as a photo without a person.
     """
     return Fitter(regressor, options).fit(image, keypoints, progress)
 

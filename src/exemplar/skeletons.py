@@ -148,7 +148,10 @@ BONES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 """Lines drawn between keypoints, for every set that has both ends."""
 
-_ALIASES = {"left_foot_index": "left_big_toe", "right_foot_index": "right_big_toe"}
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {"left_foot_index": "left_big_toe", "right_foot_index": "right_big_toe"}
+)
+"""BlazePose's names of joints that the 49 call otherwise."""
 
 
 def indices(names: Sequence[str], within: Sequence[str]) -> list[int]:
@@ -184,7 +187,7 @@ def to_smpl49(names: Sequence[str]) -> list[tuple[int, int]]:
     openpose_only = {"neck", "mid_hip"} if tuple(names) == OPENPOSE_25 else set[str]()
     pairs = []
     for i, raw in enumerate(names):
-        name = _ALIASES.get(raw, raw)
+        name = ALIASES.get(raw, raw)
         if name in GT_24 and name not in openpose_only:
             pairs.append((i, SMPL_49.index(name, len(OPENPOSE_25))))
         elif OPENPOSE_PREFIX + name in SMPL_49:

@@ -108,8 +108,8 @@ class Mobile(nn.Module):
     def split(self) -> tuple[nn.Module, nn.Module]:
         """The early stages, which were not trained further, and the rest; weights are shared.
 
-        `rest(early(image), box)` is `self(image, box)`. Two thirds of the weights are in the rest,
-        and a tenth of the work.
+        `rest(early(image), box)` is `self(image, box)`. Three quarters of the weights are in the
+        rest, and a tenth of the forward pass.
         """
         early, late = self.trunk.split_at(CUT)
         return early, MobileRest(late, self.head)

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from exemplar.atomic_files import replacing
 from exemplar.render.raster import render_projected_mesh
 from exemplar.results import NOTHING_TO_FIT, OK, BodyState, FitResult, PersonFit
-from exemplar.skeletons import BONES, OPENPOSE_PREFIX, SMPL_24, SMPL_49
+from exemplar.skeletons import ALIASES, BONES, OPENPOSE_PREFIX, SMPL_24, SMPL_49
 
 FIGURE_WIDTH = 2400
 """The figure is at most this wide, px."""
@@ -45,7 +45,6 @@ LEFT, RIGHT, MIDDLE = (30, 136, 229), (245, 124, 0), (255, 224, 102)
 _BACKDROP, _PAPER, _INK, _SOFT_INK = (244, 245, 247), (255, 255, 255), (33, 37, 41), (108, 117, 125)
 _GAP, _STRIP, _CAPTION, _OPACITY = 12, 64, 32, 0.93
 _ASPECTS = (0.6, 4 / 3)
-_ALIASES = {"left_foot_index": "left_big_toe", "right_foot_index": "right_big_toe"}
 _PELVIS = SMPL_24.index("pelvis")
 
 Rgb = tuple[int, int, int]
@@ -255,7 +254,7 @@ def _with_keypoints(view: _View, people: Sequence[PersonFit]) -> UInt8[np.ndarra
         places = {name: view.points(point) for name, point in _visible(person.keypoints_2d).items()}
         for width, dark in ((thickness + 2, True), (thickness, False)):
             for a, b in BONES:
-                ends = [_ALIASES.get(name, name) for name in (a, b)]
+                ends = [ALIASES.get(name, name) for name in (a, b)]
                 if ends[0] in places and ends[1] in places:
                     colour = (20, 20, 20) if dark else _colour(a, b)
                     _line(picture, places[ends[0]], places[ends[1]], colour, width)
