@@ -31,8 +31,10 @@ H36M_REGRESSOR = "J_regressor_h36m.npy"
 _NEEDED = ("v_template", "f", "weights", "shapedirs", "posedirs", "J_regressor", "kintree_table")
 
 
-def load_smpl(path: str | Path, *, num_betas: int = 10) -> Body:
+def load_smpl(path: str | Path, *, num_betas: int = 10, dtype: torch.dtype = torch.float32) -> Body:
     """A body from an SMPL file (`.npz` or `.pkl`, as distributed by its authors).
+
+    Its buffers are of `dtype`, rounded once; `body.double()` would keep float32's rounding.
 
     Keypoints that need `J_regressor_extra.npy` or `J_regressor_h36m.npy` (facts of SPIN) are
     defined when those files lie beside it, else marked unavailable. FileNotFoundError if there is
@@ -46,7 +48,7 @@ def load_smpl(path: str | Path, *, num_betas: int = 10) -> Body:
     if missing:
         raise ValueError(f"{path} is not an SMPL model: it lacks {', '.join(missing)}")
     try:
-        return Body(_body_arrays(raw, path.parent, num_betas), name=str(path))
+        return Body(_body_arrays(raw, path.parent, num_betas, dtype), name=str(path))
     except (TypeError, IndexError, RuntimeError) as error:
         raise ValueError(f"{path} is not an SMPL model: {error}") from error
 
@@ -59,9 +61,11 @@ def _read_npz(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a readable .npz file: {error}") from error
 
 
-def _body_arrays(raw: Mapping[str, Any], folder: Path, num_betas: int) -> BodyArrays:
+def _body_arrays(
+    raw: Mapping[str, Any], folder: Path, num_betas: int, dtype: torch.dtype
+) -> BodyArrays:
     def floats(key: str) -> Tensor:
-        return torch.from_numpy(as_array(raw[key]).astype(np.float32))
+        return torch.from_numpy(as_array(raw[key]).astype(np.float64)).to(dtype)
 
     template, shapedirs = floats("v_template"), floats("shapedirs")[..., :num_betas]
     regressor, weights = floats("J_regressor"), floats("weights")
@@ -78,22 +82,24 @@ def _body_arrays(raw: Mapping[str, Any], folder: Path, num_betas: int) -> BodyAr
         v_template=template,
         shapedirs=shapedirs,
         posedirs=floats("posedirs"),
-        joints_template=(exact @ template.double()).float(),
-        joints_shapedirs=torch.einsum("jv,vcb->jcb", exact, shapedirs.double()).float(),
+        joints_template=(exact @ template.double()).to(dtype),
+        joints_shapedirs=torch.einsum("jv,vcb->jcb", exact, shapedirs.double()).to(dtype),
         skinning_weights=weights,
         parents=parents,
         faces=torch.from_numpy(as_array(raw["f"]).astype(np.int64)),
-        regressors=_regressors(folder, count, parents),
+        regressors=_regressors(folder, count, parents, dtype),
     )
 
 
-def _regressors(folder: Path, vertices: int, parents: tuple[int, ...]) -> dict[str, Tensor]:
+def _regressors(
+    folder: Path, vertices: int, parents: tuple[int, ...], dtype: torch.dtype
+) -> dict[str, Tensor]:
     if parents != SMPL_24_PARENTS:
         return {}
     joints = len(parents)
-    extra = _optional_regressor(folder / EXTRA_REGRESSOR, len(SMPL_EXTRA_9), vertices)
-    h36m = _optional_regressor(folder / H36M_REGRESSOR, len(H36M_17), vertices)
-    smpl49 = torch.zeros(len(SMPL_49), joints + vertices)
+    extra = _optional_regressor(folder / EXTRA_REGRESSOR, len(SMPL_EXTRA_9), vertices, dtype)
+    h36m = _optional_regressor(folder / H36M_REGRESSOR, len(H36M_17), vertices, dtype)
+    smpl49 = torch.zeros(len(SMPL_49), joints + vertices, dtype=dtype)
     for row, (kind, index) in enumerate(smpl49_sources()):
         if kind == "joint":
             smpl49[row, index] = 1.0
@@ -102,14 +108,14 @@ def _regressors(folder: Path, vertices: int, parents: tuple[int, ...]) -> dict[s
         elif max(SMPL_KEY_VERTICES.values()) < vertices:
             smpl49[row, joints + index] = 1.0
     rows = [SMPL_49.index(name) for name in COCO_17]
-    on_vertices = torch.cat((torch.zeros(len(h36m), joints), h36m), dim=1)
+    on_vertices = torch.cat((h36m.new_zeros(len(h36m), joints), h36m), dim=1)
     return {"smpl49": smpl49, "h36m17": on_vertices, "coco17": smpl49[rows]}
 
 
-def _optional_regressor(path: Path, rows: int, vertices: int) -> Tensor:
+def _optional_regressor(path: Path, rows: int, vertices: int, dtype: torch.dtype) -> Tensor:
     if not path.is_file():
-        return torch.zeros(rows, vertices)
-    matrix = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
+        return torch.zeros(rows, vertices, dtype=dtype)
+    matrix = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float64)).to(dtype)
     if matrix.shape != (rows, vertices):
         raise ValueError(f"{path}: expected ({rows}, {vertices}), got {tuple(matrix.shape)}")
     return matrix
