@@ -13,7 +13,7 @@ def test_public_names_are_these() -> None:
         "Fitter",
         "PersonFit",
         "fit",
-        "fit_exemplar",
+        "fit_exemplars",
         "load_body",
         "load_regressor",
     ]

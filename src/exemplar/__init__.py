@@ -1,7 +1,7 @@
 """exemplar: 3D human bodies from photos, by fine-tuning a regressor on one exemplar."""
 
 from exemplar.bodies import Body, BodyParams, load_body
-from exemplar.fitting.exemplar import EftConfig, fit_exemplar
+from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.photo import FitOptions, Fitter, fit
 from exemplar.regressors.checkpoints import load_regressor
 from exemplar.results import FitResult, PersonFit
@@ -17,7 +17,7 @@ __all__ = [
     "Fitter",
     "PersonFit",
     "fit",
-    "fit_exemplar",
+    "fit_exemplars",
     "load_body",
     "load_regressor",
 ]

@@ -18,13 +18,13 @@ from exemplar.detect.keypoint_files import (
     to_joints49,
 )
 from exemplar.detect.landmarks import find_people
-from exemplar.fitting.exemplar import EftConfig, ExemplarFit, fit_exemplar, fitted_weights
-from exemplar.fitting.optimiser import Evaluation, Iterate
+from exemplar.fitting.exemplar import EftConfig, ExemplarFits, fit_exemplars
+from exemplar.fitting.trace import Evaluation, Iterate, pick
 from exemplar.geometry.cameras import project_weak, weak_to_full_translation
 from exemplar.geometry.crops import Box, crop_to_image, image_to_crop, upright_box
 from exemplar.image_files import crop_image, read_image
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, RegressorInfo, load_regressor
-from exemplar.results import DIVERGED, NOTHING_TO_FIT, OK, BodyState, FitResult, PersonFit
+from exemplar.results import BodyState, FitResult, PersonFit
 from exemplar.samples import Batch
 from exemplar.skeletons import BLAZEPOSE_33, OPENPOSE_25, SMPL_49, TORSO
 
@@ -115,16 +115,14 @@ class Fitter:
     ) -> PersonFit:
         started = time.perf_counter()
         batch = self._batch(pixels, joints)
-        usable = fitted_weights(batch.keypoints_2d[..., 2], self.body.available(), self.config)
-        nothing = not bool((usable > 0).any())
-        config = replace(self.config, iterations=0) if nothing else self.config
 
-        def report(step: int, evaluation: Evaluation) -> None:
+        def report(rows: Tensor, step: int, evaluation: Evaluation) -> None:
             progress(step, float(evaluation.error_px[0]))
 
-        fit = fit_exemplar(self.regressor, self.body, batch, config, progress=report)
-        status = NOTHING_TO_FIT if nothing else DIVERGED if fit.trace.diverged else OK
-        return self._on_photo(fit, batch.box, joints, camera, status, time.perf_counter() - started)
+        fit = fit_exemplars(
+            self.regressor, self.body, batch, self.config, history=True, progress=report
+        )
+        return self._on_photo(fit, batch.box, joints, camera, time.perf_counter() - started)
 
     def _batch(self, pixels: np.ndarray, joints: np.ndarray) -> Batch:
         """The person's crop and its keypoints in crop units."""
@@ -142,21 +140,24 @@ class Fitter:
 
     def _on_photo(
         self,
-        fit: ExemplarFit,
+        fit: ExemplarFits,
         box: Box,
         joints: np.ndarray,
         camera: tuple[float, np.ndarray],
-        status: str,
         seconds: float,
     ) -> PersonFit:
+        iterates = [
+            pick(fit.trace.iterates, lambda x, k=k: x[:, k])
+            for k in range(1 + int(fit.trace.updates[0]))
+        ]
         return PersonFit(
-            status=status,
+            status=fit.status[0],
             keypoints_2d=joints,
             fitted=fit.fitted.cpu().numpy(),
             box_centre=box.centre[0].cpu().numpy(),
             box_size=float(box.size[0]),
             box_angle=float(box.angle[0]),
-            steps=tuple(on_photo(self.body, it, box, *camera) for it in fit.trace.iterates),
+            steps=tuple(on_photo(self.body, iterate, box, *camera) for iterate in iterates),
             seconds=seconds,
         )
 

@@ -10,7 +10,12 @@ OK = "ok"
 DIVERGED = "diverged"
 """Status of a fit that met a number that was not finite; the last finite iterate is kept."""
 NOTHING_TO_FIT = "nothing_to_fit"
-"""Status of a person without any keypoint that the fit uses: the regressor's answer is kept."""
+"""Status of a person with fewer than two keypoints that the fit uses: the regressor's answer is
+kept."""
+BAD_INPUT = "bad_input"
+"""Status of a person whose keypoints, box or crop hold numbers that make no sense."""
+REJECTED = "rejected"
+"""Status of a fit that ended with an extreme shape or a large 2D error: not to be trusted."""
 
 
 @dataclass(frozen=True)

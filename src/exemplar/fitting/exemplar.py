@@ -1,19 +1,22 @@
-"""Exemplar Fine-Tuning (EFT): fit one person by fine-tuning the regressor's weights on it."""
+"""Exemplar Fine-Tuning (EFT): fit people by fine-tuning a regressor's weights on each of them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from exemplar import objectives
 from exemplar.bodies import Body
-from exemplar.fitting.optimiser import Evaluation, Iterate, Trace, minimise
+from exemplar.fitting.inputs import checked
+from exemplar.fitting.memory import chunk_size_for
+from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimise
+from exemplar.fitting.trace import Evaluation, Iterate, Trace
 from exemplar.fitting.updates import Adam
+from exemplar.fitting.weights import Adapt, RegressorWeights, moving_names
 from exemplar.geometry.cameras import project_weak
 from exemplar.regressors.prediction import Prediction
+from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK, REJECTED
 from exemplar.samples import Batch
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49
 
@@ -22,32 +25,42 @@ LOWER_LEGS = tuple(
 )
 """(knee, ankle) rows of the 49 joints."""
 
+FEWEST_KEYPOINTS = 2
+"""One point fixes no body: with fewer fitted keypoints there is nothing to fit."""
+
 
 @dataclass(frozen=True)
 class EftConfig:
-    """EFT's settings; the defaults are the released program's but for the step and the stop."""
+    """EFT's settings; the defaults are `paper()` with the released program's camera term."""
 
-    learning_rate: float = 5e-6
-    """Adam's step size. The paper says 1e-6, its program 5e-6; ours is stored with the weights."""
-    adapt: Literal["all", "later"] = "all"
-    """Which weights move: all (the paper), or those after the regressor's early stages, which then
-    run once instead of in every iteration."""
+    learning_rate: float = 1e-6
+    """Adam's step size (paper, section 4)."""
+    adapt: Adapt = "all"
+    """Which weights move: all (the paper), or see `weights.Adapt`."""
     iterations: int = 20
-    """Most weight updates (paper, section 4)."""
-    stop_px: float = 2.0
+    """Most weight updates (paper, appendix A)."""
+    stop_px: float | None = 2.0
     """Stop when the mean 2D error falls below this, px of a 224 crop (paper, section 4)."""
+    stop_loss: float | None = None
+    """Stop when the unweighted 2D term falls below this (the released program's test)."""
     keypoints_weight: float = 5.0
     """Weight of the 2D keypoint term."""
+    joints_weight: float = 5.0
+    """Weight of the 3D term (Eq. 4), for batches with 3D joints."""
     shape_weight: float = 1e-3
     """Weight of the mean squared beta."""
     camera_weight: float = 1.0
-    """Weight of exp(-10 s)^2."""
+    """Weight of exp(-10 s)^2, which keeps the camera's scale positive."""
     leg_weight: float = 5e-3
     """Weight of the lower-leg orientation term."""
     overall_weight: float = 60.0
     """Factor on the whole objective; Adam feels it only through its eps."""
     ignored: tuple[str, ...] = ("left_hip", "right_hip", "pelvis", "left_ankle", "right_ankle")
     """Joints left out of the 2D term: noisy in annotations (paper, section 4 and appendix A)."""
+    largest_beta: float = 5.0
+    """A fit with a larger |beta| is rejected (paper, appendix A)."""
+    largest_loss: float = 0.01
+    """A fit with a larger unweighted 2D term is rejected (paper, appendix A)."""
 
     def __post_init__(self) -> None:
         if self.iterations < 0:
@@ -55,25 +68,44 @@ class EftConfig:
         if not self.learning_rate > 0:
             raise ValueError(f"the learning rate must be positive, got {self.learning_rate}")
 
+    @classmethod
+    def paper(cls) -> "EftConfig":
+        """As printed in the paper; what it leaves open is the released program's."""
+        return cls(camera_weight=0.0)
+
+    @classmethod
+    def released(cls) -> "EftConfig":
+        """As the authors' program does it: its last update is never seen, so 19 count."""
+        return cls(
+            learning_rate=5e-6,
+            iterations=19,
+            stop_px=None,
+            stop_loss=1e-4,
+            largest_beta=3.0,
+            largest_loss=5e-4,
+        )
+
 
 @dataclass(frozen=True)
-class ExemplarFit:
-    """A fitted person, in the frame of its turned crop."""
+class ExemplarFits:
+    """Fitted people, each in the frame of its own (turned) crop."""
 
     trace: Trace
-    """All iterates, the regressor's own answer first."""
-    fitted: Float[Tensor, " 49"]
+    """Their iterates."""
+    fitted: Float[Tensor, "b 49"]
     """Weight of each of the 49 joints in the 2D term; 0 for those not fitted."""
+    status: tuple[str, ...]
+    """`results.OK`, or what was wrong."""
 
     @property
     def before(self) -> Iterate:
-        """The regressor's own answer."""
-        return self.trace.iterates[0]
+        """The regressor's own answers."""
+        return self.trace.before
 
     @property
     def after(self) -> Iterate:
-        """The fit."""
-        return self.trace.iterates[-1]
+        """The fits."""
+        return self.trace.after
 
 
 def fitted_weights(
@@ -90,75 +122,111 @@ def fitted_weights(
     return confidence * mask
 
 
-def eft_objective(
-    body: Body, batch: Batch, config: EftConfig
-) -> Callable[[Prediction], Evaluation]:
-    """EFT's objective (Eq. 3 with appendix A's lower-leg term) for these exemplars."""
-    target, confidence = batch.keypoints_2d[..., :2], batch.keypoints_2d[..., 2]
-    weights = fitted_weights(confidence, body.available("smpl49"), config)
+def eft_objective(body: Body, batch: Batch, config: EftConfig) -> Objective:
+    """EFT's objective (Eq. 3 with appendix A's lower-leg term; Eq. 4 if there are 3D joints)."""
+    available = body.available("smpl49")
+    weights = fitted_weights(batch.keypoints_2d[..., 2], available, config)
 
-    def evaluate(prediction: Prediction) -> Evaluation:
+    def evaluate(prediction: Prediction, rows: Tensor) -> Evaluation:
+        target, confidence = batch.keypoints_2d[rows, :, :2], batch.keypoints_2d[rows, :, 2]
         joints = body.keypoints(prediction.body_params(), "smpl49")
         projected = project_weak(joints, prediction.camera)
         terms = {
             "keypoints_2d": config.keypoints_weight
-            * objectives.keypoints_2d(projected, target, weights),
+            * objectives.keypoints_2d(projected, target, weights[rows]),
             "shape": config.shape_weight * objectives.shape_prior(prediction.betas),
             "camera": config.camera_weight * objectives.camera_scale_prior(prediction.camera),
             "lower_legs": config.leg_weight
-            * objectives.lower_leg_orientation(projected, target, confidence, LOWER_LEGS),
+            * objectives.lower_leg_orientation(
+                projected, target, confidence * available, LOWER_LEGS
+            ),
         }
+        if batch.joints_3d is not None:
+            truth = batch.joints_3d[rows]
+            terms["joints_3d"] = config.joints_weight * objectives.keypoints_3d_on_nose(
+                joints[:, len(OPENPOSE_25) :],
+                truth[..., :3],
+                truth[..., 3] * available[len(OPENPOSE_25) :],
+            )
         terms = {name: config.overall_weight * term for name, term in terms.items()}
         total = torch.stack(list(terms.values())).sum(0)
-        return Evaluation(total, objectives.mean_error_px(projected, target, weights), terms)
+        return Evaluation(total, objectives.mean_error_px(projected, target, weights[rows]), terms)
 
     return evaluate
 
 
-def fit_exemplar(
+def fit_exemplars(
     regressor: nn.Module,
     body: Body,
     batch: Batch,
     config: EftConfig,
     *,
-    progress: Callable[[int, Evaluation], None] = lambda step, evaluation: None,
-) -> ExemplarFit:
-    """Fit one person: `batch` holds a single exemplar. The regressor is left as it was.
+    history: bool = False,
+    group_size: int = 1,
+    chunk_size: int | None = None,
+    workers: int | None = None,
+    progress: Progress = lambda rows, step, evaluation: None,
+) -> ExemplarFits:
+    """Fit a batch of people, each with its own copy of the weights (EFT, Eq. 3).
 
-    Raises ValueError when the batch is not one exemplar, when its regressor's own answer is not
-    finite, and when the later weights are asked for of a regressor that cannot be split.
+    The regressor is left as it was. `history`, `group_size`, `chunk_size` and `workers` are
+    `minimise`'s; by default a CPU takes one exemplar a thread, and a GPU as many at once as its
+    free memory holds. People with broken input or without keypoints get a status and the
+    regressor's answer; they do not disturb the others.
     """
-    if len(batch) != 1:
-        raise ValueError(f"expected a batch of one exemplar, got {len(batch)}")
-    module, inputs = regressor, batch.image
-    if config.adapt == "later":
-        module, inputs = later_part(regressor, batch.image)
+    batch, broken = checked(batch)
+    weights = fitted_weights(batch.keypoints_2d[..., 2], body.available("smpl49"), config)
+    empty = (weights > 0).sum(1) < FEWEST_KEYPOINTS
+    objective = eft_objective(body, batch, config)
+    unknowns = RegressorWeights(
+        regressor, batch.image, batch.box, moving_names(regressor, config.adapt)
+    )
+    device = batch.image.device
+    stage = Stage(objective, Adam(config.learning_rate), config.iterations, stop=_stop(config))
     trace = minimise(
-        module,
-        inputs,
-        batch.box,
-        eft_objective(body, batch, config),
-        Adam(config.learning_rate),
-        config.iterations,
-        stop=lambda evaluation: bool((evaluation.error_px < config.stop_px).all()),
+        unknowns,
+        len(batch),
+        [stage],
+        skip=broken | empty,
+        history=history,
+        group_size=group_size,
+        chunk_size=chunk_size or chunk_size_for(unknowns, objective, device, group_size),
+        workers=workers or (torch.get_num_threads() if device.type == "cpu" else 1),
+        device=device,
         progress=progress,
     )
-    if not trace.iterates:
-        raise ValueError("the regressor's answer is not finite")
-    weights = fitted_weights(batch.keypoints_2d[..., 2], body.available("smpl49"), config)
-    return ExemplarFit(trace, weights[0])
+    return ExemplarFits(trace, weights, status_of(trace, broken, empty, config))
 
 
-def later_part(
-    regressor: nn.Module, image: Float[Tensor, "b 3 side side"]
-) -> tuple[nn.Module, Float[Tensor, "b c h w"]]:
-    """What follows a regressor's frozen early stages, and what they make of the crops.
+def status_of(
+    trace: Trace, broken: Bool[Tensor, " b"], empty: Bool[Tensor, " b"], config: EftConfig
+) -> tuple[str, ...]:
+    """Whether each fit is to be believed (paper, appendix A), and if not, why."""
+    after = trace.after
+    loss = after.evaluation.terms["keypoints_2d"]
+    loss = loss / (config.overall_weight * config.keypoints_weight)
+    poor = (after.prediction.betas.abs().amax(1) > config.largest_beta) | ~(
+        loss <= config.largest_loss
+    )
+    tests = ((broken, BAD_INPUT), (trace.diverged, DIVERGED), (empty, NOTHING_TO_FIT))
+    names = [OK] * len(loss)
+    for mask, name in ((poor, REJECTED), *tests[::-1]):
+        for row in mask.nonzero()[:, 0].tolist():
+            names[row] = name
+    return tuple(names)
 
-    ValueError for a regressor without a method `split`.
-    """
-    split = getattr(regressor, "split", None)
-    if split is None:
-        raise ValueError(f"{type(regressor).__name__} has no early stages to split off: adapt all")
-    early, late = split()
-    with torch.no_grad():
-        return late.eval(), early.eval()(image)
+
+def _stop(config: EftConfig) -> Stop | None:
+    if config.stop_px is None and config.stop_loss is None:
+        return None
+    scale = config.overall_weight * config.keypoints_weight
+
+    def stop(now: Evaluation, before: Evaluation | None) -> Tensor:
+        done = torch.zeros_like(now.loss, dtype=torch.bool)
+        if config.stop_px is not None:
+            done = done | (now.error_px < config.stop_px)
+        if config.stop_loss is not None:
+            done = done | (now.terms["keypoints_2d"] < config.stop_loss * scale)
+        return done
+
+    return stop

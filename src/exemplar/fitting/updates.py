@@ -1,4 +1,4 @@
-"""Gradient updates as pairs of functions: `init(params) -> state`, `step(params, grads, state)`."""
+"""Gradient updates: `init(params) -> state`, then steps in place or as differentiable functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,22 +6,53 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam as torch_adam
 
 Params = dict[str, Tensor]
+"""Named unknowns, each with a leading axis of groups: every group owns its copy."""
 State = TypeVar("State")
 
 
 @runtime_checkable
 class Update(Protocol, Generic[State]):
-    """A rule that moves parameters along their gradients."""
+    """A rule that moves parameters along their gradients, elementwise: groups do not mix."""
 
     def init(self, params: Params) -> State:
         """The state before the first step."""
         ...
 
-    def step(self, params: Params, grads: Mapping[str, Tensor], state: State) -> State:
-        """Move `params` in place; returns the next state."""
+    def step_in_place(self, params: Params, grads: Mapping[str, Tensor], state: State) -> State:
+        """Move `params` in place, without a graph; returns the next state."""
         ...
+
+    def step(
+        self, params: Params, grads: Mapping[str, Tensor], state: State
+    ) -> tuple[Params, State]:
+        """New parameters and state, differentiable in parameters and gradients."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """Plain gradient descent."""
+
+    learning_rate: float
+    """Step size."""
+
+    def init(self, params: Params) -> None:
+        """Nothing to remember."""
+        return None
+
+    def step_in_place(self, params: Params, grads: Mapping[str, Tensor], state: None) -> None:
+        """One step, in place."""
+        for name, value in params.items():
+            value.add_(grads[name], alpha=-self.learning_rate)
+        return None
+
+    def step(self, params: Params, grads: Mapping[str, Tensor], state: None) -> tuple[Params, None]:
+        """One step."""
+        moved = {name: p - self.learning_rate * grads[name] for name, p in params.items()}
+        return moved, None
 
 
 @dataclass(frozen=True)
@@ -34,8 +65,6 @@ class AdamState:
     """Running mean of the gradient."""
     second: Params
     """Running mean of its square."""
-    scratch: Params
-    """Room for a step's intermediate numbers; nothing is kept in it."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +79,60 @@ class Adam:
     """Decay of the second moment."""
     eps: float = 1e-8
     """Added to the root of the second moment."""
+    eps_root: float = 0.0
+    """Added under the root. The root's slope at 0 is infinite, so differentiating through a step
+    (second order) needs a positive one wherever a gradient can vanish."""
 
     def init(self, params: Params) -> AdamState:
         """Zero moments."""
         first = {name: torch.zeros_like(value) for name, value in params.items()}
         second = {name: torch.zeros_like(value) for name, value in params.items()}
-        scratch = {name: torch.empty_like(value) for name, value in params.items()}
-        return AdamState(0, first, second, scratch)
+        return AdamState(0, first, second)
 
-    def step(self, params: Params, grads: Mapping[str, Tensor], state: AdamState) -> AdamState:
-        """One Adam step, in place."""
+    def step_in_place(
+        self, params: Params, grads: Mapping[str, Tensor], state: AdamState
+    ) -> AdamState:
+        """One step, in place, by torch's fused kernel: one pass over memory."""
+        if self.eps_root > 0:
+            moved, after = self.step(params, grads, state)
+            for name, value in params.items():
+                value.copy_(moved[name])
+            return after
+        values = list(params.values())
+        torch_adam(
+            values,
+            [_laid_out_like(value, grads[name]) for name, value in params.items()],
+            list(state.first.values()),
+            list(state.second.values()),
+            [],
+            [torch.tensor(float(state.count), device=value.device) for value in values],
+            fused=True,
+            amsgrad=False,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            lr=self.learning_rate,
+            weight_decay=0.0,
+            eps=self.eps,
+            maximize=False,
+        )
+        return AdamState(state.count + 1, state.first, state.second)
+
+    def step(
+        self, params: Params, grads: Mapping[str, Tensor], state: AdamState
+    ) -> tuple[Params, AdamState]:
+        """One step."""
         count = state.count + 1
-        scale = (1 - self.beta2**count) ** 0.5
-        step_size = self.learning_rate / (1 - self.beta1**count)
+        mean, power = 1 - self.beta1**count, 1 - self.beta2**count
+        moved, first, second = {}, {}, {}
         for name, value in params.items():
-            slope, first, second = grads[name], state.first[name], state.second[name]
-            first.lerp_(slope, 1 - self.beta1)
-            second.mul_(self.beta2).addcmul_(slope, slope, value=1 - self.beta2)
-            denominator = torch.sqrt(second, out=state.scratch[name]).div_(scale).add_(self.eps)
-            value.addcdiv_(first, denominator, value=-step_size)
-        return AdamState(count, state.first, state.second, state.scratch)
+            slope = grads[name]
+            first[name] = self.beta1 * state.first[name] + (1 - self.beta1) * slope
+            second[name] = self.beta2 * state.second[name] + (1 - self.beta2) * slope.square()
+            root = (second[name] / power + self.eps_root).sqrt() + self.eps
+            moved[name] = value - self.learning_rate * (first[name] / mean) / root
+        return moved, AdamState(count, first, second)
+
+
+def _laid_out_like(value: Tensor, grad: Tensor) -> Tensor:
+    """The gradient with its parameter's strides: the fused kernel walks both as flat memory."""
+    return grad if grad.stride() == value.stride() else torch.empty_like(value).copy_(grad)

@@ -1,0 +1,60 @@
+"""What a fit is given, made safe: broken exemplars are named, and their numbers made harmless."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from exemplar.geometry.crops import Box
+from exemplar.samples import Batch
+
+
+def checked(batch: Batch) -> tuple[Batch, Bool[Tensor, " b"]]:
+    """The batch with finite numbers only, and which exemplars were broken.
+
+    Broken: a crop or box that is not finite, a box without extent, a negative confidence, or a
+    keypoint that is not finite though its confidence is not 0. A broken exemplar's keypoints are
+    dropped. Coordinates of missing keypoints may be anything and become 0.
+    """
+    points, box = batch.keypoints_2d, batch.box
+    missing = points[..., 2] == 0
+    bad_points = ~torch.isfinite(points).all(-1) & ~missing | (points[..., 2] < 0)
+    numbers = [value for value in vars(box).values() if value is not None]
+    bad_box = ~torch.stack([_finite(x) for x in numbers]).all(0) | ~(box.size > 0)
+    bad_image = ~_finite(batch.image)
+    broken = bad_points.any(1) | bad_box | bad_image
+    keep = ~(missing | broken[:, None])[..., None]
+    clean = replace(
+        batch,
+        image=torch.where(bad_image.view(-1, 1, 1, 1), 0.0, batch.image),
+        box=_where_box(bad_box, box),
+        keypoints_2d=torch.where(keep, points, 0.0),
+    )
+    if batch.joints_3d is not None:
+        joints = batch.joints_3d
+        bad_joints = ~torch.isfinite(joints).all(-1) & (joints[..., 3] != 0)
+        broken = broken | bad_joints.any(1)
+        known = ~(broken[:, None] | (joints[..., 3] == 0))[..., None]
+        clean = replace(clean, joints_3d=torch.where(known, joints, 0.0))
+    return clean, broken
+
+
+def _finite(values: Tensor) -> Bool[Tensor, " b"]:
+    return torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else torch.isfinite(values)
+
+
+def _where_box(bad: Bool[Tensor, " b"], box: Box) -> Box:
+    """A unit box about the origin in place of bad ones."""
+
+    def mended(value: Tensor, default: float) -> Tensor:
+        return torch.where(bad.view(-1, *[1] * (value.ndim - 1)), default, value)
+
+    return replace(
+        box,
+        **{
+            name: mended(value, 1.0 if name in ("size", "focal") else 0.0)
+            for name, value in vars(box).items()
+            if value is not None
+        },
+    )

@@ -1,0 +1,197 @@
+"""What a fit leaves behind: its iterates, exemplar by exemplar."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from exemplar.regressors.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An objective's view of a prediction, one value per exemplar."""
+
+    loss: Float[Tensor, "*batch"]
+    """What is minimised."""
+    error_px: Float[Tensor, "*batch"]
+    """Mean 2D error over the fitted keypoints, px of a 224 crop."""
+    terms: Mapping[str, Float[Tensor, "*batch"]]
+    """Weighted terms, summing to the loss."""
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """The state after some number of updates."""
+
+    prediction: Prediction
+    """What the unknowns of this moment predict."""
+    evaluation: Evaluation
+    """How the objective sees it."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What became of B exemplars."""
+
+    iterates: Iterate
+    """Axes (B, K, ...): all iterates if a history was asked for (the last repeated to the end for
+    exemplars that stopped early), else the first and the last. Always finite but for
+    exemplars without any finite iterate, which hold an unposed body and infinite losses."""
+    updates: Int[Tensor, " b"]
+    """Updates behind the result."""
+    diverged: Bool[Tensor, " b"]
+    """Whether the fit ended because a number was no longer finite; the result is the last finite
+    iterate."""
+
+    @property
+    def before(self) -> Iterate:
+        """The starting point (B, ...)."""
+        return pick(self.iterates, lambda x: x[:, 0])
+
+    @property
+    def after(self) -> Iterate:
+        """The result (B, ...)."""
+        return pick(self.iterates, lambda x: x[:, -1])
+
+    def at(self, step: Int[Tensor, " b"]) -> Iterate:
+        """The iterate after a number of updates, exemplar by exemplar (needs the history)."""
+        rows = torch.arange(len(step), device=step.device)
+        return pick(self.iterates, lambda x: x[rows, step])
+
+
+def pick(iterate: Iterate, choose: Callable[[Tensor], Tensor]) -> Iterate:
+    """The same slice of every tensor of an iterate."""
+    prediction, evaluation = iterate.prediction, iterate.evaluation
+    return Iterate(
+        Prediction(
+            choose(prediction.global_orient),
+            choose(prediction.body_pose),
+            choose(prediction.betas),
+            choose(prediction.camera),
+        ),
+        Evaluation(
+            choose(evaluation.loss),
+            choose(evaluation.error_px),
+            {name: choose(term) for name, term in evaluation.terms.items()},
+        ),
+    )
+
+
+class Record:
+    """Iterates of a chunk as they come."""
+
+    def __init__(self, rows: Int[Tensor, " b"], capacity: int) -> None:
+        self.capacity = capacity
+        self.count = 0
+        self.kept: list[Iterate] = []
+        self.updates = torch.zeros_like(rows)
+        self.diverged = torch.zeros_like(rows, dtype=torch.bool)
+
+    def add(self, iterate: Iterate, running: Tensor, group: int) -> Tensor:
+        """Keep the iterate of running groups, and the former one of the others.
+
+        Returns which groups go on: those whose every number is finite.
+        """
+        finite = _finite_rows(iterate).unflatten(0, (-1, group)).all(1)
+        fresh = (running & finite).repeat_interleave(group)
+        failed = (running & ~finite).repeat_interleave(group)
+        former = self.kept[-1] if self.kept else _unposed(iterate)
+        merged = _where(fresh, iterate, former)
+        self.updates = torch.where(fresh, self.count, self.updates)
+        self.diverged = self.diverged | failed
+        if len(self.kept) == self.capacity:
+            self.kept.pop()
+        self.kept.append(merged)
+        self.count += 1
+        return running & finite
+
+    def trace(self) -> Trace:
+        """Everything kept."""
+        kept = self.kept + [self.kept[-1]] * (self.capacity - len(self.kept))
+        return Trace(_joined(kept, torch.stack, 1), self.updates, self.diverged)
+
+
+def _finite_rows(iterate: Iterate) -> Bool[Tensor, " b"]:
+    prediction, evaluation = iterate.prediction, iterate.evaluation
+    parts = (
+        prediction.global_orient.flatten(1),
+        prediction.body_pose.flatten(1),
+        prediction.betas,
+        prediction.camera,
+        evaluation.loss[:, None],
+        evaluation.error_px[:, None],
+    )
+    return torch.isfinite(torch.cat(parts, dim=1)).all(1)
+
+
+def _unposed(like: Iterate) -> Iterate:
+    """What stands for an exemplar without any finite iterate: a body at rest, infinite losses."""
+    prediction = like.prediction
+    eye = torch.eye(3).to(prediction.global_orient)
+    camera = torch.zeros_like(prediction.camera)
+    camera[:, 0] = 1.0
+    bodies = Prediction(
+        eye.expand_as(prediction.global_orient).clone(),
+        eye.expand_as(prediction.body_pose).clone(),
+        torch.zeros_like(prediction.betas),
+        camera,
+    )
+    losses = pick(like, lambda x: torch.full_like(x, torch.inf)).evaluation
+    return Iterate(bodies, losses)
+
+
+def _where(mask: Bool[Tensor, " b"], one: Iterate, other: Iterate) -> Iterate:
+    """Row by row one or the other; a term that only one of them knows is 0 in the other."""
+    names = {**one.evaluation.terms, **other.evaluation.terms}
+    one, other = _with_terms(one, names), _with_terms(other, names)
+    return _zipped(
+        [one, other],
+        lambda tensors: torch.where(
+            mask.view(-1, *[1] * (tensors[0].ndim - 1)), tensors[0], tensors[1]
+        ),
+    )
+
+
+def _joined(iterates: Sequence[Iterate], join: Callable[..., Tensor], dim: int) -> Iterate:
+    """Iterates stacked or concatenated along an axis."""
+    names = {name: None for it in iterates for name in it.evaluation.terms}
+    return _zipped([_with_terms(it, names) for it in iterates], lambda ts: join(list(ts), dim=dim))
+
+
+def _with_terms(iterate: Iterate, names: Mapping[str, Any]) -> Iterate:
+    evaluation = iterate.evaluation
+    zero = torch.zeros_like(evaluation.loss)
+    terms = {name: evaluation.terms.get(name, zero) for name in names}
+    return Iterate(iterate.prediction, Evaluation(evaluation.loss, evaluation.error_px, terms))
+
+
+def _zipped(iterates: Sequence[Iterate], combine: Callable[[Sequence[Tensor]], Tensor]) -> Iterate:
+    """One iterate out of several, tensor by tensor."""
+    predictions = [it.prediction for it in iterates]
+    evaluations = [it.evaluation for it in iterates]
+    return Iterate(
+        Prediction(
+            combine([p.global_orient for p in predictions]),
+            combine([p.body_pose for p in predictions]),
+            combine([p.betas for p in predictions]),
+            combine([p.camera for p in predictions]),
+        ),
+        Evaluation(
+            combine([e.loss for e in evaluations]),
+            combine([e.error_px for e in evaluations]),
+            {name: combine([e.terms[name] for e in evaluations]) for name in evaluations[0].terms},
+        ),
+    )
+
+
+def concatenated(traces: Sequence[Trace]) -> Trace:
+    """Traces of successive exemplars as one."""
+    return Trace(
+        _joined([trace.iterates for trace in traces], torch.cat, 0),
+        torch.cat([trace.updates for trace in traces]),
+        torch.cat([trace.diverged for trace in traces]),
+    )

@@ -1,0 +1,175 @@
+"""A regressor's weights as unknowns: a copy for each group of exemplars, frozen parts run once."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.overrides import TorchFunctionMode
+
+from exemplar.fitting.updates import Params
+from exemplar.geometry.crops import Box
+from exemplar.regressors.prediction import Prediction
+
+Adapt = Literal["all", "later", "head", "last_stage"] | str
+"""Which weights a fit moves: all; those after the first part; those of the last part or the last
+two parts of the regressor; or those whose name holds one of the words, separated by commas."""
+
+PREFIX_BLOCK = 32
+"""Crops that go through the frozen parts together."""
+
+
+def parts_of(regressor: nn.Module) -> list[nn.Module]:
+    """The regressor as a chain of modules; one that does not say its `parts` is a single part."""
+    parts = getattr(regressor, "parts", None)
+    return [regressor] if parts is None else list(parts())
+
+
+def moving_names(regressor: nn.Module, adapt: Adapt, *, norms: bool = False) -> frozenset[str]:
+    """Names of the weights that a fit moves.
+
+    Batch norm's affine weights stay (as in EFT's released program) unless `norms`. ValueError if
+    nothing is left.
+    """
+    parts = parts_of(regressor)
+    sections = {"all": 0, "later": 1, "last_stage": -2, "head": -1}
+    chosen = parts[sections.get(adapt, 0) :]
+    if adapt in sections and adapt != "all" and len(chosen) == len(parts):
+        raise ValueError(
+            f"{type(regressor).__name__} has {len(parts)} part(s), too few for adapt={adapt!r}: "
+            "use 'all' or words of weight names"
+        )
+    inside = {id(p) for part in chosen for p in part.parameters()}
+    words = [] if adapt in sections else [word.strip() for word in adapt.split(",")]
+    frozen = set() if norms else {id(p) for p in _norm_weights(regressor)}
+    names = frozenset(
+        name
+        for name, p in regressor.named_parameters()
+        if id(p) in inside
+        and id(p) not in frozen
+        and (not words or any(word in name for word in words))
+    )
+    if not names:
+        raise ValueError(f"adapt={adapt!r} selects no weight of {type(regressor).__name__}")
+    return names
+
+
+class RegressorWeights:
+    """The weights `moves` of a regressor, for the exemplars of a batch.
+
+    The regressor itself is never changed and must be in eval mode: batch-norm statistics and
+    dropout stay frozen. Parts before the first moving weight run once.
+    """
+
+    def __init__(
+        self,
+        regressor: nn.Module,
+        image: Float[Tensor, "b 3 height width"],
+        box: Box,
+        moves: frozenset[str] | None = None,
+    ) -> None:
+        assert not regressor.training, "put the regressor in eval mode before fitting"
+        moves = moving_names(regressor, "all") if moves is None else moves
+        full_names = {id(p): name for name, p in regressor.named_parameters()}
+        parts = parts_of(regressor)
+        while len(parts) > 1 and not any(full_names[id(p)] in moves for p in parts[0].parameters()):
+            image = _run(parts.pop(0), image)
+        self.chain = Chain(parts)
+        self.inputs = image.contiguous(memory_format=torch.channels_last)
+        self.box = box
+        self.initial: Params = {}
+        self._still: Params = dict(self.chain.named_buffers())
+        self._chain_names: dict[str, str] = {}
+        for name, p in self.chain.named_parameters():
+            full = full_names[id(p)]
+            if full in moves:
+                self.initial[full] = p.detach()
+                self._chain_names[full] = name
+            else:
+                self._still[name] = p.detach()
+
+    def start(self, rows: Int[Tensor, " b"], groups: int) -> Params:
+        """Copies of the weights (groups, ...), convolutions channels last: faster on a CPU."""
+        if groups > 1:
+            return {n: p.expand(groups, *p.shape).clone() for n, p in self.initial.items()}
+        return {n: p.clone(memory_format=_layout(p)).unsqueeze(0) for n, p in self.initial.items()}
+
+    def predict(self, params: Params, rows: Int[Tensor, " b"]) -> Prediction:
+        """Bodies of these exemplars, from their groups' weights."""
+        groups = len(next(iter(params.values())))
+        inputs, box = self.inputs[rows], self.box[rows]
+        if groups == 1:
+            return self._call({n: p.squeeze(0) for n, p in params.items()}, inputs, box)
+        fields, rebuild = _box_fields(box, groups)
+
+        def one(params: Params, inputs: Tensor, fields: list[Tensor]) -> tuple[Tensor, ...]:
+            found = self._call(params, inputs, rebuild(fields))
+            return found.global_orient, found.body_pose, found.betas, found.camera
+
+        with PointwiseAsProducts():
+            found = vmap(one, randomness="error")(params, inputs.unflatten(0, (groups, -1)), fields)
+        return Prediction(*(x.flatten(0, 1) for x in found))
+
+    def _call(self, params: Params, inputs: Tensor, box: Box) -> Prediction:
+        moving = {self._chain_names[name]: p for name, p in params.items()}
+        return functional_call(self.chain, {**self._still, **moving}, (inputs, box))
+
+
+class Chain(nn.Module):
+    """Modules one after another; the last also gets the box."""
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, inputs: Tensor, box: Box) -> Prediction:
+        """What the last part predicts."""
+        for part in self.parts[:-1]:
+            inputs = part(inputs)
+        return self.parts[-1](inputs, box)
+
+
+class PointwiseAsProducts(TorchFunctionMode):
+    """Computes 1x1 convolutions as matrix products.
+
+    With weights for each exemplar a convolution becomes a grouped one, which libraries run badly;
+    a product becomes a batched product, which they run well.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        """See torch.overrides."""
+        if func is nn.functional.conv2d and not kwargs:
+            inputs, weight, bias, stride, padding, _, groups = args
+            if weight.shape[-2:] == (1, 1) and groups == 1 and not any(padding):
+                inputs = inputs[..., :: stride[0], :: stride[1]]
+                out = torch.einsum("oi,bihw->bohw", weight[..., 0, 0], inputs)
+                return out if bias is None else out + bias[:, None, None]
+        return func(*args, **(kwargs or {}))
+
+
+def _run(part: nn.Module, image: Tensor) -> Tensor:
+    with torch.no_grad():
+        blocks = image.contiguous(memory_format=torch.channels_last).split(PREFIX_BLOCK)
+        return torch.cat([part(block) for block in blocks])
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    return torch.channels_last if tensor.ndim == 4 else torch.preserve_format
+
+
+def _norm_weights(module: nn.Module) -> list[Tensor]:
+    return [
+        p
+        for child in module.modules()
+        if isinstance(child, nn.modules.batchnorm._BatchNorm)
+        for p in child.parameters(recurse=False)
+    ]
+
+
+def _box_fields(box: Box, groups: int) -> tuple[list[Tensor], Callable[[list[Tensor]], Box]]:
+    """A box's tensors by group, and how to make a box of them again."""
+    present = [name for name, value in vars(box).items() if value is not None]
+    fields = [vars(box)[name].unflatten(0, (groups, -1)) for name in present]
+    return fields, lambda values: Box(**dict(zip(present, values, strict=True)))
