@@ -101,25 +101,28 @@ def write_image(image: UInt8[np.ndarray, "h w 3"], path: str | Path) -> None:
 
 
 def crop_image(
-    image: UInt8[np.ndarray, "h w 3"], box: Box, resolution: int
-) -> UInt8[np.ndarray, "side side 3"]:
-    """What one `box` shows, `resolution` px a side; black beyond the image's edge.
+    image: UInt8[np.ndarray, "h w 3"], box: Box, resolution: int, width: int | None = None
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """What one `box` shows, `resolution` px high; black beyond the image's edge.
 
     A point at crop units u (`geometry.crops.image_to_crop`) is at (u + 1) / 2 * resolution px.
+    `width` (px; the height unless given) shows less or more of the sides: x is then at
+    (u resolution + width) / 2 px.
     Shrinking averages over the pixels, so large photos do not alias. ValueError unless `box` is
-    a single box of positive finite size and `resolution` is positive.
+    a single box of positive finite size and `resolution` and `width` are positive.
     """
-    if box.centre.shape != (2,) or resolution < 1:
+    width = resolution if width is None else width
+    if box.centre.shape != (2,) or resolution < 1 or width < 1:
         raise ValueError(
             f"expected one box and a positive resolution, got a box of shape"
-            f" {tuple(box.centre.shape[:-1])} and {resolution}"
+            f" {tuple(box.centre.shape[:-1])} and {width} x {resolution}"
         )
-    to_image = _crop_to_image(box, resolution)
+    to_image = _crop_to_image(box, resolution, width)
     if not np.isfinite(to_image).all() or float(box.size) <= 0:
         raise ValueError(f"expected a box of positive finite size, got {float(box.size)} px")
-    window, offset = _window(image, to_image, resolution)
+    window, offset = _window(image, to_image, (width, resolution))
     if window.size == 0:
-        return np.zeros((resolution, resolution, 3), np.uint8)
+        return np.zeros((resolution, width, 3), np.uint8)
     ratio = float(box.size) / resolution
     window, shrink = _shrunk(window, max(1, int(ratio)))
     samples = 1 if ratio <= 1 else 2
@@ -129,33 +132,33 @@ def crop_image(
     matrix[:, :2] /= samples
     # cv2 counts from pixel centres: x_cv = x - 0.5 on both sides
     matrix[:, 2] += 0.5 * matrix[:, :2].sum(1) - 0.5
-    side = samples * resolution
+    size = (samples * width, samples * resolution)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    crop = cv2.warpAffine(window, matrix, (side, side), flags=flags, borderValue=(0, 0, 0))
+    crop = cv2.warpAffine(window, matrix, size, flags=flags, borderValue=(0, 0, 0))
     if samples > 1:
-        crop = cv2.resize(crop, (resolution, resolution), interpolation=cv2.INTER_AREA)
+        crop = cv2.resize(crop, (width, resolution), interpolation=cv2.INTER_AREA)
     return np.asarray(crop, np.uint8)
 
 
-def _crop_to_image(box: Box, resolution: int) -> Float64[np.ndarray, "2 3"]:
+def _crop_to_image(box: Box, resolution: int, width: int) -> Float64[np.ndarray, "2 3"]:
     """The affine map from crop px to image px."""
     centre = box.centre.detach().cpu().numpy().astype(np.float64)
     scale, angle = float(box.size) / resolution, float(box.angle)
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     linear = np.array([[cos, -sin], [sin, cos]])
-    return np.column_stack([linear, centre - linear @ np.full(2, resolution / 2)])
+    return np.column_stack([linear, centre - linear @ np.array([width / 2, resolution / 2])])
 
 
 def _window(
-    image: np.ndarray, to_image: np.ndarray, resolution: int
+    image: np.ndarray, to_image: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """The part of the image under the crop, with a margin, and its top left corner (x, y)."""
-    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * resolution
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * np.array(size)
     corners = corners @ to_image[:, :2].T + to_image[:, 2]
     margin = 2 + 2 * float(np.linalg.norm(to_image[:, 0]))
-    size = np.array([image.shape[1], image.shape[0]])
-    low = np.clip(np.floor(corners.min(0) - margin), 0, size).astype(int)
-    high = np.clip(np.ceil(corners.max(0) + margin), 0, size).astype(int)
+    edge = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(corners.min(0) - margin), 0, edge).astype(int)
+    high = np.clip(np.ceil(corners.max(0) + margin), 0, edge).astype(int)
     return image[low[1] : high[1], low[0] : high[0]], low.astype(np.float64)
 
 

@@ -1,8 +1,30 @@
-"""Weak-perspective and full cameras. Camera frame: x right, y down, z forward."""
+"""Weak-perspective, crop and full cameras. Camera frame: x right, y down, z forward.
+
+A network's camera is three numbers whose meaning its `CameraModel` tells:
+
+- `weak`: (s, tx, ty), crop units; see `project_weak`.
+- `crop_perspective`: (s, tx, ty), the translation in metres, seen by a camera that looks through
+  the crop's centre with a focal length of 5000 crop px (SPIN); see `project_crop_perspective`.
+- `full_perspective`: (s, tx, ty), the translation in metres from the ray through the crop's
+  centre, seen by the full image's camera (CLIFF); see `crop_to_full_translation`.
+"""
+
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from exemplar.geometry.crops import EFT_CROP, Box, image_to_crop
+
+CameraModel = Literal["weak", "crop_perspective", "full_perspective"]
+"""What a network's three camera numbers mean."""
+
+CROP_FOCAL = 5000.0
+"""Focal length that SPIN gives to every crop, crop px."""
+
+_LEAST = 1e-9
+"""Added by the published programs to the divisor that holds the scale."""
 
 
 def project_weak(
@@ -23,6 +45,110 @@ def project_full(
     """Pinhole projection of camera-frame points (metres) to pixels; depth must be positive."""
     ratio = points[..., :2] / points[..., 2:]
     return focal[..., None, None] * ratio + principal_point[..., None, :]
+
+
+def crop_perspective_translation(
+    camera: Float[Tensor, "*batch 3"], resolution: int, focal: float = CROP_FOCAL
+) -> Float[Tensor, "*batch 3"]:
+    """(tx, ty, 2 f / (resolution s)), metres: SPIN's translation from its (s, tx, ty)."""
+    depth = 2.0 * focal / (resolution * camera[..., :1] + _LEAST)
+    return torch.cat((camera[..., 1:], depth), dim=-1)
+
+
+def project_crop_perspective(
+    points: Float[Tensor, "*batch n 3"],
+    camera: Float[Tensor, "*batch 3"],
+    resolution: int = EFT_CROP,
+    focal: float = CROP_FOCAL,
+) -> Float[Tensor, "*batch n 2"]:
+    """SPIN's projection (Kolotouros et al. 2019, section 3.2): metres to crop units.
+
+    The camera looks through the centre of a crop of `resolution` px with `focal` px.
+    """
+    moved = points + crop_perspective_translation(camera, resolution, focal)[..., None, :]
+    return moved[..., :2] / moved[..., 2:] * (2.0 * focal / resolution)
+
+
+def crop_to_full_translation(
+    camera: Float[Tensor, "*batch 3"], box: Box
+) -> Float[Tensor, "*batch 3"]:
+    """CLIFF's translation (metres) in the full image's camera frame (Li et al. 2022, Eq. 8).
+
+    With b the side of the box and c its centre about the principal point, both px:
+    (tx + 2 cx / (b s), ty + 2 cy / (b s), 2 f / (b s)). ValueError if the box lacks its image's
+    camera.
+    """
+    focal, principal_point = image_camera(box)
+    scaled = box.size * camera[..., 0] + _LEAST
+    lateral = camera[..., 1:] + 2.0 * (box.centre - principal_point) / scaled[..., None]
+    return torch.cat((lateral, (2.0 * focal / scaled)[..., None]), dim=-1)
+
+
+def image_camera(box: Box) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch 2"]]:
+    """Focal length and principal point (px) of the images of a box.
+
+    ValueError unless the box has both.
+    """
+    if box.focal is None or box.principal_point is None:
+        raise ValueError(
+            "a network that sees the full frame needs the image's camera: expected a Box with"
+            " focal and principal_point, got one without"
+        )
+    return box.focal, box.principal_point
+
+
+def project(
+    points: Float[Tensor, "*batch n 3"],
+    camera: Float[Tensor, "*batch 3"],
+    box: Box,
+    camera_model: CameraModel,
+    resolution: int = EFT_CROP,
+) -> Float[Tensor, "*batch n 2"]:
+    """Body points (metres, about the body's origin) as a network's camera sees them.
+
+    Crop units of the square box: both axes by its height. `resolution` is the height of the
+    network's crop, px.
+    """
+    if camera_model == "weak":
+        return project_weak(points, camera)
+    if camera_model == "crop_perspective":
+        return project_crop_perspective(points, camera, resolution)
+    moved = points + crop_to_full_translation(camera, box)[..., None, :]
+    return image_to_crop(project_full(moved, *image_camera(box)), box)
+
+
+def weak_equivalent(
+    camera: Float[Tensor, "*batch 3"], camera_model: CameraModel
+) -> Float[Tensor, "*batch 3"]:
+    """The weak camera that a network's camera tends to as its focal length grows."""
+    if camera_model == "weak":
+        return camera
+    return torch.cat((camera[..., :1], camera[..., :1] * camera[..., 1:]), dim=-1)
+
+
+def fit_translation(
+    points: Float[Tensor, "*batch n 3"],
+    targets: Float[Tensor, "*batch n 2"],
+    weights: Float[Tensor, "*batch n"],
+    focal: float,
+    principal_point: Float[Tensor, "*batch 2"],
+) -> Float[Tensor, "*batch 3"]:
+    """Least-squares translation (metres) that brings points to their targets (px).
+
+    Linear in t: f t_x - (u - c_x) t_z = (u - c_x) Z - f X, and likewise for y (SPIN's start of
+    SMPLify). Zero where no point has weight.
+    """
+    centred = (targets - principal_point[..., None, :]).double()
+    points, share = points.double(), weights.double()[..., None, None]
+    zero, lens = torch.zeros_like(centred[..., 0]), torch.full_like(centred[..., 0], focal)
+    across = torch.stack((lens, zero, -centred[..., 0]), dim=-1)
+    down = torch.stack((zero, lens, -centred[..., 1]), dim=-1)
+    rows = torch.stack((across, down), dim=-2)
+    right = centred * points[..., 2:] - focal * points[..., :2]
+    normal = (share * rows[..., :, None] * rows[..., None, :]).sum((-4, -3))
+    moment = (share * rows * right[..., None]).sum((-3, -2))
+    solved = torch.linalg.pinv(normal, hermitian=True) @ moment[..., None]
+    return solved[..., 0].to(targets.dtype)
 
 
 def weak_to_full_translation(

@@ -5,10 +5,11 @@ Pixel coordinates are continuous: pixel (i, j) covers [i, i+1) x [j, j+1), so it
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 EFT_CROP = 224
@@ -17,7 +18,7 @@ EFT_CROP = 224
 
 @dataclass(frozen=True)
 class Box:
-    """A batch of square crops."""
+    """A batch of square crops. A network may take less of the width than of the height."""
 
     centre: Float[Tensor, "*batch 2"]
     """Centre, image px."""
@@ -25,13 +26,22 @@ class Box:
     """Side, image px."""
     angle: Float[Tensor, "*batch"]
     """Radians from the image's x axis to the crop's, x towards y: 0 is an ordinary crop."""
+    focal: Float[Tensor, "*batch"] | None = None
+    """Focal length of the image's camera, px; needed by networks that see the whole frame."""
+    principal_point: Float[Tensor, "*batch 2"] | None = None
+    """Principal point of the image's camera, image px; likewise."""
 
-    def __getitem__(self, index: int | slice) -> "Box":
-        return Box(self.centre[index], self.size[index], self.angle[index])
+    def __getitem__(self, index: int | slice | Int[Tensor, " rows"]) -> "Box":
+        """Some of the crops."""
+        return self._each(lambda value: value[index])
 
     def to(self, target: torch.device | torch.dtype | str) -> "Box":
         """The box on another device or in another dtype."""
-        return Box(self.centre.to(target), self.size.to(target), self.angle.to(target))
+        return self._each(lambda value: value.to(target))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Box":
+        values = (self.centre, self.size, self.angle, self.focal, self.principal_point)
+        return Box(*(None if value is None else change(value) for value in values))  # pyright: ignore
 
 
 def turn(

@@ -1,21 +1,22 @@
 """What every regressor returns, and what it must be."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from exemplar.bodies import BodyParams
-from exemplar.geometry.cameras import rotate_weak_camera
+from exemplar.geometry.cameras import CameraModel, rotate_weak_camera
 from exemplar.geometry.crops import Box
 from exemplar.geometry.rotations import rotation_about_z
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Body parameters and weak camera of a batch of crops, in each crop's own (turned) frame."""
+    """Body parameters and camera of a batch of crops, in each crop's own (turned) frame."""
 
     global_orient: Float[Tensor, "*batch 3 3"]
     """Root rotation, body frame to camera frame."""
@@ -24,7 +25,7 @@ class Prediction:
     betas: Float[Tensor, "*batch shapes"]
     """Shape coefficients."""
     camera: Float[Tensor, "*batch 3"]
-    """Weak camera (scale, tx, ty) in crop units: [-1, 1] spans the crop."""
+    """(scale, tx, ty) of the network's camera model: weak, in crop units, unless it says else."""
 
     def body_params(self) -> BodyParams:
         """The body's part of the prediction."""
@@ -58,12 +59,48 @@ class Regressor(Protocol):
     """Anything that maps crops to bodies; an `nn.Module` with these attributes."""
 
     resolution: int
-    """Side of the square input crop, px."""
+    """Height of the input crop, px."""
+    width: int
+    """Width of the input crop, px. Both axes have the same scale: a crop narrower than it is high
+    shows the middle of the square box."""
     upright: bool
     """Whether crops must be turned so that the torso points up."""
+    camera_model: CameraModel
+    """What the camera numbers mean (`geometry.cameras`)."""
 
     def __call__(
-        self, image: Float[Tensor, "b 3 side side"], box: Box
+        self, image: Float[Tensor, "b 3 height width"], box: Box
     ) -> Prediction:  # pragma: no cover - a protocol
         """RGB crops in 0..1 to bodies."""
         ...
+
+    def parts(self) -> list[nn.Module]:  # pragma: no cover - a protocol
+        """The network in pieces that run in order, so that a frozen beginning can run once.
+
+        All but the last map what the one before returned; the last also takes the box and returns
+        the `Prediction`. Tensors have the names that they have in the whole network, and share
+        its storage.
+        """
+        ...
+
+
+class Chain(nn.Module):
+    """A part of a network: its modules in order, under the names that they have there."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, x: Any) -> Any:
+        """What the last module makes of `x`."""
+        for module in self.children():
+            x = module(x)
+        return x
+
+
+def run(parts: Sequence[nn.Module], inputs: Any, box: Box) -> Prediction:
+    """The parts of a network one after another: its forward pass."""
+    for part in parts[:-1]:
+        inputs = part(inputs)
+    return parts[-1](inputs, box)

@@ -63,8 +63,10 @@ def hmr_state() -> dict[str, Tensor]:
 def batch(dtype: torch.dtype = torch.float32) -> Batch:
     """The six exemplars: RGB in 0..1, keypoints in crop units; a box is a whole 224 px image."""
     samples = fixture.samples()
-    pictures = np.stack([sample["picture"] for sample in samples])
-    image = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(dtype) / 255
+    normalised = torch.from_numpy(np.stack([sample["img"] for sample in samples])).to(dtype)
+    mean, std = (torch.from_numpy(x).to(dtype)[:, None, None] for x in (fixture.MEAN, fixture.STD))
+    # The program's float64 run saw images that float32 had normalised: undo that in `dtype`.
+    image = normalised * std + mean
     keypoints = np.stack([sample["keypoints"] for sample in samples])
     count = len(samples)
     box = Box(
