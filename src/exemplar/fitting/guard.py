@@ -1,0 +1,109 @@
+"""The guard: which of a fit's iterates to keep, judged without ground truth.
+
+EFT lowers the error of the keypoints that it fits, and now and then makes the 3D pose worse while
+it does. It leaves hips, pelvis and ankles out of its objective; where they are known, they serve
+the guard as validation data, together with how likely the pose is.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from exemplar.bodies import Body
+from exemplar.geometry.cameras import project_weak
+from exemplar.geometry.crops import EFT_CROP, crop_units_to_pixels
+from exemplar.geometry.rotations import rotmat_to_axis_angle
+from exemplar.priors import PosePrior
+from exemplar.regressors.prediction import Prediction
+from exemplar.skeletons import OPENPOSE_25
+
+
+@dataclass(frozen=True)
+class GuardConfig:
+    """How iterates are compared; the defaults were chosen by `benchmarks.guard`."""
+
+    held_out_weight: float = 1.0
+    """Weight of a keypoint that the fit left out, against 1 for one that it used."""
+    prior_weight: float = 0.05
+    """Price of an unlikely pose, px of a 224 crop for each nat of log density."""
+
+    def __post_init__(self) -> None:
+        for name in ("held_out_weight", "prior_weight"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise ValueError(f"{name} must be 0 or more, got {value}")
+
+
+def held_out(
+    confidence: Float[Tensor, "b 49"],
+    fitted: Float[Tensor, "b 49"],
+    available: Float[Tensor, " 49"],
+) -> Float[Tensor, "b 49"]:
+    """1 for the annotated keypoints that are known but were not fitted, 0 for the others.
+
+    `available` tells which keypoints the body has. OpenPose's block is left out: what it shares
+    with the annotated block is no independent evidence.
+    """
+    known = confidence * available
+    known[:, : len(OPENPOSE_25)] = 0.0
+    return ((known > 0) & (fitted <= 0)).to(confidence.dtype)
+
+
+@torch.no_grad()
+def guard_scores(
+    body: Body,
+    iterates: Prediction,
+    keypoints_2d: Float[Tensor, "b 49 3"],
+    fitted: Float[Tensor, "b 49"],
+    config: GuardConfig,
+    prior: PosePrior | None = None,
+) -> Float[Tensor, "b k"]:
+    """How bad each iterate is, px of a 224 crop; infinite where one is not finite.
+
+    The mean 2D distance over fitted and held-out keypoints plus the price of the pose under
+    `prior` (none without it). `iterates` has axes (b, k, ...); `keypoints_2d` is x, y in crop
+    units and confidence; `fitted` the weights of the fit's 2D term. All iterates of a person
+    without any keypoint score 0.
+    """
+    joints = body.keypoints(iterates.body_params(), "smpl49")
+    projected = project_weak(joints, iterates.camera)
+    distance = (projected - keypoints_2d[:, None, :, :2]).norm(dim=-1)
+    distance = distance * crop_units_to_pixels(EFT_CROP)
+    spare = held_out(keypoints_2d[..., 2], fitted, body.available("smpl49"))
+    weights = (fitted > 0).to(distance) + config.held_out_weight * spare
+    total = weights.sum(-1, keepdim=True)
+    used = weights[:, None] > 0
+    summed = torch.where(used, distance * weights[:, None], 0.0).sum(-1)
+    scores = summed / total.clamp_min(1e-6)
+    if prior is not None and config.prior_weight > 0:
+        pose = rotmat_to_axis_angle(iterates.body_pose)
+        scores = scores - config.prior_weight * prior.log_prob(pose)
+    scores = torch.where(total > 0, scores, 0.0)
+    return torch.where(_finite(iterates) & torch.isfinite(scores), scores, float("inf"))
+
+
+def choose(
+    body: Body,
+    iterates: Prediction,
+    keypoints_2d: Float[Tensor, "b 49 3"],
+    fitted: Float[Tensor, "b 49"],
+    config: GuardConfig | None = None,
+    prior: PosePrior | None = None,
+) -> Int[Tensor, " b"]:
+    """The iterate to keep of each person: the least `guard_scores`, the earliest among equals.
+
+    ValueError when all iterates of a person hold numbers that are not finite.
+    """
+    scores = guard_scores(body, iterates, keypoints_2d, fitted, config or GuardConfig(), prior)
+    lost = torch.isinf(scores).all(-1)
+    if bool(lost.any()):
+        raise ValueError(f"expected a finite iterate for each person, {int(lost.sum())} have none")
+    return scores.argmin(-1)
+
+
+def _finite(iterates: Prediction) -> Tensor:
+    """(b, k): whether every number of an iterate is finite."""
+    parts = (iterates.global_orient, iterates.body_pose, iterates.betas, iterates.camera)
+    return torch.stack([torch.isfinite(part).flatten(2).all(-1) for part in parts]).all(0)
