@@ -1,7 +1,8 @@
-"""Regressors by name or file: safetensors with the architecture named in the metadata."""
+"""Regressors by name or file: .safetensors of this project, and published torch checkpoints."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,13 +12,37 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from exemplar.assets import asset_path
+from exemplar.geometry.cameras import CameraModel
+from exemplar.regressors.cliff import Cliff, CliffHrnet
+from exemplar.regressors.head import BOX_NUMBERS, ESTIMATE
+from exemplar.regressors.hmr import RECT, SQUARE, Hmr
+from exemplar.regressors.hrnet import HRNetMain
 from exemplar.regressors.mobile import Mobile
+from exemplar.regressors.published_files import (
+    SUFFIXES,
+    Part,
+    PublishedFile,
+    read_published,
+    with_start,
+)
+from exemplar.regressors.resnet import FEATURES
 
 DEFAULT_REGRESSOR = "mobile"
 """The regressor that ships with the package."""
 
 _SHIPPED = {DEFAULT_REGRESSOR: "mobile.safetensors"}
-_ARCHITECTURES = {"mobile": Mobile}
+
+DUAL_MAIN_ITERATIONS = 10
+"""Corrections of the dual-network authors' main networks, in training and in their tests."""
+
+AUX_ITERATIONS = 3
+"""Corrections of every other published network."""
+
+SQUARE_STEP = 5e-6
+"""Adam's step of EFT's program."""
+
+RECT_STEP = 1e-5
+"""Adam's step of the dual-network authors' program at test time."""
 
 
 @dataclass(frozen=True)
@@ -25,32 +50,88 @@ class RegressorInfo:
     """What a checkpoint says about itself besides its weights."""
 
     architecture: str
-    """Name of the network."""
+    """Name of the network, one of `ARCHITECTURES`."""
     body: str
-    """Body whose parameters it predicts."""
+    """Body whose parameters it predicts: "open", or "smpl" for a file that the user has."""
     learning_rate: float
     """EFT's Adam step for these weights, chosen on validation data."""
     adapt: Literal["all", "later"] = "all"
     """Which weights EFT moves, likewise: "all" or "later" (`EftConfig.adapt`)."""
     notes: str = ""
     """How it was made."""
+    n_iter: int | None = None
+    """Corrections of the iterative head, for networks that let one choose."""
+    camera_model: CameraModel | None = None
+    """What its camera numbers mean; None is the architecture's own."""
 
 
-def load_regressor(name: str | Path = DEFAULT_REGRESSOR) -> tuple[nn.Module, RegressorInfo]:
+def _rounds(info: RegressorInfo, default: int) -> int:
+    return default if info.n_iter is None else info.n_iter
+
+
+def _hmr(info: RegressorInfo, size: tuple[int, int]) -> nn.Module:
+    camera_model = info.camera_model or "crop_perspective"
+    return Hmr(n_iter=_rounds(info, AUX_ITERATIONS), size=size, camera_model=camera_model)
+
+
+ARCHITECTURES: Mapping[str, Callable[[RegressorInfo], nn.Module]] = {
+    "mobile": lambda info: Mobile(),
+    "hmr": lambda info: _hmr(info, SQUARE),
+    "hmr_rect": lambda info: _hmr(info, RECT),
+    "cliff": lambda info: Cliff(n_iter=_rounds(info, AUX_ITERATIONS)),
+    "cliff_hrnet": lambda info: CliffHrnet("main", n_iter=_rounds(info, DUAL_MAIN_ITERATIONS)),
+    "cliff_hrnet_aux": lambda info: CliffHrnet("aux", n_iter=_rounds(info, AUX_ITERATIONS)),
+}
+"""Networks by name: the default, HMR on 224x224 and on 256x192 crops, CLIFF on ResNet-50 and on
+HRNet-W48 (main and auxiliary variant)."""
+
+
+def load_regressor(
+    name: str | Path = DEFAULT_REGRESSOR,
+    *,
+    architecture: str | None = None,
+    part: Part = "main",
+    n_iter: int | None = None,
+    camera_model: CameraModel | None = None,
+    mean_params: str | Path | None = None,
+) -> tuple[nn.Module, RegressorInfo]:
     """A regressor in eval mode, by shipped name or by checkpoint path.
+
+    Besides this project's .safetensors files, the torch checkpoints of SPIN, EFT, CLIFF and the
+    dual networks load (.pt, .pth); the options are for those. `architecture` is one of
+    `ARCHITECTURES`, told from the tensors unless given; `part` picks the dual networks' main or
+    auxiliary network; `n_iter` is the number of corrections, `camera_model` what the network was
+    trained with, where its authors' differ from yours; `mean_params` is `smpl_mean_params.npz`,
+    for files without the head's start.
 
     Raises FileNotFoundError if there is none; ValueError naming the missing, unexpected or
     mis-shaped tensors if the file does not fit its architecture.
     """
-    if str(name) in _SHIPPED:
-        with asset_path(_SHIPPED[str(name)]) as path:
-            return _load(path)
-    if not Path(name).is_file():
+    shipped = _SHIPPED.get(str(name))
+    path = Path(name)
+    if shipped is None and not path.is_file():
         known = ", ".join(_SHIPPED)
         raise FileNotFoundError(
             f"no regressor {str(name)!r}: expected {known} or a checkpoint file"
         )
-    return _load(Path(name))
+    if shipped is None and path.suffix in SUFFIXES:
+        published = read_published(path, part)
+        info = _published_info(published, architecture, part, str(path))
+        info = replace(
+            info,
+            n_iter=info.n_iter if n_iter is None else n_iter,
+            camera_model=info.camera_model if camera_model is None else camera_model,
+        )
+        return _fill(info, with_start(published.state, mean_params, str(path)), str(path)), info
+    options = (architecture, n_iter, camera_model, mean_params)
+    if part != "main" or any(option is not None for option in options):
+        raise ValueError(
+            f"{name}: the options are for torch checkpoints ({', '.join(sorted(SUFFIXES))})"
+        )
+    if shipped is not None:
+        with asset_path(shipped) as asset:
+            return _load(asset)
+    return _load(path)
 
 
 def save_regressor(module: nn.Module, info: RegressorInfo, path: Path) -> None:
@@ -71,16 +152,73 @@ def _load(path: Path) -> tuple[nn.Module, RegressorInfo]:
         raise ValueError(f"{path} is not a safetensors checkpoint: {error}") from error
     try:
         info = RegressorInfo(**json.loads(metadata["exemplar"]))
-        module = _ARCHITECTURES[info.architecture]()
+        ARCHITECTURES[info.architecture]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not name a known architecture: {error}") from error
-    load_strictly(module, state, str(path))
-    return module.eval(), info
+    return _fill(info, state, str(path)), info
+
+
+def _fill(info: RegressorInfo, state: dict[str, Tensor], source: str) -> nn.Module:
+    """The network that `info` describes, with the weights of `state`, in eval mode."""
+    module = ARCHITECTURES[info.architecture](info)
+    has = getattr(module, "camera_model", None)
+    if info.camera_model not in (None, has):
+        raise ValueError(
+            f"{source}: {info.architecture} has the camera model {has}, not {info.camera_model}"
+        )
+    load_strictly(module, state, source)
+    return module.eval()
+
+
+def _published_info(
+    published: PublishedFile, architecture: str | None, part: Part, source: str
+) -> RegressorInfo:
+    """What a published file holds; `architecture` overrides what its tensors say."""
+    try:
+        found = architecture or architecture_of(published.state, dual=published.dual)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    if found not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ValueError(f"{source}: no architecture {architecture!r}, expected one of {known}")
+    is_main = (published.dual and part == "main") or found == "cliff_hrnet"
+    rounds = DUAL_MAIN_ITERATIONS if is_main else AUX_ITERATIONS
+    return RegressorInfo(
+        architecture=found,
+        body="smpl",
+        learning_rate=SQUARE_STEP if found == "hmr" else RECT_STEP,
+        n_iter=rounds,
+        notes=f"{part} network of {Path(source).name}",
+    )
+
+
+def architecture_of(state: Mapping[str, Tensor], *, dual: bool = False) -> str:
+    """Which of `ARCHITECTURES` a published state dict is of, by the width of its first head layer.
+
+    HMR on square and on 256x192 crops has the same tensors: `dual` tells that the file is the
+    dual-network authors', whose crops are 256x192. ValueError for other tensors.
+    """
+    first = state.get("fc1.weight")
+    inputs = 0 if first is None else first.shape[-1] - ESTIMATE
+    on_hrnet = any(name.startswith("encoder.stage") for name in state)
+    known = {
+        FEATURES: "hmr_rect" if dual else "hmr",
+        FEATURES + BOX_NUMBERS: "cliff_hrnet_aux" if on_hrnet else "cliff",
+        HRNetMain.features + BOX_NUMBERS: "cliff_hrnet",
+    }
+    if inputs not in known:
+        got = "no fc1.weight" if first is None else f"fc1.weight {tuple(first.shape)}"
+        widths = ", ".join(f"{width + ESTIMATE} ({name})" for width, name in known.items())
+        raise ValueError(f"not a known network: expected fc1.weight of width {widths}, got {got}")
+    return known[inputs]
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Load a state dict in which every tensor must be found, expected and of the right shape."""
     wanted = module.state_dict()
+    # Counts batches in training; files of old programs lack it and nothing here reads it.
+    counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
+    state = {**counters, **state}
     missing = [key for key in wanted if key not in state]
     unexpected = [key for key in state if key not in wanted]
     misshaped = [

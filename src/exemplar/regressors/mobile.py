@@ -14,7 +14,6 @@ from exemplar.regressors.blazepose import (
     RESOLUTION,
     BlazePoseTrunk,
     TrunkOutput,
-    TrunkSuffix,
 )
 from exemplar.regressors.prediction import Chain, Prediction
 from exemplar.skeletons import SMPL_24
@@ -116,28 +115,6 @@ class Mobile(nn.Module):
         early, late = self.trunk.split_at(CUT)
         rest = Chain({"trunk": late, "flat": FlatFeatures()})
         return [Chain({"trunk": early}), rest, MobileHead(self.head)]
-
-    def split(self) -> tuple[nn.Module, nn.Module]:
-        """The early stages, which were not trained further, and the rest; weights are shared.
-
-        `rest(early(image), box)` is `self(image, box)`. Three quarters of the weights are in the
-        rest, and a tenth of the forward pass.
-        """
-        early, late = self.trunk.split_at(CUT)
-        return early, MobileRest(late, self.head)
-
-
-class MobileRest(nn.Module):
-    """`Mobile` after its early stages: from the trunk's activations on."""
-
-    def __init__(self, trunk: TrunkSuffix, head: IterativeHead) -> None:
-        super().__init__()
-        self.trunk = trunk
-        self.head = head
-
-    def forward(self, activations: Float[Tensor, "b 144 8 8"], box: Box) -> Prediction:
-        """Bodies from what crosses the cut; the box is not used."""
-        return self.head(flat_features(self.trunk(activations)))
 
 
 class FlatFeatures(nn.Module):
