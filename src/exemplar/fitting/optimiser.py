@@ -165,8 +165,8 @@ def _fit_chunk(
     params = unknowns.start(rows, groups)
     record = Record(rows, 1 + (sum(stage.steps for stage in stages) if history else 1))
     running = torch.ones(groups, dtype=torch.bool, device=rows.device)
-    for stage in stages:
-        last = stage is stages[-1]
+    for number, stage in enumerate(stages, start=1):
+        last = number == len(stages)
         moving = {name: p for name, p in params.items() if stage.moves(name)}
         if not moving:
             raise ValueError("no unknown was selected to move")

@@ -1,5 +1,7 @@
 """A regressor's weights as unknowns: a copy for each group of exemplars, frozen parts run once."""
 
+import copy
+import threading
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -16,6 +18,9 @@ from exemplar.regressors.prediction import Prediction
 Adapt = Literal["all", "later", "head", "last_stage"] | str
 """Which weights a fit moves: all; those after the first part; those of the last part or the last
 two parts of the regressor; or those whose name holds one of the words, separated by commas."""
+
+Inputs = Tensor | tuple[Tensor, ...]
+"""What passes between parts."""
 
 PREFIX_BLOCK = 32
 """Crops that go through the frozen parts together."""
@@ -56,6 +61,20 @@ def moving_names(regressor: nn.Module, adapt: Adapt, *, norms: bool = False) -> 
     return names
 
 
+class Chain(nn.Module):
+    """Modules one after another; the last also gets the box."""
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, inputs: Inputs, box: Box) -> Prediction:
+        """What the last part predicts."""
+        for part in self.parts[:-1]:
+            inputs = part(inputs)
+        return self.parts[-1](inputs, box)
+
+
 class RegressorWeights:
     """The weights `moves` of a regressor, for the exemplars of a batch.
 
@@ -74,11 +93,14 @@ class RegressorWeights:
         moves = moving_names(regressor, "all") if moves is None else moves
         full_names = {id(p): name for name, p in regressor.named_parameters()}
         parts = parts_of(regressor)
+        frozen: list[nn.Module] = []
         while len(parts) > 1 and not any(full_names[id(p)] in moves for p in parts[0].parameters()):
-            image = _run(parts.pop(0), image)
+            frozen.append(parts.pop(0))
+        inputs = _run(frozen, image)
         self.chain = Chain(parts)
-        self.inputs = image.contiguous(memory_format=torch.channels_last)
+        self.inputs = _each(inputs, lambda x: x.contiguous(memory_format=_layout(x)))
         self.box = box
+        self._local = threading.local()
         self.initial: Params = {}
         self._still: Params = dict(self.chain.named_buffers())
         self._chain_names: dict[str, str] = {}
@@ -99,36 +121,34 @@ class RegressorWeights:
     def predict(self, params: Params, rows: Int[Tensor, " b"]) -> Prediction:
         """Bodies of these exemplars, from their groups' weights."""
         groups = len(next(iter(params.values())))
-        inputs, box = self.inputs[rows], self.box[rows]
+        inputs, box = _each(self.inputs, lambda x: x[rows]), self.box[rows]
         if groups == 1:
             return self._call({n: p.squeeze(0) for n, p in params.items()}, inputs, box)
         fields, rebuild = _box_fields(box, groups)
 
-        def one(params: Params, inputs: Tensor, fields: list[Tensor]) -> tuple[Tensor, ...]:
+        def one(params: Params, inputs: Inputs, fields: list[Tensor]) -> tuple[Tensor, ...]:
             found = self._call(params, inputs, rebuild(fields))
             return found.global_orient, found.body_pose, found.betas, found.camera
 
         with PointwiseAsProducts():
-            found = vmap(one, randomness="error")(params, inputs.unflatten(0, (groups, -1)), fields)
+            grouped = _each(inputs, lambda x: x.unflatten(0, (groups, -1)))
+            found = vmap(one, randomness="error")(params, grouped, fields)
         return Prediction(*(x.flatten(0, 1) for x in found))
 
-    def _call(self, params: Params, inputs: Tensor, box: Box) -> Prediction:
+    def _call(self, params: Params, inputs: Inputs, box: Box) -> Prediction:
         moving = {self._chain_names[name]: p for name, p in params.items()}
-        return functional_call(self.chain, {**self._still, **moving}, (inputs, box))
+        return functional_call(self._own_chain(), {**self._still, **moving}, (inputs, box))
 
+    def _own_chain(self) -> Chain:
+        """This thread's modules, over the shared tensors.
 
-class Chain(nn.Module):
-    """Modules one after another; the last also gets the box."""
-
-    def __init__(self, parts: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
-
-    def forward(self, inputs: Tensor, box: Box) -> Prediction:
-        """What the last part predicts."""
-        for part in self.parts[:-1]:
-            inputs = part(inputs)
-        return self.parts[-1](inputs, box)
+        `functional_call` swaps a module's tensors for the time of the call, so threads that share
+        a module would see each other's weights.
+        """
+        if not hasattr(self._local, "chain"):
+            tensors = [*self.chain.parameters(), *self.chain.buffers()]
+            self._local.chain = copy.deepcopy(self.chain, {id(t): t for t in tensors})
+        return self._local.chain
 
 
 class PointwiseAsProducts(TorchFunctionMode):
@@ -149,10 +169,24 @@ class PointwiseAsProducts(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _run(part: nn.Module, image: Tensor) -> Tensor:
+def _run(parts: Sequence[nn.Module], image: Tensor) -> Inputs:
+    """The image after some parts, a few crops at a time."""
+    done: list[Inputs] = []
     with torch.no_grad():
-        blocks = image.contiguous(memory_format=torch.channels_last).split(PREFIX_BLOCK)
-        return torch.cat([part(block) for block in blocks])
+        for block in image.contiguous(memory_format=torch.channels_last).split(PREFIX_BLOCK):
+            out: Inputs = block
+            for part in parts:
+                out = part(out)
+            done.append(out)
+    if isinstance(done[0], Tensor):
+        return torch.cat([out for out in done if isinstance(out, Tensor)])
+    return tuple(torch.cat(tensors) for tensors in zip(*done, strict=True))
+
+
+def _each(inputs: Inputs, function: Callable[[Tensor], Tensor]) -> Inputs:
+    if isinstance(inputs, Tensor):
+        return function(inputs)
+    return tuple(function(x) for x in inputs)
 
 
 def _layout(tensor: Tensor) -> torch.memory_format:
