@@ -1,15 +1,35 @@
-"""Loss terms: pure functions, one value per exemplar."""
+"""Loss terms: pure functions, one value per exemplar.
 
-from collections.abc import Mapping
+A keypoint of weight 0 may hold anything, NaN included: it takes no part in a value or a gradient.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from exemplar.geometry.crops import EFT_CROP, crop_units_to_pixels
+from exemplar.skeletons import GT_24, SMPL_24, indices
 
 Terms = Mapping[str, Tensor]
 """Named loss terms, each (batch,)."""
+
+GMOF_SIGMA = 100.0
+"""Where SMPLify's robust error levels off, px of a 224 crop."""
+
+_NOSE = indices(("nose",), GT_24)
+_HIPS = indices(("left_hip", "right_hip"), GT_24)
+_BENDING = (
+    ("left_elbow", 1, 1.0),
+    ("right_elbow", 1, -1.0),
+    ("left_knee", 0, -1.0),
+    ("right_knee", 0, -1.0),
+)
+"""(joint, axis, sign) of the angles that grow when a joint bends the wrong way."""
+_BENDING_ROWS = indices([name for name, _, _ in _BENDING], SMPL_24[1:])
+_BENDING_AXES = [axis for _, axis, _ in _BENDING]
+_BENDING_SIGNS = [sign for _, _, sign in _BENDING]
 
 
 def keypoints_2d(
@@ -21,7 +41,93 @@ def keypoints_2d(
 
     As released: the weight is linear and the mean counts missing joints too.
     """
-    return (weights[..., None] * (projected - target).square()).mean((-1, -2))
+    return (weights[..., None] * _errors(projected, target, weights).square()).mean((-1, -2))
+
+
+def robust_keypoints_2d(
+    projected: Float[Tensor, "b k 2"],
+    target: Float[Tensor, "b k 2"],
+    weights: Float[Tensor, "b k"],
+) -> Float[Tensor, " b"]:
+    """SMPLify's data term: sum of weight^2 times the Geman-McClure error of each coordinate.
+
+    Bogo et al. 2016, Eq. 2, as in SPIN and EFT: px of a 224 crop, sigma 100 px.
+    Inputs in crop units; the value is in px^2.
+    """
+    errors = crop_units_to_pixels(EFT_CROP) * _errors(projected, target, weights)
+    return (weights.square() * geman_mcclure(errors, GMOF_SIGMA).sum(-1)).sum(-1)
+
+
+def squared_keypoints_2d(
+    projected: Float[Tensor, "b k 2"],
+    target: Float[Tensor, "b k 2"],
+    weights: Float[Tensor, "b k"],
+) -> Float[Tensor, " b"]:
+    """Sum of weight^2 times the squared distance, in the inputs' units squared.
+
+    The data term of SMPLify's camera stage (Bogo et al. 2016, section 3.3).
+    """
+    return (weights[..., None] * _errors(projected, target, weights)).square().sum((-1, -2))
+
+
+def geman_mcclure(errors: Float[Tensor, "*shape"], sigma: float) -> Float[Tensor, "*shape"]:
+    """sigma^2 x^2 / (sigma^2 + x^2): x^2 for small errors, at most sigma^2 (Bogo et al., Eq. 2)."""
+    squared = errors.square()
+    return sigma**2 * squared / (sigma**2 + squared)
+
+
+def keypoints_3d_on_nose(
+    joints: Float[Tensor, "b 24 3"],
+    target: Float[Tensor, "b 24 3"],
+    confidence: Float[Tensor, "b 24"],
+) -> Float[Tensor, " b"]:
+    """Mean over 24 x 3 of confidence times squared error, both sides moved to their noses, m^2.
+
+    `GT_24` joints. EFT's L3D (paper, Eq. 4) as released: hips count nothing, since data sets
+    disagree about them, and the mean counts missing joints. The nose must be known.
+    """
+    counted = confidence.clone()
+    counted[:, _HIPS] = 0.0
+    return _centred_error(joints, target, counted, _NOSE)
+
+
+def keypoints_3d_on_hips(
+    joints: Float[Tensor, "b 24 3"],
+    target: Float[Tensor, "b 24 3"],
+    confidence: Float[Tensor, "b 24"],
+) -> Float[Tensor, " b"]:
+    """Mean over 24 x 3 of confidence times squared error, about the middle of the hips, m^2.
+
+    `GT_24` joints. The 3D term of SPIN, EFT's training and dual networks (paper, Eq. 7).
+    Both hips must be known.
+    """
+    return _centred_error(joints, target, confidence, _HIPS)
+
+
+def vertices_l1(
+    vertices: Float[Tensor, "b v 3"], target: Float[Tensor, "b v 3"]
+) -> Float[Tensor, " b"]:
+    """Mean absolute coordinate difference over V x 3, metres (dual networks as released)."""
+    return (vertices - target).abs().mean((-1, -2))
+
+
+def vertices_l2(
+    vertices: Float[Tensor, "b v 3"], target: Float[Tensor, "b v 3"]
+) -> Float[Tensor, " b"]:
+    """Mean squared coordinate difference over V x 3, m^2 (dual networks, Eq. 7, as printed)."""
+    return (vertices - target).square().mean((-1, -2))
+
+
+def rotations(
+    rotmats: Float[Tensor, "b joints 3 3"], target: Float[Tensor, "b joints 3 3"]
+) -> Float[Tensor, " b"]:
+    """Mean squared difference of rotation matrices over joints x 9 (SPIN's pose term)."""
+    return (rotmats - target).square().mean((-1, -2, -3))
+
+
+def betas(values: Float[Tensor, "b n"], target: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
+    """Mean squared difference of shape coefficients (SPIN's shape term)."""
+    return (values - target).square().mean(-1)
 
 
 def lower_leg_orientation(
@@ -32,18 +138,22 @@ def lower_leg_orientation(
 ) -> Float[Tensor, " b"]:
     """Sum over (knee, ankle) pairs of confidence times 1 - cos of the angle between 2D shins.
 
-    EFT, appendix A. A target shin shorter than one px of a 224 crop says nothing and is skipped.
+    EFT, appendix A. A target shin no longer than one px of a 224 crop says nothing and is skipped;
+    a predicted shin of length 0 has no direction: its cosine counts as 0, with gradient 0.
     """
-    shortest = 1.0 / crop_units_to_pixels(EFT_CROP)
-    total = projected.new_zeros(len(projected))
-    for knee, ankle in legs:
-        wanted = target[:, ankle] - target[:, knee]
-        length = wanted.norm(dim=-1)
-        shin = projected[:, ankle] - projected[:, knee]
-        cosine = torch.nn.functional.cosine_similarity(shin, wanted, dim=-1, eps=1e-6)
-        both = confidence[:, ankle] * confidence[:, knee]
-        total = total + torch.where(length > shortest, both * (1 - cosine), 0.0)
-    return total
+    knees, ankles = [knee for knee, _ in legs], [ankle for _, ankle in legs]
+    both = confidence[:, ankles] * confidence[:, knees]
+    wanted = _where_counted(target[:, ankles] - target[:, knees], both)
+    length = wanted.norm(dim=-1)
+    said = length > 1.0 / crop_units_to_pixels(EFT_CROP)
+    direction = wanted / torch.where(said, length, 1.0)[..., None]
+    shin = _where_counted(projected[:, ankles] - projected[:, knees], both)
+    squared = shin.square().sum(-1)
+    # a millionth of the crop: below it 1 / length^2 leaves float32's range
+    there = squared > 1e-12
+    inverse = torch.where(there, squared, 1.0).rsqrt()
+    cosine = torch.where(there, (shin * direction).sum(-1) * inverse, 0.0)
+    return (torch.where(said, both, 0.0) * (1 - cosine)).sum(-1)
 
 
 def shape_prior(betas: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
@@ -56,6 +166,15 @@ def camera_scale_prior(camera: Float[Tensor, "b 3"]) -> Float[Tensor, " b"]:
     return torch.exp(-10.0 * camera[:, 0]).square()
 
 
+def bending_prior(body_pose_axis_angle: Float[Tensor, "b 23 3"]) -> Float[Tensor, " b"]:
+    """Sum of exp(angle)^2 over knees and elbows, the angle growing as they bend the wrong way.
+
+    Bogo et al. 2016, Eq. 4, in SMPLify's code squared. Radians.
+    """
+    bent = body_pose_axis_angle[:, _BENDING_ROWS, _BENDING_AXES]
+    return torch.exp(2.0 * bent * bent.new_tensor(_BENDING_SIGNS)).sum(-1)
+
+
 def mean_error_px(
     projected: Float[Tensor, "b k 2"],
     target: Float[Tensor, "b k 2"],
@@ -63,5 +182,23 @@ def mean_error_px(
 ) -> Float[Tensor, " b"]:
     """Mean 2D distance over keypoints of positive weight, px of a 224 crop; 0 if there is none."""
     used = (weights > 0).to(projected.dtype)
-    distance = (projected - target).norm(dim=-1) * crop_units_to_pixels(EFT_CROP)
-    return (distance * used).sum(-1) / used.sum(-1).clamp_min(1.0)
+    distance = _errors(projected, target, weights).norm(dim=-1) * crop_units_to_pixels(EFT_CROP)
+    return distance.sum(-1) / used.sum(-1).clamp_min(1.0)
+
+
+def _where_counted(values: Tensor, weights: Tensor) -> Tensor:
+    return torch.where((weights > 0)[..., None], values, 0.0)
+
+
+def _errors(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Differences where the weight is positive, else 0."""
+    return _where_counted(predicted - target, weights)
+
+
+def _centred_error(
+    joints: Tensor, target: Tensor, weights: Tensor, centre: Sequence[int]
+) -> Tensor:
+    centre = list(centre)
+    moved = joints - joints[:, centre].mean(1, keepdim=True)
+    wanted = target - target[:, centre].mean(1, keepdim=True)
+    return (weights[..., None] * _errors(moved, wanted, weights).square()).mean((-1, -2))

@@ -1,15 +1,16 @@
-"""A Gaussian mixture over body poses, estimated from motion capture."""
+"""Gaussian mixtures over body poses: a density to draw from, and SMPLify's penalty."""
 
 import math
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from exemplar.prior_files import read_pose_prior
+from exemplar.prior_files import read_gmm, read_pose_prior
 
 
 @dataclass(frozen=True)
@@ -90,3 +91,67 @@ def load_pose_prior() -> PosePrior:
         upper=floats("upper"),
         source=str(data["source"]),
     )
+
+
+@dataclass(frozen=True)
+class SmplifyPrior:
+    """SMPLify's pose penalty: the cheapest component of a mixture (Bogo et al. 2016, Eq. 6).
+
+    min_k [0.5 |(x - mean_k) F_k|^2 + cost_k] over poses x as axis-angle.
+    """
+
+    means: Float[Tensor, "m d"]
+    """Component means, radians; d = 3 x 23 in the order of `skeletons.SMPL_24`."""
+    factors: Float[Tensor, "m d d"]
+    """F_k: a square root of each precision matrix, F F^T = covariance^-1."""
+    costs: Float[Tensor, " m"]
+    """What the penalty is at each component's mean."""
+
+    @staticmethod
+    def from_mixture(
+        means: Float[Tensor, "m d"],
+        covariances: Float[Tensor, "m d d"],
+        weights: Float[Tensor, " m"],
+    ) -> "SmplifyPrior":
+        """The penalty of a mixture of Gaussians; ValueError if a covariance is not positive.
+
+        As released with SMPLify, the cost of a component is -log of its weight over (2 pi)^(d/2) s,
+        s being the root of its determinant relative to the smallest of the mixture.
+        """
+        lower, failed = torch.linalg.cholesky_ex(covariances.double())
+        if bool(failed.any()) or not bool((weights > 0).all()):
+            raise ValueError("expected positive definite covariances and positive weights")
+        eye = torch.eye(means.shape[1], dtype=torch.float64, device=means.device)
+        inverse = torch.linalg.solve_triangular(lower, eye, upper=False)
+        log_roots = lower.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        constant = 0.5 * means.shape[1] * math.log(2 * math.pi)
+        costs = log_roots - log_roots.min() + constant - weights.double().log()
+        return SmplifyPrior(means.double(), inverse.mT.contiguous(), costs)
+
+    @staticmethod
+    def from_gmm_file(path: str | Path) -> "SmplifyPrior":
+        """SMPLify's own prior, from the licensed `gmm_08.pkl`.
+
+        FileNotFoundError or ValueError with one line saying what was wrong.
+        """
+        data = {key: torch.from_numpy(values) for key, values in read_gmm(path).items()}
+        return SmplifyPrior.from_mixture(data["means"], data["covars"], data["weights"])
+
+    @staticmethod
+    def from_pose_prior(prior: PosePrior) -> "SmplifyPrior":
+        """The same penalty of another mixture, such as the one that ships with the package."""
+        cholesky = prior.cholesky.double()
+        return SmplifyPrior.from_mixture(prior.means, cholesky @ cholesky.mT, prior.weights)
+
+    def to(self, target: Tensor) -> "SmplifyPrior":
+        """The prior with a tensor's device and dtype."""
+        return SmplifyPrior(self.means.to(target), self.factors.to(target), self.costs.to(target))
+
+    def __call__(
+        self, body_pose_axis_angle: Float[Tensor, "*batch joints 3"]
+    ) -> Float[Tensor, "*batch"]:
+        """The penalty of poses, radians; differentiable (a tie gives one component's slope)."""
+        pose = body_pose_axis_angle.flatten(-2)
+        offset = pose[..., None, None, :] - self.means[:, None]
+        scaled = (offset @ self.factors)[..., 0, :]
+        return (0.5 * scaled.square().sum(-1) + self.costs).min(-1).values
