@@ -11,10 +11,10 @@ from exemplar.bodies import Body
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import chunk_size_for
 from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimise
+from exemplar.fitting.projections import Projection, projection_of, weak_projection
 from exemplar.fitting.trace import Evaluation, Iterate, Trace
 from exemplar.fitting.updates import Adam
 from exemplar.fitting.weights import Adapt, RegressorWeights, moving_names
-from exemplar.geometry.cameras import project_weak
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK, REJECTED
 from exemplar.samples import Batch
@@ -122,7 +122,9 @@ def fitted_weights(
     return confidence * mask
 
 
-def eft_objective(body: Body, batch: Batch, config: EftConfig) -> Objective:
+def eft_objective(
+    body: Body, batch: Batch, config: EftConfig, projection: Projection = weak_projection
+) -> Objective:
     """EFT's objective (Eq. 3 with appendix A's lower-leg term; Eq. 4 if there are 3D joints)."""
     available = body.available("smpl49")
     weights = fitted_weights(batch.keypoints_2d[..., 2], available, config)
@@ -130,7 +132,7 @@ def eft_objective(body: Body, batch: Batch, config: EftConfig) -> Objective:
     def evaluate(prediction: Prediction, rows: Tensor) -> Evaluation:
         target, confidence = batch.keypoints_2d[rows, :, :2], batch.keypoints_2d[rows, :, 2]
         joints = body.keypoints(prediction.body_params(), "smpl49")
-        projected = project_weak(joints, prediction.camera)
+        projected = projection(joints, prediction.camera, rows)
         terms = {
             "keypoints_2d": config.keypoints_weight
             * objectives.keypoints_2d(projected, target, weights[rows]),
@@ -177,7 +179,7 @@ def fit_exemplars(
     batch, broken = checked(batch)
     weights = fitted_weights(batch.keypoints_2d[..., 2], body.available("smpl49"), config)
     empty = (weights > 0).sum(1) < FEWEST_KEYPOINTS
-    objective = eft_objective(body, batch, config)
+    objective = eft_objective(body, batch, config, projection_of(regressor, batch.box))
     unknowns = RegressorWeights(
         regressor, batch.image, batch.box, moving_names(regressor, config.adapt)
     )

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from exemplar.fitting.updates import Params
 from exemplar.geometry.crops import Box
-from exemplar.regressors.prediction import Prediction
+from exemplar.regressors.prediction import Prediction, run
 
 Adapt = Literal["all", "later", "head", "last_stage"] | str
 """Which weights a fit moves: all; those after the first part; those of the last part or the last
@@ -61,8 +61,8 @@ def moving_names(regressor: nn.Module, adapt: Adapt, *, norms: bool = False) -> 
     return names
 
 
-class Chain(nn.Module):
-    """Modules one after another; the last also gets the box."""
+class Parts(nn.Module):
+    """Parts of a regressor as one module."""
 
     def __init__(self, parts: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -70,9 +70,7 @@ class Chain(nn.Module):
 
     def forward(self, inputs: Inputs, box: Box) -> Prediction:
         """What the last part predicts."""
-        for part in self.parts[:-1]:
-            inputs = part(inputs)
-        return self.parts[-1](inputs, box)
+        return run(list(self.parts), inputs, box)
 
 
 class RegressorWeights:
@@ -97,7 +95,7 @@ class RegressorWeights:
         while len(parts) > 1 and not any(full_names[id(p)] in moves for p in parts[0].parameters()):
             frozen.append(parts.pop(0))
         inputs = _run(frozen, image)
-        self.chain = Chain(parts)
+        self.chain = Parts(parts)
         self.inputs = _each(inputs, lambda x: x.contiguous(memory_format=_layout(x)))
         self.box = box
         self._local = threading.local()
@@ -139,7 +137,7 @@ class RegressorWeights:
         moving = {self._chain_names[name]: p for name, p in params.items()}
         return functional_call(self._own_chain(), {**self._still, **moving}, (inputs, box))
 
-    def _own_chain(self) -> Chain:
+    def _own_chain(self) -> Parts:
         """This thread's modules, over the shared tensors.
 
         `functional_call` swaps a module's tensors for the time of the call, so threads that share
