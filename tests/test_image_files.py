@@ -240,3 +240,24 @@ def test_a_quarter_turn_of_the_crop_turns_the_image():
     difference = crop.astype(int) - np.rot90(image)
     # Interpolation in fixed point, with an angle that is a quarter turn to float32.
     assert np.abs(difference[1:-1, 1:-1]).max() <= 12
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4])
+@pytest.mark.parametrize("size", [50.0, 300.0])
+def test_a_narrow_crop_is_the_middle_of_the_square_one(angle: float, size: float) -> None:
+    image = cv2.GaussianBlur(skimage.data.astronaut(), (0, 0), 6)
+    box = Box(torch.tensor([200.0, 150.0]), torch.tensor(size), torch.tensor(angle))
+    square, narrow = crop_image(image, box, 64), crop_image(image, box, 64, 48)
+    assert narrow.shape == (64, 48, 3)
+    # The windows that are averaged before sampling differ, so greys are not the same to the bit:
+    # a tenth of a crop pixel at most.
+    same, shifted = (
+        np.abs(square[:, start : start + 48].astype(int) - narrow).mean() for start in (8, 9)
+    )
+    assert same < 0.1 * shifted
+
+
+def test_a_crop_needs_a_positive_width() -> None:
+    box = Box(torch.zeros(2), torch.tensor(10.0), torch.tensor(0.0))
+    with pytest.raises(ValueError, match="0 x 8"):
+        crop_image(np.zeros((20, 20, 3), np.uint8), box, 8, 0)

@@ -7,14 +7,24 @@ from scipy.spatial import procrustes
 
 from exemplar.geometry.align import similarity_align
 from exemplar.geometry.cameras import (
+    CameraModel,
+    crop_perspective_translation,
+    crop_to_full_translation,
+    fit_translation,
     fit_weak_camera,
+    image_camera,
+    project,
+    project_crop_perspective,
     project_full,
     project_weak,
     rotate_weak_camera,
+    weak_equivalent,
     weak_to_full_translation,
 )
-from exemplar.geometry.crops import turn
+from exemplar.geometry.crops import Box, image_to_crop, turn
 from exemplar.geometry.rotations import axis_angle_to_rotmat
+from exemplar.skeletons import OPENPOSE_25
+from tests.golden import dual, eft
 
 
 def test_a_long_lens_sees_what_the_weak_camera_sees() -> None:
@@ -72,3 +82,67 @@ def test_alignment_of_one_point_is_finite() -> None:
     same = torch.zeros(14, 3)
     assert torch.isfinite(similarity_align(same, torch.randn(14, 3))).all()
     assert np.isfinite(similarity_align(torch.randn(14, 3), same).numpy()).all()
+
+
+def test_the_crop_cameras_are_eft_s() -> None:
+    """Float64 arrays to rounding; the perspective one was recorded in float32 (3e-7 of its 3)."""
+    recorded = eft.reference()
+    points, camera = recorded["smpl_joints49_rot_f64"], recorded["proj_cam"]
+    assert torch.allclose(project_weak(points, camera), recorded["proj_weak"], rtol=0, atol=1e-14)
+    found = crop_perspective_translation(camera, 224)
+    assert torch.allclose(found, recorded["proj_cam_t"], rtol=1e-14, atol=0)
+    found = project_crop_perspective(points, camera).float()
+    assert torch.allclose(found, recorded["proj_persp_f32"], rtol=0, atol=1e-6)
+
+
+def test_the_least_squares_translation_is_spin_s() -> None:
+    """Recorded in float32: 1e-6 relative."""
+    recorded = eft.reference()
+    gt = slice(len(OPENPOSE_25), None)
+    points, keypoints = recorded["smpl_joints49_rot_f64"][:, gt], recorded["esttrans_kp"][:, gt]
+    middle = torch.full((3, 2), 112.0).double()
+    found = fit_translation(points, keypoints[..., :2], keypoints[..., 2], 5000.0, middle)
+    assert torch.allclose(found.float(), recorded["esttrans_out"], rtol=1e-6, atol=1e-6)
+    exact = project_full(points + found[:, None], torch.full((3,), 5000.0).double(), middle)
+    again = fit_translation(points, exact, torch.rand(3, 24).double(), 5000.0, middle)
+    assert torch.allclose(again, found, rtol=1e-9)  # float64's rounding times the condition
+    none = fit_translation(points, exact, torch.zeros(3, 24).double(), 5000.0, middle)
+    assert torch.equal(none, torch.zeros(3, 3).double())
+
+
+def test_the_full_frame_camera_is_cliff_s() -> None:
+    """Both in float32: 1e-6 of metres, and 1e-6 of up to 650 px."""
+    recorded, box = dual.reference(), dual.box()
+    camera, points = recorded["geometry/cam_crop"], recorded["smpl/joints49"]
+    found = crop_to_full_translation(camera, box)
+    assert torch.allclose(found, recorded["geometry/cam_full"], rtol=1e-6, atol=1e-6)
+    expected = image_to_crop(recorded["geometry/projected"], box)
+    found = project(points, camera, box, "full_perspective", 256)
+    assert torch.allclose(found, expected, rtol=0, atol=6.5e-4 * 2 / float(box.size.min()))
+
+
+@pytest.mark.parametrize("model", ["crop_perspective", "full_perspective"])
+def test_far_away_every_camera_is_weak(model: CameraModel) -> None:
+    """SPIN's and CLIFF's cameras tend to the weak equivalent as depth over body size grows."""
+    box = Box(
+        torch.tensor([[420.0, 200.0]]).double(),
+        torch.tensor([256.0]).double(),
+        torch.zeros(1).double(),
+        torch.tensor([1e9]).double(),
+        torch.tensor([[320.0, 240.0]]).double(),
+    )
+    camera = torch.tensor([[0.8, 0.2, -0.1]]).double()
+    # The crop camera's focal length is fixed: a small body is as far away as a large one is deep.
+    small = 1e-4 if model == "crop_perspective" else 1.0
+    points = small * torch.randn(1, 9, 3).double()
+    found = project(points, camera, box, model, 256)
+    expected = project(points, weak_equivalent(camera, model), box, "weak", 256)
+    # four deviations of depth over 49 m and 1e7 m, times a coordinate below 0.3 and 3
+    assert torch.allclose(found, expected, rtol=0, atol=3e-6)
+    assert (weak_equivalent(camera, "weak") == camera).all()
+
+
+def test_a_full_camera_without_an_image_is_refused() -> None:
+    box = Box(torch.zeros(1, 2), torch.ones(1), torch.zeros(1), focal=torch.ones(1))
+    with pytest.raises(ValueError, match="expected a Box with focal and principal_point"):
+        image_camera(box)

@@ -59,3 +59,14 @@ def test_too_few_or_coinciding_keypoints_are_refused() -> None:
         upright_box(person, TORSO_ROWS)
     with pytest.raises(ValueError, match="span"):
         upright_box(torch.ones(6, 3), TORSO_ROWS)
+
+
+def test_a_box_keeps_its_image_s_camera() -> None:
+    box = Box(torch.rand(3, 2), torch.rand(3), torch.zeros(3), torch.rand(3), torch.rand(3, 2))
+    for index in (1, slice(1, 3), torch.tensor([2, 0])):
+        some = box[index].to(torch.float64)
+        for name, value in vars(box).items():
+            assert torch.equal(vars(some)[name], value[index].double()), name
+    bare = Box(box.centre, box.size, box.angle)[:2].to(torch.float64)
+    assert bare.focal is None
+    assert bare.principal_point is None

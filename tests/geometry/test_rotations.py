@@ -9,6 +9,7 @@ from exemplar.geometry.rotations import (
     rotmat_to_axis_angle,
     rotmat_to_rot6d,
 )
+from tests.golden import dual, eft
 
 
 def random_rotations(count: int) -> torch.Tensor:
@@ -44,3 +45,25 @@ def test_six_number_gradient_is_right() -> None:
 def test_turning_about_z_takes_x_towards_y() -> None:
     quarter = rotation_about_z(torch.tensor(torch.pi / 2))
     assert torch.allclose(quarter @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]), atol=1e-6)
+
+
+def test_six_numbers_are_read_as_the_published_programs_do() -> None:
+    """Float64 to rounding, float32 to a few of its last bits."""
+    recorded = eft.reference()
+    found = rot6d_to_rotmat(recorded["rot6d_in"])
+    assert torch.allclose(found, recorded["rot6d_out"], rtol=0, atol=1e-14)
+    recorded = dual.reference()
+    found = rot6d_to_rotmat(recorded["geometry/x6"])
+    assert torch.allclose(found, recorded["geometry/x6_rotmat"], rtol=0, atol=5e-7)
+
+
+def test_axis_angles_are_the_published_programs_but_for_their_guard_against_zero() -> None:
+    """They add 1e-8 to the vector or inside its norm, which turns matrices by as much."""
+    recorded = eft.reference()
+    found = axis_angle_to_rotmat(recorded["rodrigues_in"])
+    for name in ("rodrigues_quat_out", "rodrigues_lbs_out"):
+        assert torch.allclose(found, recorded[name], rtol=0, atol=5e-8), name
+    recorded = dual.reference()
+    found = axis_angle_to_rotmat(recorded["geometry/aa"])
+    # and float32's rounding
+    assert torch.allclose(found, recorded["geometry/aa_rotmat"], rtol=0, atol=1e-6)

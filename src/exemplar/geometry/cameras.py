@@ -139,14 +139,14 @@ def fit_translation(
     SMPLify). Zero where no point has weight.
     """
     centred = (targets - principal_point[..., None, :]).double()
-    points, share = points.double(), weights.double()[..., None, None]
+    points, weights = points.double(), weights.double()
     zero, lens = torch.zeros_like(centred[..., 0]), torch.full_like(centred[..., 0], focal)
     across = torch.stack((lens, zero, -centred[..., 0]), dim=-1)
     down = torch.stack((zero, lens, -centred[..., 1]), dim=-1)
     rows = torch.stack((across, down), dim=-2)
     right = centred * points[..., 2:] - focal * points[..., :2]
-    normal = (share * rows[..., :, None] * rows[..., None, :]).sum((-4, -3))
-    moment = (share * rows * right[..., None]).sum((-3, -2))
+    normal = torch.einsum("...n,...nri,...nrj->...ij", weights, rows, rows)
+    moment = torch.einsum("...n,...nri,...nr->...i", weights, rows, right)
     solved = torch.linalg.pinv(normal, hermitian=True) @ moment[..., None]
     return solved[..., 0].to(targets.dtype)
 

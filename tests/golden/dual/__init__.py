@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from exemplar.geometry.crops import Box
 from tests.golden.dual import fixture
 from tests.golden.eft import Reference, body
 
-__all__ = ["batch", "body", "hrnet_state", "image", "raw_batch", "reference", "resnet_state"]
+__all__ = ["batch", "body", "box", "hrnet_state", "image", "raw_batch", "reference", "resnet_state"]
 
 
 @cache
@@ -39,6 +40,18 @@ def image() -> Tensor:
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
     return batch()["img"] * std + mean
+
+
+def box() -> Box:
+    """Where the crops lie in their images, with the images' cameras."""
+    people = batch()
+    return Box(
+        people["center"],
+        200 * people["scale"].float(),
+        torch.zeros(4),
+        people["focal_length"].float(),
+        torch.stack((people["img_w"], people["img_h"]), dim=1) / 2,
+    )
 
 
 def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
