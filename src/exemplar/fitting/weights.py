@@ -167,6 +167,18 @@ class PointwiseAsProducts(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def predict_in_blocks(
+    regressor: nn.Module, image: Float[Tensor, "b 3 height width"], box: Box
+) -> Prediction:
+    """The regressor's own answers, a few crops at a time."""
+    with torch.no_grad():
+        found = [
+            regressor(image[i : i + PREFIX_BLOCK], box[i : i + PREFIX_BLOCK])
+            for i in range(0, len(image), PREFIX_BLOCK)
+        ]
+    return Prediction(*(torch.cat(x) for x in zip(*(vars(p).values() for p in found), strict=True)))
+
+
 def _run(parts: Sequence[nn.Module], image: Tensor) -> Inputs:
     """The image after some parts, a few crops at a time."""
     done: list[Inputs] = []
