@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from exemplar.regressors.resnet import Bottleneck
+
 Maps: TypeAlias = tuple[Tensor, ...]
 """Feature maps (b, channels, height, width), each half the resolution of the one before."""
 
@@ -54,33 +56,6 @@ class BasicBlock(nn.Module):
         """The block's output."""
         y = torch.relu_(self.bn1(self.conv1(x)))
         return torch.relu_(self.bn2(self.conv2(y)) + x)
-
-
-class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions around a skip (He et al. 2016), resolution unchanged."""
-
-    EXPANSION = 4
-
-    def __init__(self, inputs: int, planes: int) -> None:
-        super().__init__()
-        outputs = planes * self.EXPANSION
-        self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, outputs, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outputs)
-        self.downsample = (
-            nn.Identity()
-            if inputs == outputs
-            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
-        )
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-        """The block's output."""
-        y = torch.relu_(self.bn1(self.conv1(x)))
-        y = torch.relu_(self.bn2(self.conv2(y)))
-        return torch.relu_(self.bn3(self.conv3(y)) + self.downsample(x))
 
 
 class Exchange(nn.Module):
@@ -141,23 +116,114 @@ class Transition(nn.ModuleList):
         return tuple(step(x) for step, x in zip(self, (*maps, maps[-1]), strict=True))
 
 
-class Stem(nn.Module):
+class Piece(nn.Module):
+    """A part of a network that shares some of its modules, under the names they have there."""
+
+    NAMES: tuple[str, ...]
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        for name in self.NAMES:
+            self.add_module(name, network.get_submodule(name))
+
+
+class Stem(Piece):
     """Image to the one map, at 1/4 resolution, that the branches start from."""
 
-    def __init__(self, layers: nn.Sequential) -> None:
-        super().__init__()
-        self.layers = layers
+    NAMES = ("conv1", "bn1", "conv2", "bn2", "layer1")
+    conv1: nn.Module
+    bn1: nn.Module
+    conv2: nn.Module
+    bn2: nn.Module
+    layer1: nn.Module
 
-    def forward(self, image: Float[Tensor, "b 3 height width"]) -> Maps:
-        """The map, in a tuple of one. Raises ValueError for sides that are no multiples of 32."""
+    def forward(self, image: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b 256 h w"]:
+        """The map. Raises ValueError for sides that are no multiples of 32."""
         height, width = image.shape[-2:]
         if height % STRIDE or width % STRIDE:
             raise ValueError(f"image sides must be multiples of {STRIDE}, got {height}x{width}")
-        return (self.layers(image),)
+        x = torch.relu_(self.bn1(self.conv1(image)))
+        x = torch.relu_(self.bn2(self.conv2(x)))
+        return self.layer1(x)
+
+
+class Stage2(Piece):
+    """From the stem's map to two."""
+
+    NAMES = ("transition1", "stage2")
+    transition1: nn.Module
+    stage2: nn.Module
+
+    def forward(self, x: Float[Tensor, "b 256 h w"]) -> Maps:
+        """Two maps."""
+        return self.stage2(self.transition1((x,)))
+
+
+class Stage3(Piece):
+    """From two maps to three."""
+
+    NAMES = ("transition2", "stage3")
+    transition2: nn.Module
+    stage3: nn.Module
+
+    def forward(self, maps: Maps) -> Maps:
+        """Three maps."""
+        return self.stage3(self.transition2(maps))
+
+
+class Stage4(Piece):
+    """From three maps to the feature; how four maps become one vector is the variant's."""
+
+    NAMES = ("transition3", "stage4")
+    transition3: nn.Module
+    stage4: nn.Module
+
+    def forward(self, maps: Maps) -> Float[Tensor, "b features"]:
+        """One vector an image."""
+        return self.pool(self.stage4(self.transition3(maps)))
+
+    def pool(self, maps: Maps) -> Float[Tensor, "b features"]:
+        """Four maps to a vector."""
+        raise NotImplementedError
+
+
+class PooledMaps(Stage4):
+    """Means of all maps, the finer ones first brought to the coarsest one's resolution."""
+
+    SHRINKS = ("downsample_stage_1", "downsample_stage_2", "downsample_stage_3")
+    NAMES = (*Stage4.NAMES, *SHRINKS)
+
+    def pool(self, maps: Maps) -> Float[Tensor, "b features"]:
+        """The means, finest map first."""
+        *finer, coarsest = maps
+        shrinks = [self.get_submodule(name) for name in self.SHRINKS]
+        small = [shrink(x) for shrink, x in zip(shrinks, finer, strict=True)]
+        return torch.cat([x.mean((2, 3)) for x in (*small, coarsest)], dim=1)
+
+
+class Cascade(Stage4):
+    """Widened maps, added from the finest to the coarsest, widened once more and pooled."""
+
+    NAMES = (*Stage4.NAMES, "incre_modules", "downsamp_modules", "final_layer")
+    incre_modules: nn.ModuleList
+    downsamp_modules: nn.ModuleList
+    final_layer: nn.Module
+
+    def pool(self, maps: Maps) -> Float[Tensor, "b features"]:
+        """The mean of the last layer's map."""
+        total, *coarser = (widen(x) for widen, x in zip(self.incre_modules, maps, strict=True))
+        for shrink, x in zip(self.downsamp_modules, coarser, strict=True):
+            total = shrink(total) + x
+        return self.final_layer(total).mean((2, 3))
 
 
 class HRNet(nn.Module):
-    """What both variants share: the image to four maps. A variant adds `_feature`."""
+    """What both variants share: the image to four maps. A variant adds `LAST`."""
+
+    LAST: type[Stage4]
+    """The last stage and what makes a vector of its maps."""
+    features: int
+    """Length of the feature."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,7 +233,7 @@ class HRNet(nn.Module):
         self.conv2 = nn.Conv2d(64, 64, 3, 2, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(64)
         self.layer1 = nn.Sequential(
-            Bottleneck(64, 64), *(Bottleneck(STEM_CHANNELS, 64) for _ in range(3))
+            Bottleneck(64, 64, 1), *(Bottleneck(STEM_CHANNELS, 64, 1) for _ in range(3))
         )
         self.transition1 = Transition((STEM_CHANNELS,), two)
         self.stage2 = nn.Sequential(Exchange(two))
@@ -177,34 +243,19 @@ class HRNet(nn.Module):
         self.stage4 = nn.Sequential(*(Exchange(WIDTHS) for _ in range(3)))
 
     def parts(self) -> list[nn.Module]:
-        """The network as a chain: folding over the parts is `forward`; weights are shared.
+        """Stem and three stages; folding over them is `forward`.
 
-        The first part maps the image to a tuple of maps, the last a tuple to the feature, all
-        others a tuple to a tuple (`Maps`).
+        Image to a map, to two maps, to three, to the feature. Tensors are shared and keep their
+        names.
         """
-        relu = nn.ReLU(inplace=True)
-        stem = nn.Sequential(self.conv1, self.bn1, relu, self.conv2, self.bn2, relu, self.layer1)
-        return [
-            Stem(stem),
-            self.transition1,
-            *self.stage2,
-            self.transition2,
-            *self.stage3,
-            self.transition3,
-            *self.stage4,
-            self._feature(),
-        ]
-
-    def _feature(self) -> nn.Module:
-        raise NotImplementedError
+        return [Stem(self), Stage2(self), Stage3(self), self.LAST(self)]
 
     def forward(self, image: Float[Tensor, "b 3 height width"]) -> Float[Tensor, "b features"]:
         """One vector an image; RGB in ImageNet statistics, sides multiples of 32."""
-        first, *rest, last = self.parts()
-        maps = first(image)
-        for part in rest:
-            maps = part(maps)
-        return last(maps)
+        x = image
+        for part in self.parts():
+            x = part(x)
+        return x
 
 
 class HRNetMain(HRNet):
@@ -213,8 +264,8 @@ class HRNetMain(HRNet):
     As in PARE (Kocabas et al. 2021); the adapted network of the dual-network authors.
     """
 
+    LAST = PooledMaps
     features = sum(WIDTHS)
-    """Length of the feature."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -224,29 +275,10 @@ class HRNetMain(HRNet):
         self.downsample_stage_2 = _shrink(WIDTHS[1], 2)
         self.downsample_stage_3 = _shrink(WIDTHS[2], 1)
 
-    def _feature(self) -> nn.Module:
-        return PooledMaps(
-            (self.downsample_stage_1, self.downsample_stage_2, self.downsample_stage_3)
-        )
-
 
 def _shrink(channels: int, halvings: int) -> nn.Sequential:
     units = (_conv_unit(channels, channels, stride=2) for _ in range(halvings))
     return nn.Sequential(*(layer for unit in units for layer in unit))
-
-
-class PooledMaps(nn.Module):
-    """Means of all maps, the finer ones first brought to the coarsest one's resolution."""
-
-    def __init__(self, shrinks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.shrinks = nn.ModuleList(shrinks)
-
-    def forward(self, maps: Maps) -> Float[Tensor, "b features"]:
-        """The means, finest map first."""
-        *finer, coarsest = maps
-        small = [shrink(x) for shrink, x in zip(self.shrinks, finer, strict=True)]
-        return torch.cat([x.mean((2, 3)) for x in (*small, coarsest)], dim=1)
 
 
 class HRNetAux(HRNet):
@@ -255,40 +287,20 @@ class HRNetAux(HRNet):
     The auxiliary network of the dual-network authors starts from that release.
     """
 
+    LAST = Cascade
     features = 2048
-    """Length of the feature."""
 
-    PLANES = (32, 64, 128, 256)
+    WIDENED = (128, 256, 512, 1024)
+    """Channels of the four maps before they are added up."""
 
     def __init__(self) -> None:
         super().__init__()
-        wide = [planes * Bottleneck.EXPANSION for planes in self.PLANES]
         self.incre_modules = nn.ModuleList(
-            nn.Sequential(Bottleneck(width, planes))
-            for width, planes in zip(WIDTHS, self.PLANES, strict=True)
+            nn.Sequential(Bottleneck(before, after // 4, 1))
+            for before, after in zip(WIDTHS, self.WIDENED, strict=True)
         )
         self.downsamp_modules = nn.ModuleList(
-            _conv_unit(finer, coarser, stride=2, bias=True) for finer, coarser in pairwise(wide)
+            _conv_unit(finer, coarser, stride=2, bias=True)
+            for finer, coarser in pairwise(self.WIDENED)
         )
-        self.final_layer = _conv_unit(wide[-1], self.features, kernel=1, bias=True)
-
-    def _feature(self) -> nn.Module:
-        return Cascade(self.incre_modules, self.downsamp_modules, self.final_layer)
-
-
-class Cascade(nn.Module):
-    """Widened maps, added from the finest to the coarsest, widened once more and pooled."""
-
-    def __init__(self, widen: nn.ModuleList, shrink: nn.ModuleList, last: nn.Module) -> None:
-        super().__init__()
-        self.widen = widen
-        self.shrink = shrink
-        self.last = last
-
-    def forward(self, maps: Maps) -> Float[Tensor, "b features"]:
-        """The mean of the last layer's map."""
-        finest, *coarser = (widen(x) for widen, x in zip(self.widen, maps, strict=True))
-        total = finest
-        for shrink, x in zip(self.shrink, coarser, strict=True):
-            total = shrink(total) + x
-        return self.last(total).mean((2, 3))
+        self.final_layer = _conv_unit(self.WIDENED[-1], self.features, kernel=1, bias=True)
