@@ -9,12 +9,12 @@ Every float array is rounded so that it is exactly representable in float32 (cas
 afterwards loses nothing): a float64 run and a float32 run see the same numbers.
 """
 # ruff: noqa
+# fmt: off
 
 import hashlib
 
 import numpy as np
 
-# fmt: off
 SEED = 20200521
 N_VERTS, N_FACES, N_JOINTS = 6890, 13776, 24
 
@@ -67,7 +67,6 @@ HALF_PARTS = [
     (22, (0.77, 0.21, -0.05), (0.87, 0.20, -0.03), 0.030, 0.04)]
 
 _CACHE = {}
-# fmt: on
 
 
 def f32(x, dec=None):
@@ -92,20 +91,16 @@ def _half_cloud(rs):
     for (j, a, b, r, _), n in zip(HALF_PARTS, cnt):
         a, b = np.array(a), np.array(b)
         ax = (b - a) / np.sqrt(((b - a) ** 2).sum())
-        ref = np.array([0.0, 0.0, 1.0]) if abs(ax[2]) < 0.8 else np.array([1.0, 0.0, 0.0])
+        ref = np.array([0., 0., 1.]) if abs(ax[2]) < 0.8 else np.array([1., 0., 0.])
         u = np.cross(ax, ref)
-        u /= np.sqrt((u**2).sum())
+        u /= np.sqrt((u ** 2).sum())
         w = np.cross(ax, u)
         t = rs.uniform(0, 1, n)
         th = rs.uniform(0, 2 * np.pi, n)
         rad = r * rs.uniform(0.85, 1.0, n)
-        p = (
-            a
-            + t[:, None] * (b - a)
-            + rad[:, None] * (np.cos(th)[:, None] * u + np.sin(th)[:, None] * w)
-        )
+        p = a + t[:, None] * (b - a) + rad[:, None] * (np.cos(th)[:, None] * u + np.sin(th)[:, None] * w)
         if a[0] == 0 and b[0] == 0:
-            p[:, 0] = np.abs(p[:, 0])  # stay in the left half
+            p[:, 0] = np.abs(p[:, 0])          # stay in the left half
         pos.append(p)
         drv += [j] * n
     return np.concatenate(pos), np.array(drv)
@@ -140,15 +135,15 @@ def _faces():
     return np.array(f, np.uint32)
 
 
-def smpl_model(gender="neutral", seed=SEED):
+def smpl_model(gender='neutral', seed=SEED):
     """Dict with the keys of the SMPL pickle; all numpy, J_regressor dense here."""
-    key = ("smpl", gender, seed)
+    key = ('smpl', gender, seed)
     if key in _CACHE:
         return _CACHE[key]
-    gi = {"neutral": 0, "male": 1, "female": 2}[gender]
+    gi = {'neutral': 0, 'male': 1, 'female': 2}[gender]
     rs = np.random.RandomState(seed + 101 * gi)
     half, drv = _half_cloud(rs)
-    v = np.concatenate([half, half * np.array([-1.0, 1.0, 1.0])])
+    v = np.concatenate([half, half * np.array([-1., 1., 1.])])
     drive = np.concatenate([drv, [_mirror_joint(j) for j in drv]])
     for n, (i, p) in KEY_VERTS.items():
         v[i] = p
@@ -163,7 +158,7 @@ def smpl_model(gender="neutral", seed=SEED):
     for j in range(24):
         ends = [rest[k] for k in kids[j]] or [rest[j] + 0.8 * (rest[j] - rest[PARENTS[j]])]
         d[:, j] = np.min([_seg_dist(v, rest[j], e) for e in ends], axis=0)
-    w = np.exp(-((d / 0.06) ** 2))
+    w = np.exp(-(d / 0.06) ** 2)
     # legs and arms never borrow from the other side
     side = {1: 1, 4: 1, 7: 1, 10: 1, 13: 1, 16: 1, 18: 1, 20: 1, 22: 1}
     for j in range(24):
@@ -189,8 +184,8 @@ def smpl_model(gender="neutral", seed=SEED):
         ww = np.round(ww / ww.sum(), 4)
         ww[0] += 1.0 - ww.sum()
         d2 = ((v[:3445] - rest[j]) ** 2).sum(1)
-        d2[[i % 3445 for i, _ in KEY_VERTS.values()]] = 9.0  # those break the mirror symmetry
-        near = np.argsort(d2, kind="stable")[:n]
+        d2[[i % 3445 for i, _ in KEY_VERTS.values()]] = 9.0      # those break the mirror symmetry
+        near = np.argsort(d2, kind='stable')[:n]
         if mj == j:
             jr[j, near] += ww / 2
             jr[j, near + 3445] += ww / 2
@@ -204,7 +199,7 @@ def smpl_model(gender="neutral", seed=SEED):
     sd = np.zeros((N_VERTS, 3, 10))
     c = v - J[0]
     sd[:, :, 0] = 0.025 * c
-    sd[:, :, 1] = 0.020 * c * np.array([1.0, -0.5, 1.0])
+    sd[:, :, 1] = 0.020 * c * np.array([1., -0.5, 1.])
     for k in range(2, 10):
         freq = rs.uniform(-4, 4, (3, 3))
         ph = rs.uniform(0, 2 * np.pi, 3)
@@ -218,21 +213,10 @@ def smpl_model(gender="neutral", seed=SEED):
     kt = np.zeros((2, 24), np.uint32)
     kt[1] = np.arange(24)
     kt[0] = [4294967295 if p < 0 else p for p in PARENTS]
-    m = dict(
-        v_template=v,
-        f=_faces(),
-        J=J,
-        J_regressor=jr,
-        J_regressor_prior=jr.copy(),
-        weights=w,
-        weights_prior=w.copy(),
-        shapedirs=sd,
-        posedirs=pd,
-        kintree_table=kt,
-        vert_sym_idxs=((np.arange(N_VERTS) + 3445) % N_VERTS).astype(np.int64),
-        bs_type="lrotmin",
-        bs_style="lbs",
-    )
+    m = dict(v_template=v, f=_faces(), J=J, J_regressor=jr, J_regressor_prior=jr.copy(),
+             weights=w, weights_prior=w.copy(), shapedirs=sd, posedirs=pd, kintree_table=kt,
+             vert_sym_idxs=((np.arange(N_VERTS) + 3445) % N_VERTS).astype(np.int64),
+             bs_type='lrotmin', bs_style='lbs')
     _CACHE[key] = m
     return m
 
@@ -246,10 +230,10 @@ def drive_side(drive):
 def _regressor(targets, n, seed):
     """Rows that average the n vertices nearest to each target point (weights sum to 1)."""
     rs = np.random.RandomState(seed)
-    v = smpl_model()["v_template"]
+    v = smpl_model()['v_template']
     out = np.zeros((len(targets), N_VERTS))
     for r, t in enumerate(targets):
-        near = np.argsort(((v - np.array(t)) ** 2).sum(1), kind="stable")[:n]
+        near = np.argsort(((v - np.array(t)) ** 2).sum(1), kind='stable')[:n]
         w = rs.uniform(0.5, 1.5, n)
         w = np.round(w / w.sum(), 4)
         w[0] += 1.0 - w.sum()
@@ -259,48 +243,24 @@ def _regressor(targets, n, seed):
 
 def j_regressor_extra(seed=SEED):
     # R hip, L hip, neck, head top (LSP); pelvis, thorax (MPII); spine, jaw, head (H36M)
-    t = [
-        (-0.10, -0.29, 0.0),
-        (0.10, -0.29, 0.0),
-        (0.0, 0.27, 0.02),
-        (0.0, 0.52, 0.03),
-        (0.0, -0.25, 0.01),
-        (0.0, 0.20, 0.0),
-        (0.0, 0.03, 0.0),
-        (0.0, 0.35, 0.08),
-        (0.0, 0.45, 0.04),
-    ]
+    t = [(-0.10, -0.29, 0.), (0.10, -0.29, 0.), (0., 0.27, 0.02), (0., 0.52, 0.03), (0., -0.25, 0.01),
+         (0., 0.20, 0.), (0., 0.03, 0.), (0., 0.35, 0.08), (0., 0.45, 0.04)]
     return _regressor(t, 24, seed + 7)
 
 
 def j_regressor_h36m(seed=SEED):
     # pelvis, L hip knee ankle, R hip knee ankle, spine, neck, jaw, head, L sho elb wri, R sho elb wri
-    t = [
-        (0.0, -0.23, 0.02),
-        (0.10, -0.28, 0.0),
-        (0.10, -0.69, 0.01),
-        (0.09, -1.08, -0.03),
-        (-0.10, -0.28, 0.0),
-        (-0.10, -0.69, 0.01),
-        (-0.09, -1.08, -0.03),
-        (0.0, 0.03, 0.0),
-        (0.0, 0.26, 0.0),
-        (0.0, 0.36, 0.08),
-        (0.0, 0.48, 0.03),
-        (0.18, 0.23, -0.01),
-        (0.43, 0.21, -0.03),
-        (0.68, 0.22, -0.04),
-        (-0.18, 0.23, -0.01),
-        (-0.43, 0.21, -0.03),
-        (-0.68, 0.22, -0.04),
-    ]
+    t = [(0., -0.23, 0.02), (0.10, -0.28, 0.), (0.10, -0.69, 0.01), (0.09, -1.08, -0.03),
+         (-0.10, -0.28, 0.), (-0.10, -0.69, 0.01), (-0.09, -1.08, -0.03), (0., 0.03, 0.),
+         (0., 0.26, 0.), (0., 0.36, 0.08), (0., 0.48, 0.03), (0.18, 0.23, -0.01), (0.43, 0.21, -0.03),
+         (0.68, 0.22, -0.04), (-0.18, 0.23, -0.01), (-0.43, 0.21, -0.03), (-0.68, 0.22, -0.04)]
     return _regressor(t, 24, seed + 8)
 
 
 # --------------------------------------------------- small numpy body function
 def rodrigues(aa):
     aa = np.asarray(aa, np.float64).reshape(-1, 3)
-    th = np.sqrt((aa**2).sum(1) + 1e-16)
+    th = np.sqrt((aa ** 2).sum(1) + 1e-16)
     k = aa / th[:, None]
     K = np.zeros((len(aa), 3, 3))
     K[:, 0, 1], K[:, 0, 2], K[:, 1, 2] = -k[:, 2], k[:, 1], -k[:, 0]
@@ -308,12 +268,12 @@ def rodrigues(aa):
     return np.eye(3) + np.sin(th)[:, None, None] * K + (1 - np.cos(th))[:, None, None] * (K @ K)
 
 
-def body(rot, betas, gender="neutral"):
+def body(rot, betas, gender='neutral'):
     """Plain numpy linear blend skinning (only used here to invent annotations)."""
     m = smpl_model(gender)
-    vs = m["v_template"] + m["shapedirs"] @ betas
-    J = m["J_regressor"] @ vs
-    vp = vs + m["posedirs"] @ (rot[1:] - np.eye(3)).reshape(-1)
+    vs = m['v_template'] + m['shapedirs'] @ betas
+    J = m['J_regressor'] @ vs
+    vp = vs + m['posedirs'] @ (rot[1:] - np.eye(3)).reshape(-1)
     G = np.zeros((24, 4, 4))
     for j in range(24):
         T = np.eye(4)
@@ -322,20 +282,18 @@ def body(rot, betas, gender="neutral"):
         G[j] = T if j == 0 else G[PARENTS[j]] @ T
     Jt = G[:, :3, 3].copy()
     A = G.copy()
-    A[:, :3, 3] -= np.einsum("jab,jb->ja", G[:, :3, :3], J)
-    T = np.einsum("vj,jab->vab", m["weights"], A)
-    v = np.einsum("vab,vb->va", T[:, :3, :3], vp) + T[:, :3, 3]
+    A[:, :3, 3] -= np.einsum('jab,jb->ja', G[:, :3, :3], J)
+    T = np.einsum('vj,jab->vab', m['weights'], A)
+    v = np.einsum('vab,vb->va', T[:, :3, :3], vp) + T[:, :3, 3]
     return v, Jt
 
 
 # SMPL joint / key vertex / extra regressor behind each of the 49 joints
-# fmt: off
 SRC49 = [24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34,
          8, 5, 45, 46, 4, 7, 21, 19, 17, 16, 18, 20, 47, 48, 49, 50, 51, 52, 53, 24, 26, 25, 28, 27]
 KEY45 = ['nose', 'reye', 'leye', 'rear', 'lear', 'LBigToe', 'LSmallToe', 'LHeel', 'RBigToe', 'RSmallToe',
          'RHeel', 'lthumb', 'lindex', 'lmiddle', 'lring', 'lpinky', 'rthumb', 'rindex', 'rmiddle', 'rring',
          'rpinky']
-# fmt: on
 
 
 def joints49(v, Jt):
@@ -370,44 +328,34 @@ def hmr_param_shapes():
     out = []
 
     def conv(n, o, i, k):
-        out.append((n + ".weight", (o, i, k, k), "conv"))
+        out.append((n + '.weight', (o, i, k, k), 'conv'))
 
     def bn(n, c, kind):
-        out.extend(
-            [
-                (n + ".weight", (c,), kind),
-                (n + ".bias", (c,), "bnb"),
-                (n + ".running_mean", (c,), "bnm"),
-                (n + ".running_var", (c,), "bnv"),
-                (n + ".num_batches_tracked", (), "bnn"),
-            ]
-        )
+        out.extend([(n + '.weight', (c,), kind), (n + '.bias', (c,), 'bnb'),
+                    (n + '.running_mean', (c,), 'bnm'), (n + '.running_var', (c,), 'bnv'),
+                    (n + '.num_batches_tracked', (), 'bnn')])
 
-    conv("conv1", 64, 3, 7)
-    bn("bn1", 64, "bnw")
+    conv('conv1', 64, 3, 7)
+    bn('bn1', 64, 'bnw')
     inp = 64
     for li, (planes, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], 1):
         for b in range(blocks):
-            p = "layer%d.%d" % (li, b)
-            conv(p + ".conv1", planes, inp, 1)
-            bn(p + ".bn1", planes, "bnw")
-            conv(p + ".conv2", planes, planes, 3)
-            bn(p + ".bn2", planes, "bnw")
-            conv(p + ".conv3", planes * 4, planes, 1)
-            bn(p + ".bn3", planes * 4, "bnw3")
+            p = 'layer%d.%d' % (li, b)
+            conv(p + '.conv1', planes, inp, 1)
+            bn(p + '.bn1', planes, 'bnw')
+            conv(p + '.conv2', planes, planes, 3)
+            bn(p + '.bn2', planes, 'bnw')
+            conv(p + '.conv3', planes * 4, planes, 1)
+            bn(p + '.bn3', planes * 4, 'bnw3')
             if b == 0:
-                conv(p + ".downsample.0", planes * 4, inp, 1)
-                bn(p + ".downsample.1", planes * 4, "bnw")
+                conv(p + '.downsample.0', planes * 4, inp, 1)
+                bn(p + '.downsample.1', planes * 4, 'bnw')
             inp = planes * 4
-    for n, o, i, k in [
-        ("fc1", 1024, 2048 + 144 + 13, "fc"),
-        ("fc2", 1024, 1024, "fc"),
-        ("decpose", 144, 1024, "decpose"),
-        ("decshape", 10, 1024, "decshape"),
-        ("deccam", 3, 1024, "deccam"),
-    ]:
-        out.append((n + ".weight", (o, i), k))
-        out.append((n + ".bias", (o,), k + "_b"))
+    for n, o, i, k in [('fc1', 1024, 2048 + 144 + 13, 'fc'), ('fc2', 1024, 1024, 'fc'),
+                       ('decpose', 144, 1024, 'decpose'), ('decshape', 10, 1024, 'decshape'),
+                       ('deccam', 3, 1024, 'deccam')]:
+        out.append((n + '.weight', (o, i), k))
+        out.append((n + '.bias', (o,), k + '_b'))
     return out
 
 
@@ -415,22 +363,22 @@ def hmr_state_dict(seed=SEED, as_torch=True):
     """Every parameter and buffer of the SPIN HMR network (float32), plus the init_* buffers."""
     rs = np.random.RandomState(seed + 31)
     sd = {}
-    dec = {"decpose": 0.0012, "decshape": 0.0015, "deccam": 0.0005}
+    dec = {'decpose': 0.0012, 'decshape': 0.0015, 'deccam': 0.0005}
     for name, shape, kind in hmr_param_shapes():
-        if kind == "conv":
+        if kind == 'conv':
             a = rs.standard_normal(shape) * np.sqrt(2.0 / np.prod(shape[1:]))
-        elif kind == "bnw":
+        elif kind == 'bnw':
             a = rs.uniform(0.8, 1.2, shape)
-        elif kind == "bnw3":
+        elif kind == 'bnw3':
             a = rs.uniform(0.15, 0.35, shape)
-        elif kind in ("bnb", "bnm"):
+        elif kind in ('bnb', 'bnm'):
             a = 0.05 * rs.standard_normal(shape)
-        elif kind == "bnv":
+        elif kind == 'bnv':
             a = rs.uniform(0.6, 1.4, shape)
-        elif kind == "bnn":
+        elif kind == 'bnn':
             sd[name] = np.array(1, np.int64)
             continue
-        elif kind == "fc":
+        elif kind == 'fc':
             a = rs.standard_normal(shape) * 0.5 / np.sqrt(shape[1])
         elif kind in dec:
             a = rs.standard_normal(shape) * dec[kind]
@@ -438,11 +386,10 @@ def hmr_state_dict(seed=SEED, as_torch=True):
             a = 0.01 * rs.standard_normal(shape)
         sd[name] = a.astype(np.float32)
     mp = mean_params()
-    for k, n in (("pose", "init_pose"), ("shape", "init_shape"), ("cam", "init_cam")):
+    for k, n in (('pose', 'init_pose'), ('shape', 'init_shape'), ('cam', 'init_cam')):
         sd[n] = mp[k][None].astype(np.float32)
     if as_torch:
         import torch
-
         sd = {k: torch.from_numpy(np.array(v)) for k, v in sd.items()}
     return sd
 
@@ -457,9 +404,7 @@ def picture(i, h=224, w=224):
     for c in range(3):
         for _ in range(4):
             fx_, fy_ = rs.uniform(-6, 6, 2)
-            im[:, :, c] += rs.uniform(10, 30) * np.sin(
-                2 * np.pi * (fx_ * x + fy_ * y) + rs.uniform(0, 6.28)
-            )
+            im[:, :, c] += rs.uniform(10, 30) * np.sin(2 * np.pi * (fx_ * x + fy_ * y) + rs.uniform(0, 6.28))
     for _ in range(8):
         cx, cy, s = rs.uniform(0, 1), rs.uniform(0, 1), rs.uniform(0.03, 0.15)
         col = rs.uniform(-90, 90, 3)
@@ -483,9 +428,9 @@ def test_image(i=0):
 
 
 # -------------------------------------------------------- annotated EFT samples
-SAMPLE_NAMES = ["full", "coco", "no_left_leg", "upper", "short_left_shin", "softconf"]
+SAMPLE_NAMES = ['full', 'coco', 'no_left_leg', 'upper', 'short_left_shin', 'softconf']
 COCO24 = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 19, 20, 21, 22, 23]
-MISSING_XY = np.array([-1.9107, -2.3304])  # where a missing (0,0) annotation happens to land
+MISSING_XY = np.array([-1.9107, -2.3304])      # where a missing (0,0) annotation happens to land
 
 
 def target(i):
@@ -494,9 +439,7 @@ def target(i):
     aa = mean_aa()
     aa = aa + np.r_[0.25 * rs.standard_normal((1, 3)), 0.35 * rs.standard_normal((23, 3))]
     betas = 0.5 * rs.standard_normal(10)
-    cam = np.array(
-        [0.78 + 0.12 * rs.uniform(), 0.1 * rs.standard_normal(), 0.1 * rs.standard_normal()]
-    )
+    cam = np.array([0.78 + 0.12 * rs.uniform(), 0.1 * rs.standard_normal(), 0.1 * rs.standard_normal()])
     aa, betas, cam = f32(aa, 5), f32(betas, 5), f32(cam, 5)
     return f32(rodrigues(aa)), betas, cam, aa
 
@@ -510,42 +453,32 @@ def samples():
         j3 = joints49(v, Jt)
         kp = np.zeros((49, 3))
         kp[:, :2] = cam[0] * j3[:, :2] + cam[1:] + 0.015 * rs.standard_normal((49, 2))
-        kp[:25, 2] = np.round(rs.uniform(0, 1, 25), 3)  # OpenPose block: must not matter
+        kp[:25, 2] = np.round(rs.uniform(0, 1, 25), 3)      # OpenPose block: must not matter
         kp[25:, 2] = 1.0
-        if name == "coco":
+        if name == 'coco':
             off = np.ones(24, bool)
             off[COCO24] = False
             kp[25:][off] = 0
             kp[25:, :2][off] = MISSING_XY
-        elif name == "no_left_leg":
+        elif name == 'no_left_leg':
             kp[[25 + 4, 25 + 5], :2] = MISSING_XY
             kp[[25 + 4, 25 + 5], 2] = 0
-        elif name == "upper":
+        elif name == 'upper':
             off = [0, 1, 2, 3, 4, 5, 14, 15, 16, 17, 18]
             kp[[25 + k for k in off], :2] = MISSING_XY
             kp[[25 + k for k in off], 2] = 0
-        elif name == "short_left_shin":
+        elif name == 'short_left_shin':
             kp[25 + 5, :2] = kp[25 + 4, :2] + [0.003, 0.004]
-        elif name == "softconf":
+        elif name == 'softconf':
             kp[25:, 2] = np.round(rs.uniform(0.2, 1.0, 24), 3)
             kp[25 + 12, 2] = 0
         S = np.zeros((24, 4))
         S[:, :3] = j3[25:] + 0.01 * rs.standard_normal((24, 3)) + [0.3, -0.2, 2.5]
         S[:, 3] = 1
-        S[[13, 16, 17, 18], 3] = 0  # joints a 3D source does not provide
-        out.append(
-            dict(
-                name=name,
-                picture=picture(i),
-                img=test_image(i),
-                keypoints=f32(kp, 4),
-                pose_3d=f32(S, 4),
-                target_aa=aa,
-                target_rot=rot,
-                target_betas=betas,
-                target_cam=cam,
-            )
-        )
+        S[[13, 16, 17, 18], 3] = 0                           # joints a 3D source does not provide
+        out.append(dict(name=name, picture=picture(i), img=test_image(i), keypoints=f32(kp, 4),
+                        pose_3d=f32(S, 4), target_aa=aa, target_rot=rot, target_betas=betas,
+                        target_cam=cam))
     return out
 
 
@@ -573,42 +506,27 @@ def checksums():
         a = np.asarray(a)
         c[n] = (list(a.shape), str(a.dtype), sha(a), float(np.abs(a.astype(np.float64)).sum()))
 
-    for g in ("neutral", "male", "female"):
+    for g in ('neutral', 'male', 'female'):
         for k, v in smpl_model(g).items():
             if isinstance(v, np.ndarray):
-                put("smpl.%s.%s" % (g, k), v)
-    put("j_regressor_extra", j_regressor_extra())
-    put("j_regressor_h36m", j_regressor_h36m())
+                put('smpl.%s.%s' % (g, k), v)
+    put('j_regressor_extra', j_regressor_extra())
+    put('j_regressor_h36m', j_regressor_h36m())
     for k, v in mean_params().items():
-        put("mean_params." + k, v)
+        put('mean_params.' + k, v)
     sd = hmr_state_dict(as_torch=False)
-    for k in (
-        "conv1.weight",
-        "layer1.0.bn3.weight",
-        "layer4.2.conv3.weight",
-        "fc1.weight",
-        "decpose.weight",
-        "deccam.bias",
-        "init_pose",
-    ):
-        put("hmr." + k, sd[k])
-    put("hmr.ALL_abs_sums", np.array([np.abs(v.astype(np.float64)).sum() for v in sd.values()]))
+    for k in ('conv1.weight', 'layer1.0.bn3.weight', 'layer4.2.conv3.weight', 'fc1.weight', 'decpose.weight',
+              'deccam.bias', 'init_pose'):
+        put('hmr.' + k, sd[k])
+    put('hmr.ALL_abs_sums', np.array([np.abs(v.astype(np.float64)).sum() for v in sd.values()]))
     for s in samples():
-        for k in (
-            "picture",
-            "img",
-            "keypoints",
-            "pose_3d",
-            "target_aa",
-            "target_betas",
-            "target_cam",
-        ):
-            put("sample.%s.%s" % (s["name"], k), s[k])
+        for k in ('picture', 'img', 'keypoints', 'pose_3d', 'target_aa', 'target_betas', 'target_cam'):
+            put('sample.%s.%s' % (s['name'], k), s[k])
     for k, v in gmm_prior().items():
-        put("gmm." + k, v)
+        put('gmm.' + k, v)
     return c
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     for k, v in checksums().items():
         print(k, *v)
