@@ -4,6 +4,7 @@ A keypoint of weight 0 may hold anything, NaN included: it takes no part in a va
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -27,9 +28,6 @@ _BENDING = (
     ("right_knee", 0, -1.0),
 )
 """(joint, axis, sign) of the angles that grow when a joint bends the wrong way."""
-_BENDING_ROWS = indices([name for name, _, _ in _BENDING], SMPL_24[1:])
-_BENDING_AXES = [axis for _, axis, _ in _BENDING]
-_BENDING_SIGNS = [sign for _, _, sign in _BENDING]
 
 
 def keypoints_2d(
@@ -171,8 +169,8 @@ def bending_prior(body_pose_axis_angle: Float[Tensor, "b 23 3"]) -> Float[Tensor
 
     Bogo et al. 2016, Eq. 4, in SMPLify's code squared. Radians.
     """
-    bent = body_pose_axis_angle[:, _BENDING_ROWS, _BENDING_AXES]
-    return torch.exp(2.0 * bent * bent.new_tensor(_BENDING_SIGNS)).sum(-1)
+    pose = body_pose_axis_angle.flatten(1)
+    return torch.exp(2.0 * pose @ _bending(pose.dtype, pose.device)).sum(-1)
 
 
 def mean_error_px(
@@ -184,6 +182,15 @@ def mean_error_px(
     used = (weights > 0).to(projected.dtype)
     distance = _errors(projected, target, weights).norm(dim=-1) * crop_units_to_pixels(EFT_CROP)
     return distance.sum(-1) / used.sum(-1).clamp_min(1.0)
+
+
+@lru_cache(maxsize=16)
+def _bending(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(69, 4): body pose to the signed angles of `_BENDING`."""
+    out = torch.zeros(len(SMPL_24) - 1, 3, len(_BENDING), dtype=dtype, device=device)
+    for column, (name, axis, sign) in enumerate(_BENDING):
+        out[SMPL_24.index(name) - 1, axis, column] = sign
+    return out.flatten(0, 1)
 
 
 def _where_counted(values: Tensor, weights: Tensor) -> Tensor:

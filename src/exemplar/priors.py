@@ -152,6 +152,7 @@ class SmplifyPrior:
     ) -> Float[Tensor, "*batch"]:
         """The penalty of poses, radians; differentiable (a tie gives one component's slope)."""
         pose = body_pose_axis_angle.flatten(-2)
-        offset = pose[..., None, None, :] - self.means[:, None]
-        scaled = (offset @ self.factors)[..., 0, :]
-        return (0.5 * scaled.square().sum(-1) + self.costs).min(-1).values
+        offsets = pose.reshape(-1, pose.shape[-1]) - self.means[:, None]
+        squared = (offsets @ self.factors).square().sum(-1)
+        cheapest = (0.5 * squared + self.costs[:, None]).min(0).values
+        return cheapest.view(pose.shape[:-1])

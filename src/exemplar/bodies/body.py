@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from exemplar.bodies.lbs import forward_kinematics, skin
+from exemplar.bodies.lbs import apply, forward_kinematics, mix, skin
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,12 @@ class Body(nn.Module):
 
     def forward(self, params: BodyParams) -> BodyOutput:
         """Pose the joints and the mesh."""
-        world, joints, offsets, feature = self._pose(params)
+        world, joints, rest = self._pose(params)
         points = self.v_template + torch.einsum("vcb,...b->...vc", self.shapedirs, params.betas)
         if self.posedirs is not None:
+            feature = pose_feature(params.body_pose)
             points = points + torch.einsum("vcp,...p->...vc", self.posedirs, feature)
-        vertices = skin(points, self.skinning_weights, world, offsets)
+        vertices = skin(points, self.skinning_weights, world, joints - apply(world, rest))
         if params.transl is not None:
             joints = joints + params.transl[..., None, :]
             vertices = vertices + params.transl[..., None, :]
@@ -106,8 +108,8 @@ class Body(nn.Module):
         self, params: BodyParams, name: str = "smpl49"
     ) -> Float[Tensor, "*batch keypoints 3"]:
         """A named keypoint set (metres) without posing the mesh: the same numbers, far cheaper."""
-        world, joints, offsets, feature = self._pose(params)
-        points = self._keypoint_set(name)(world, joints, offsets, params.betas, feature)
+        world, joints, _ = self._pose(params)
+        points = self._keypoint_set(name)(world, joints, params)
         return points if params.transl is None else points + params.transl[..., None, :]
 
     def available(self, name: str = "smpl49") -> Float[Tensor, " keypoints"]:
@@ -122,31 +124,41 @@ class Body(nn.Module):
         assert isinstance(module, _KeypointSet)
         return module
 
-    def _pose(self, params: BodyParams) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        rest = self.joints_template + torch.einsum(
-            "jcb,...b->...jc", self.joints_shapedirs, params.betas
-        )
+    def _pose(self, params: BodyParams) -> tuple[Tensor, Tensor, Tensor]:
+        """World rotations, posed joints and rest joints."""
+        rest = _shaped(self.joints_template, self.joints_shapedirs, params.betas)
         rotmats = torch.cat((params.global_orient[..., None, :, :], params.body_pose), dim=-3)
         world, joints = forward_kinematics(rotmats, rest, self.parents)
-        offsets = joints - (world @ rest[..., None])[..., 0]
-        eye = torch.eye(3, dtype=rotmats.dtype, device=rotmats.device)
-        feature = (params.body_pose - eye).flatten(-3)
-        return world, joints, offsets, feature
+        return world, joints, rest
+
+
+def pose_feature(body_pose: Float[Tensor, "*batch joints 3 3"]) -> Float[Tensor, "*batch p"]:
+    """What pose correctives are linear in: flatten(R - I) (Loper et al. 2015, Eq. 9)."""
+    eye = torch.eye(3, dtype=body_pose.dtype, device=body_pose.device)
+    return (body_pose - eye).flatten(-3)
+
+
+def _shaped(template: Tensor, directions: Tensor, coefficients: Tensor) -> Tensor:
+    """Template (n, 3) plus directions (n, 3, b) times coefficients (..., b)."""
+    flat = linear(coefficients, directions.flatten(0, 1), template.flatten())
+    return flat.unflatten(-1, (-1, 3))
 
 
 class _KeypointSet(nn.Module):
     """Keypoints as linear maps of the joint transforms, with the mesh summed out beforehand.
 
-    A keypoint is sum_v r_v x_v over posed vertices x_v = sum_j w_vj (G_j p_v + o_j), and p_v is
-    linear in betas and pose feature. So it is sum_j (G_j q_j + m_j o_j) with
-    q_j = sum_v r_v w_vj p_v and m_j = sum_v r_v w_vj: exact, and no vertex is touched.
+    A keypoint is sum_v r_v x_v over posed vertices x_v = sum_j w_vj (G_j (p_v - t_j) + x_j), with
+    rest joints t_j, posed ones x_j, and p_v linear in betas and pose feature. So it is
+    sum_j (G_j q_j + m_j x_j) with q_j = sum_v r_v w_vj (p_v - t_j) and m_j = sum_v r_v w_vj:
+    exact, and no vertex is touched. Of all pairs of a keypoint and a joint, few have m_j or q_j
+    other than 0; only those are kept.
     """
 
-    joint_rows: Tensor
-    mass: Tensor
+    pair_joints: Tensor
     template: Tensor
     shapes: Tensor
     poses: Tensor | None
+    mixing: Tensor
     available: Tensor
 
     def __init__(self, arrays: BodyArrays, matrix: Tensor) -> None:
@@ -155,28 +167,37 @@ class _KeypointSet(nn.Module):
         on_vertices = matrix[:, split:].to(torch.float64)
         used = on_vertices.abs().sum(0) > 0
         share = on_vertices[:, used, None] * arrays.skinning_weights[used].to(torch.float64)
+        mass = share.sum(1)
+        rows, cols = (share.abs().sum(1) > 0).nonzero(as_tuple=True)
+        share = share[rows, :, cols]
+        weight = mass[rows, cols]
         dtype = arrays.v_template.dtype
 
-        def spread(directions: Tensor) -> Tensor:
-            return torch.einsum("kvj,v...->kj...", share, directions[used].to(share)).to(dtype)
+        def spread(on_mesh: Tensor, on_joints: Tensor | None = None) -> Tensor:
+            moments = torch.einsum("nv,v...->n...", share, on_mesh[used].to(share))
+            if on_joints is not None:
+                moments = moments - torch.einsum("n,n...->n...", weight, on_joints[cols].to(share))
+            return moments.to(dtype)
 
-        self.register_buffer("joint_rows", matrix[:, :split].to(dtype))
-        self.register_buffer("mass", share.sum(1).to(dtype))
-        self.register_buffer("template", spread(arrays.v_template))
-        self.register_buffer("shapes", spread(arrays.shapedirs))
+        placing = torch.zeros(len(matrix), len(rows), dtype=torch.float64)
+        placing[rows, torch.arange(len(rows))] = 1.0
+        on_joints = matrix[:, :split].to(torch.float64) + mass
+        self.register_buffer("pair_joints", cols)
+        self.register_buffer("template", spread(arrays.v_template, arrays.joints_template))
+        self.register_buffer("shapes", spread(arrays.shapedirs, arrays.joints_shapedirs))
         has_poses = arrays.posedirs is not None and bool(used.any())
         poses = spread(arrays.posedirs) if has_poses and arrays.posedirs is not None else None
         self.register_buffer("poses", poses)
+        self.register_buffer("mixing", torch.cat((on_joints, placing), dim=1).to(dtype))
         self.register_buffer("available", (matrix.abs().sum(1) > 0).to(dtype))
 
-    def forward(
-        self, world: Tensor, joints: Tensor, offsets: Tensor, betas: Tensor, feature: Tensor
-    ) -> Tensor:
-        moments = self.template + torch.einsum("kjcb,...b->...kjc", self.shapes, betas)
+    def forward(self, world: Tensor, joints: Tensor, params: BodyParams) -> Tensor:
+        moments = _shaped(self.template, self.shapes, params.betas)
         if self.poses is not None:
-            moments = moments + torch.einsum("kjcp,...p->...kjc", self.poses, feature)
-        from_vertices = torch.einsum("...jab,...kjb->...ka", world, moments) + self.mass @ offsets
-        return from_vertices + self.joint_rows @ joints
+            feature = pose_feature(params.body_pose)
+            moments = moments + linear(feature, self.poses.flatten(0, 1)).unflatten(-1, (-1, 3))
+        turned = apply(world.index_select(-3, self.pair_joints), moments)
+        return mix(self.mixing, torch.cat((joints, turned), dim=-2))
 
 
 def sparse_rows(

@@ -1,10 +1,14 @@
 """Linear blend skinning: the only one. Pure functions of tensors (Loper et al. 2015, section 3)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import linear
 
 
 def tree_levels(parents: Sequence[int]) -> list[list[int]]:
@@ -13,6 +17,46 @@ def tree_levels(parents: Sequence[int]) -> list[list[int]]:
     for parent in parents:
         depth.append(0 if parent < 0 else depth[parent] + 1)
     return [[j for j, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """A kinematic tree as tensors."""
+
+    order: Tensor | None
+    """Joints level by level; None when they already are."""
+    back: Tensor | None
+    """Where each joint lies in `order`."""
+    levels: tuple[tuple[int, int, Tensor], ...]
+    """From the second level on: first and last + 1 place in `order`, and the parents' places
+    within the level above."""
+    parents: Tensor
+    """Parent of each joint; the root's is itself."""
+    ancestry: Tensor
+    """(joints, joints): 1 where the second joint is the first or one of its ancestors."""
+
+
+@lru_cache(maxsize=64)
+def _tree(parents: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> _Tree:
+    levels = tree_levels(parents)
+    order = [joint for level in levels for joint in level]
+    spans, begin = [], 1
+    for above, level in pairwise(levels):
+        places = torch.tensor([above.index(parents[joint]) for joint in level], device=device)
+        spans.append((begin, begin + len(level), places))
+        begin += len(level)
+    ancestry = torch.eye(len(parents), dtype=dtype)
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            ancestry[joint] += ancestry[parent]
+    in_order = order == list(range(len(order)))
+    return _Tree(
+        None if in_order else torch.tensor(order, device=device),
+        None if in_order else torch.tensor(order, device=device).argsort(),
+        tuple(spans),
+        torch.tensor([max(parent, 0) for parent in parents], device=device),
+        ancestry.to(device),
+    )
 
 
 def forward_kinematics(
@@ -24,30 +68,32 @@ def forward_kinematics(
 
     The root stays at its rest position.
     """
-    world: list[Tensor | None] = [None] * len(parents)
-    position: list[Tensor | None] = [None] * len(parents)
-    for level in tree_levels(parents):
-        if parents[level[0]] < 0:
-            (root,) = level
-            world[root], position[root] = rotmats[..., root, :, :], rest_joints[..., root, :]
-            continue
-        above = [parents[j] for j in level]
-        parent_world = torch.stack([_some(world[p]) for p in above], dim=-3)
-        parent_position = torch.stack([_some(position[p]) for p in above], dim=-2)
-        bones = rest_joints[..., level, :] - rest_joints[..., above, :]
-        level_world = parent_world @ rotmats[..., level, :, :]
-        level_position = parent_position + (parent_world @ bones[..., None])[..., 0]
-        for i, j in enumerate(level):
-            world[j], position[j] = level_world[..., i, :, :], level_position[..., i, :]
-    return (
-        torch.stack([_some(x) for x in world], dim=-3),
-        torch.stack([_some(x) for x in position], dim=-2),
-    )
+    tree = _tree(tuple(parents), rotmats.dtype, rotmats.device)
+    local = rotmats if tree.order is None else rotmats.index_select(-3, tree.order)
+    blocks = [local[..., :1, :, :]]
+    for begin, end, places in tree.levels:
+        above = blocks[-1].index_select(-3, places)
+        blocks.append(above @ local[..., begin:end, :, :])
+    world = torch.cat(blocks, dim=-3)
+    world = world if tree.back is None else world.index_select(-3, tree.back)
+    # a joint lies at the root plus the turned bones on the way: no need to walk the tree again
+    bones = rest_joints - rest_joints.index_select(-2, tree.parents)
+    turned = apply(world.index_select(-3, tree.parents), bones)
+    return world, rest_joints[..., :1, :] + mix(tree.ancestry, turned)
 
 
-def _some(tensor: Tensor | None) -> Tensor:
-    assert tensor is not None, "a joint precedes its parent"
-    return tensor
+def apply(
+    matrices: Float[Tensor, "*batch n 3 3"], vectors: Float[Tensor, "*batch n 3"]
+) -> Float[Tensor, "*batch n 3"]:
+    """Each matrix times its vector; several times faster here than as batched products."""
+    return (matrices * vectors[..., None, :]).sum(-1)
+
+
+def mix(
+    weights: Float[Tensor, "k n"], points: Float[Tensor, "*batch n 3"]
+) -> Float[Tensor, "*batch k 3"]:
+    """Linear combinations of points, as one matrix product for the whole batch."""
+    return linear(points.mT, weights).mT
 
 
 def skin(

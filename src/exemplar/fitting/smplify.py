@@ -4,6 +4,7 @@ Two stages: the root's orientation and the camera from the torso, then pose and 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -178,7 +179,7 @@ def rodrigues(
     axis = axis_angle / angle
     versine = 2.0 * (0.5 * angle).sin().square()
     diagonal = 1.0 - versine * axis.square().sum(-1, keepdim=True)
-    hats, eye = _hats(axis_angle)
+    hats, eye = _hats(axis_angle.dtype, axis_angle.device)
     flat = diagonal * eye + (angle.sin() * axis) @ hats
     return flat.unflatten(-1, (3, 3)) + (versine * axis)[..., None] * axis[..., None, :]
 
@@ -276,17 +277,16 @@ def body_objective(
         assert isinstance(prediction, PosedPrediction)
         points = body.keypoints(prediction.body_params())
         projected = _project(points, prediction.camera, config)
+        wanted, weights = target[rows], fitted[rows]
         pose = prediction.body_pose_axis_angle
         return _evaluation(
             {
-                "keypoints_2d": objectives.robust_keypoints_2d(
-                    projected, target[rows], fitted[rows]
-                ),
+                "keypoints_2d": objectives.robust_keypoints_2d(projected, wanted, weights),
                 "pose": config.pose_weight * penalty(pose),
                 "bending": config.bending_weight * objectives.bending_prior(pose),
                 "shape": config.shape_weight * prediction.betas.square().sum(-1),
             },
-            objectives.mean_error_px(projected.detach(), target[rows], fitted[rows]),
+            objectives.mean_error_px(projected.detach(), wanted, weights),
         )
 
     return evaluate
@@ -351,9 +351,9 @@ def _weak_camera(translation: Tensor) -> Tensor:
     return torch.stack(((2.0 * FOCAL / depth - 1e-9) / EFT_CROP, x, y), dim=-1)
 
 
-def _hats(like: Tensor) -> tuple[Tensor, Tensor]:
+@lru_cache(maxsize=16)
+def _hats(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """(3, 9) map of a vector to its cross-product matrix, and the flat identity."""
-    hats = like.new_zeros(3, 9)
-    for axis, (plus, minus) in enumerate(((7, 5), (2, 6), (3, 1))):
-        hats[axis, plus], hats[axis, minus] = 1.0, -1.0
-    return hats, torch.eye(3).to(like).flatten()
+    eye = torch.eye(3, dtype=dtype, device=device)
+    hats = torch.linalg.cross(eye[:, None], eye[None])  # [i, j] = e_i x e_j: column j of hat(e_i)
+    return hats.mT.flatten(1), eye.flatten()
