@@ -1,5 +1,6 @@
 """From a photo to fitted bodies: keypoints, crop, regressor, EFT, and back onto the photo."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,14 @@ from exemplar.detect.keypoint_files import (
 from exemplar.detect.landmarks import find_people
 from exemplar.fitting.exemplar import EftConfig, ExemplarFits, fit_exemplars
 from exemplar.fitting.trace import Evaluation, Iterate, pick
-from exemplar.geometry.cameras import project_weak, weak_to_full_translation
+from exemplar.geometry.cameras import (
+    CameraModel,
+    crop_to_full_translation,
+    image_camera,
+    project,
+    weak_equivalent,
+    weak_to_full_translation,
+)
 from exemplar.geometry.crops import Box, crop_to_image, image_to_crop, upright_box
 from exemplar.image_files import crop_image, read_image
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, RegressorInfo, load_regressor
@@ -74,7 +82,9 @@ class Fitter:
         module, self.info = load_regressor(regressor)
         self.regressor: nn.Module = module.to(self.device)
         self.regressor_name = str(regressor)
-        self.body: Body = load_body(self.options.body or self.info.body).to(self.device)
+        self.resolution = int(getattr(module, "resolution"))  # noqa: B009 - a Module attribute
+        self.camera_model: CameraModel = getattr(module, "camera_model", "weak")
+        self.body: Body = _body_of(self.info, self.options).to(self.device)
         self.config = _config(self.info, self.options)
 
     def fit(
@@ -90,7 +100,7 @@ class Fitter:
         )
         people = _people(pixels, keypoints, self.options, name)
         height, width = pixels.shape[:2]
-        focal = self.options.focal or FOCAL_PER_SIDE * max(height, width)
+        focal = self.options.focal or self._default_focal(height, width)
         camera = (focal, np.array([width / 2, height / 2]))
         fits = [
             self._person(pixels, person, camera, lambda s, e, i=i: progress(i, len(people), s, e))
@@ -106,6 +116,11 @@ class Fitter:
             regressor=self.regressor_name,
         )
 
+    def _default_focal(self, height: int, width: int) -> float:
+        if self.camera_model == "full_perspective":
+            return math.hypot(height, width)
+        return FOCAL_PER_SIDE * max(height, width)
+
     def _person(
         self,
         pixels: np.ndarray,
@@ -114,7 +129,7 @@ class Fitter:
         progress: Callable[[int, float], None],
     ) -> PersonFit:
         started = time.perf_counter()
-        batch = self._batch(pixels, joints)
+        batch = self._batch(pixels, joints, *camera)
 
         def report(rows: Tensor, step: int, evaluation: Evaluation) -> None:
             progress(step, float(evaluation.error_px[0]))
@@ -122,17 +137,25 @@ class Fitter:
         fit = fit_exemplars(
             self.regressor, self.body, batch, self.config, history=True, progress=report
         )
-        return self._on_photo(fit, batch.box, joints, camera, time.perf_counter() - started)
+        return self._on_photo(fit, batch.box, joints, time.perf_counter() - started)
 
-    def _batch(self, pixels: np.ndarray, joints: np.ndarray) -> Batch:
+    def _batch(
+        self, pixels: np.ndarray, joints: np.ndarray, focal: float, principal_point: np.ndarray
+    ) -> Batch:
         """The person's crop and its keypoints in crop units."""
         points = torch.from_numpy(joints).float()
         upright = getattr(self.regressor, "upright", False)
         box = person_box(points, turned=upright)
-        resolution = int(getattr(self.regressor, "resolution"))  # noqa: B009 - a Module attribute
-        crop = torch.from_numpy(crop_image(pixels, box, resolution)).permute(2, 0, 1) / 255
+        crop = crop_image(pixels, box, self.resolution, getattr(self.regressor, "width", None))
+        crop = torch.from_numpy(crop).permute(2, 0, 1) / 255
         in_crop = torch.cat((image_to_crop(points[:, :2], box), points[:, 2:]), dim=1)
-        boxes = Box(box.centre[None], box.size[None], box.angle[None])
+        boxes = Box(
+            box.centre[None],
+            box.size[None],
+            box.angle[None],
+            torch.tensor([focal]),
+            torch.from_numpy(principal_point[None]).float(),
+        )
         batch = Batch(crop[None], boxes, in_crop[None])
         return Batch(
             batch.image.to(self.device), boxes.to(self.device), batch.keypoints_2d.to(self.device)
@@ -143,7 +166,6 @@ class Fitter:
         fit: ExemplarFits,
         box: Box,
         joints: np.ndarray,
-        camera: tuple[float, np.ndarray],
         seconds: float,
     ) -> PersonFit:
         iterates = [
@@ -153,33 +175,42 @@ class Fitter:
         return PersonFit(
             status=fit.status[0],
             keypoints_2d=joints,
-            fitted=fit.fitted.cpu().numpy(),
+            fitted=fit.fitted[0].cpu().numpy(),
             box_centre=box.centre[0].cpu().numpy(),
             box_size=float(box.size[0]),
             box_angle=float(box.angle[0]),
-            steps=tuple(on_photo(self.body, iterate, box, *camera) for iterate in iterates),
+            steps=tuple(
+                on_photo(self.body, iterate, box, self.camera_model, self.resolution)
+                for iterate in iterates
+            ),
             seconds=seconds,
         )
 
 
 @torch.no_grad()
 def on_photo(
-    body: Body, iterate: Iterate, box: Box, focal: float, principal_point: np.ndarray
+    body: Body, iterate: Iterate, box: Box, camera_model: CameraModel, resolution: int
 ) -> BodyState:
-    """An iterate of one exemplar, moved from its turned crop to the photo's camera frame."""
-    prediction = iterate.prediction.turned_back(box)
-    unturned = Box(box.centre, box.size, torch.zeros_like(box.angle))
-    translation = weak_to_full_translation(
-        prediction.camera,
-        box.size.new_tensor([focal]),
-        torch.as_tensor(principal_point[None], dtype=box.size.dtype, device=box.size.device),
-        box.centre,
-        box.size,
+    """An iterate of one exemplar, moved from its turned crop to the photo's camera frame.
+
+    `box` has the photo's camera; `camera_model` and `resolution` are the regressor's.
+    """
+    found = iterate.prediction
+    in_crop = project(
+        body.keypoints(found.body_params(), "smpl49"), found.camera, box, camera_model, resolution
     )
+    weak = replace(found, camera=weak_equivalent(found.camera, camera_model))
+    prediction = weak.turned_back(box)
+    if camera_model == "full_perspective":
+        translation = crop_to_full_translation(found.camera, box)
+    else:
+        translation = weak_to_full_translation(
+            prediction.camera, *image_camera(box), box.centre, box.size
+        )
     params = prediction.body_params()
     joints = body.keypoints(params, "smpl49")
     posed = body(params)
-    in_image = crop_to_image(project_weak(joints, prediction.camera), unturned)
+    in_image = crop_to_image(in_crop, box)
 
     def numpy(tensor: Tensor) -> np.ndarray:
         return tensor[0].cpu().numpy()
@@ -342,6 +373,14 @@ def _checked(image: np.ndarray) -> np.ndarray:
 def _config(info: RegressorInfo, options: FitOptions) -> EftConfig:
     config = EftConfig(learning_rate=info.learning_rate, adapt=info.adapt)
     return config if options.iterations is None else replace(config, iterations=options.iterations)
+
+
+def _body_of(info: RegressorInfo, options: FitOptions) -> Body:
+    if options.body is None and info.body == "smpl":
+        raise ValueError(
+            f"{info.architecture} predicts SMPL bodies: give your own SMPL file with --body"
+        )
+    return load_body(options.body or info.body)
 
 
 def _device(name: str) -> torch.device:

@@ -148,7 +148,7 @@ def eft_objective(
             terms["joints_3d"] = config.joints_weight * objectives.keypoints_3d_on_nose(
                 joints[:, len(OPENPOSE_25) :],
                 truth[..., :3],
-                truth[..., 3] * available[len(OPENPOSE_25) :],
+                truth[..., -1] * available[len(OPENPOSE_25) :],
             )
         terms = {name: config.overall_weight * term for name, term in terms.items()}
         total = torch.stack(list(terms.values())).sum(0)

@@ -33,9 +33,9 @@ def checked(batch: Batch) -> tuple[Batch, Bool[Tensor, " b"]]:
     )
     if batch.joints_3d is not None:
         joints = batch.joints_3d
-        bad_joints = ~torch.isfinite(joints).all(-1) & (joints[..., 3] != 0)
-        broken = broken | bad_joints.any(1)
-        known = ~(broken[:, None] | (joints[..., 3] == 0))[..., None]
+        unknown = joints[..., -1] == 0
+        broken = broken | (~torch.isfinite(joints).all(-1) & ~unknown).any(1)
+        known = ~(broken[:, None] | unknown)[..., None]
         clean = replace(clean, joints_3d=torch.where(known, joints, 0.0))
     return clean, broken
 
