@@ -25,9 +25,9 @@ RELEASED = replace(DualConfig.released(), stop_change=None)
 TERMS = ("vertices", "keypoints_2d", "joints_3d", "pose", "betas", "camera")
 WEIGHTS = (0.5, 5.0, 5.0, 1.0, 0.001, 1.0)
 
-LOSS, ROTMAT = 5e-5, 5e-5
-"""Relative and absolute. Five times what the README measured between thread counts and against an
-independent implementation: 1e-5 after 15 steps, growing from 1e-7."""
+LOSS, ROTMAT, BETAS = 1e-4, 1e-4, 5e-4
+"""Relative; absolute; in deviations. Float32 differences start at 1e-7 and grow with Adam's steps,
+whose sign-like start amplifies rounding: the README's own reruns reached 1e-5 after 15 steps."""
 
 
 @cache
@@ -69,11 +69,14 @@ def assert_as_recorded(
     golden = dual.reference()
     prediction, evaluation = fits.trace.iterates.prediction, fits.trace.iterates.evaluation
     rotmats = torch.cat((prediction.global_orient[:, :, None], prediction.body_pose), dim=2)
-    for part, value in (("rotmat", rotmats), ("betas", prediction.betas)):
+    parts = (
+        ("rotmat", rotmats, ROTMAT),
+        ("betas", prediction.betas, BETAS),
+        ("cam", prediction.camera, ROTMAT),
+    )
+    for part, value, tolerance in parts:
         wanted = golden[f"{prefix}/{part}"][: steps + 1, rows].transpose(0, 1)
-        assert float((value[:, : steps + 1] - wanted).abs().max()) < ROTMAT, part
-    wanted_camera = golden[f"{prefix}/cam"][: steps + 1, rows].transpose(0, 1)
-    assert float((prediction.camera[:, : steps + 1] - wanted_camera).abs().max()) < ROTMAT
+        assert float((value[:, : steps + 1] - wanted).abs().max()) < tolerance, part
     groups = slice(rows.start // group, (rows.stop - 1) // group + 1)
     found = torch.stack([evaluation.terms[name][:, 0] for name in TERMS], dim=1)
     found = grouped(found, group) / torch.tensor(WEIGHTS)
