@@ -46,7 +46,7 @@ def main(config: Config) -> None:
     body = load_open_body()
     start, keypoints = people(config.batch, body)
     prior = SmplifyPrior.from_pose_prior(load_pose_prior())
-    settings = SmplifyConfig.paper()
+    settings = SmplifyConfig()
 
     def fit(rows: slice) -> float:
         trace = fit_smplify(picked(start, rows), keypoints[rows], body, settings, prior=prior)

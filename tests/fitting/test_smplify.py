@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from typing import Literal
 
 import pytest
 import torch
@@ -190,9 +191,10 @@ def rows(prediction: Prediction, keep: slice) -> Prediction:
     )
 
 
-def test_a_fit_brings_keypoints_near_and_3d_errors_down() -> None:
+@pytest.mark.parametrize("config", [SmplifyConfig(), SmplifyConfig.paper()])
+def test_a_fit_brings_keypoints_near_and_3d_errors_down(config: SmplifyConfig) -> None:
     truth, start, keypoints = people(8)
-    result = fit(start, keypoints, SmplifyConfig.paper())
+    result = fit(start, keypoints, config)
     before, after = result.before.evaluation.error_px, result.after.evaluation.error_px
     assert bool((after < 0.5 * before).all())
     assert float(after.mean()) < 3.0  # the priors keep it from 0
@@ -222,14 +224,31 @@ def test_exemplars_do_not_feel_their_batch(chunk_size: int) -> None:
 
 def test_the_stages_move_what_they_should() -> None:
     _, start, keypoints = people(2)
-    trace = fit(start, keypoints, replace(SHORT, camera_steps=3, body_steps=3), history=True)
-    steps = trace.iterates.prediction
+    config = replace(SmplifyConfig.paper(), camera_steps=3, body_steps=3)
+    steps = fit(start, keypoints, config, history=True).iterates.prediction
     assert torch.equal(steps.body_pose[:, 0], steps.body_pose[:, 3])
     assert torch.equal(steps.betas[:, 0], steps.betas[:, 3])
     assert not torch.equal(steps.camera[:, 0], steps.camera[:, 3])
     assert torch.equal(steps.camera[:, 3], steps.camera[:, 6])
     assert not torch.equal(steps.betas[:, 3], steps.betas[:, 6])
     assert not torch.equal(steps.global_orient[:, 3], steps.global_orient[:, 6])
+    default = replace(SmplifyConfig(), camera_steps=3, body_steps=3)
+    steps = fit(start, keypoints, default, history=True).iterates.prediction
+    assert not torch.equal(steps.camera[:, 3], steps.camera[:, 6])
+
+
+@pytest.mark.parametrize("camera", ["weak", "perspective"])
+def test_an_anchor_holds_the_distance_and_nothing_else(
+    camera: Literal["weak", "perspective"],
+) -> None:
+    _, start, keypoints = people(2)
+    config = replace(SmplifyConfig.paper(), camera=camera, camera_steps=60, body_steps=0)
+    free = fit(start, keypoints, config).after.prediction.camera - start.camera
+    heavy = replace(config, anchor_weight=1e4)
+    held = fit(start, keypoints, heavy).after.prediction.camera - start.camera
+    # Adam's first step is 0.01 whatever the slope, and what is left of it after 60 is a trace
+    assert bool((held[:, 0].abs() < 0.1 * free[:, 0].abs()).all())
+    assert bool((held[:, 1:].abs() > 0.01).any())
 
 
 @pytest.mark.parametrize("config", [SmplifyConfig.paper(), SmplifyConfig.spin()])
