@@ -24,7 +24,6 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.common import write_results
-from benchmarks.synthetic import EVALUATED
 from exemplar.bodies import Body, BodyParams, load_body
 from exemplar.fitting.exemplar import EftConfig, fitted_weights
 from exemplar.fitting.guard import GuardConfig, choose, held_out
@@ -32,7 +31,10 @@ from exemplar.geometry.crops import crop_units_to_pixels
 from exemplar.metrics import MILLIMETRES, mpjpe, pa_mpjpe
 from exemplar.priors import load_pose_prior
 from exemplar.regressors.prediction import Prediction
-from exemplar.skeletons import H36M_17
+from exemplar.skeletons import H36M_17, LSP_14, indices
+
+EVALUATED = indices(LSP_14, H36M_17)
+"""The 14 joints among Human3.6M's."""
 
 CHUNK = 64
 """People whose bodies are posed at once."""
@@ -53,8 +55,6 @@ class Config:
     """Folder in the same format, of the test people, whose last iterates are SMPLify's answers."""
     stop_px: float = 2.0
     """EFT's stop."""
-    stop_guard: bool = True
-    """Whether the guard chooses among the iterates up to EFT's stop, or among all."""
     noise_px: float = 0.0
     """Noise on the held-out keypoints that the guard sees: deviation of x and of y, px."""
     tune: bool = False
@@ -158,15 +158,18 @@ def up_to(people: People, last: Int[Tensor, " n"]) -> Prediction:
 
 
 def guarded(
-    body: Body, people: People, config: Config, guard: GuardConfig | None = None
+    body: Body,
+    people: People,
+    last: Int[Tensor, " n"],
+    noise_px: float,
+    guard: GuardConfig | None = None,
 ) -> Int[Tensor, " n"]:
-    """The guard's choice."""
-    last = torch.full((len(people.pa),), people.pa.shape[1] - 1)
-    iterates = up_to(people, stopped(people, config.stop_px) if config.stop_guard else last)
+    """The guard's choice among the iterates up to `last`."""
+    iterates = up_to(people, last)
     keypoints = people.keypoints_2d.clone()
     spare = held_out(keypoints[..., 2], people.fitted, body.available())
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(keypoints[..., :2].shape, generator=generator) * config.noise_px
+    noise = torch.randn(keypoints[..., :2].shape, generator=generator) * noise_px
     keypoints[..., :2] += noise / crop_units_to_pixels() * spare[..., None]
     return choose(body, iterates, keypoints, people.fitted, guard, load_pose_prior())
 
@@ -178,8 +181,12 @@ def choices(
     count = len(test.pa)
     best = int(design.pa.mean(0).argmin())
     yield "regressor", torch.zeros(count, dtype=torch.long)
-    yield "EFT", stopped(test, config.stop_px)
-    yield "EFT + guard", guarded(body, test, config)
+    for name, last in (
+        ("EFT", stopped(test, config.stop_px)),
+        ("EFT, no stop", torch.full((count,), test.pa.shape[1] - 1)),
+    ):
+        yield name, last
+        yield f"{name} + guard", guarded(body, test, last, config.noise_px)
     yield f"iteration {best} for all", torch.full((count,), best)
     yield "oracle", test.pa.argmin(1)
 
@@ -238,10 +245,11 @@ def tune(body: Body, people: People, config: Config) -> None:
     """The guard's weights over a grid, on the design people."""
     table = Table("held out", "prior", "PA mm", "gain mm", "+-", "worse %", "> 5 mm %")
     every = torch.arange(len(people.pa))
-    eft = people.pa[every, stopped(people, config.stop_px)]
-    for spare, price in product((0.0, 0.5, 1.0, 2.0), (0.0, 0.02, 0.05, 0.1, 0.2)):
+    last = stopped(people, config.stop_px)
+    eft = people.pa[every, last]
+    for spare, price in product((0.0, 0.5, 1.0, 2.0), (0.0, 0.03, 0.05, 0.1)):
         guard = GuardConfig(held_out_weight=spare, prior_weight=price)
-        pa = people.pa[every, guarded(body, people, config, guard)]
+        pa = people.pa[every, guarded(body, people, last, config.noise_px, guard)]
         gain, worse = eft - pa, pa - people.pa[:, 0]
         numbers = (pa.mean(), gain.mean(), gain.std() / len(gain) ** 0.5)
         shares = [100 * (worse > limit).float().mean() for limit in (0, 5)]
@@ -279,9 +287,10 @@ def main(config: Config) -> None:
             f"{x['gain_mm']:.2f} ({x['gain_low']:.2f} to {x['gain_high']:.2f})",
             f"{x['closed']:.2f} ({x['closed_low']:.2f} to {x['closed_high']:.2f})",
         )
-    print(f"{len(design.pa)} design people, {len(test.pa)} test people")
+    counts = {"design_people": len(design.pa), "test_people": len(test.pa)}
+    print(counts)
     Console(width=130).print(table)
-    write_results(config.output, replace(config, output=None), results)
+    write_results(config.output, replace(config, output=None), {**counts, "rows": results})
 
 
 if __name__ == "__main__":

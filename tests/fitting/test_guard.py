@@ -76,14 +76,14 @@ def test_of_equal_fits_it_keeps_the_one_that_the_left_out_keypoints_support(body
     assert choose(body, iterates, keypoints, fitted, blind).tolist() == [1]
 
 
-def test_the_score_is_the_mean_distance_over_known_keypoints(body: Body) -> None:
+def test_the_score_is_the_rms_distance_over_known_keypoints(body: Body) -> None:
     """Only one keypoint is displaced, by a hundredth of the crop's half side."""
     truth = bodies(RAISED[None, None])
     keypoints = keypoints_of(body, truth)
     keypoints[0, row("left_ankle"), 0] += 0.01
     fitted = weights_of(body, keypoints)
     known = int(body.available()[len(OPENPOSE_25) :].sum())
-    expected = 0.01 * crop_units_to_pixels() / known
+    expected = 0.01 * crop_units_to_pixels() / known**0.5
     score = guard_scores(body, truth, keypoints, fitted, NO_PRIOR)
     # float32 projections of order 1, in units of 112 px
     assert score.item() == pytest.approx(expected, abs=1e-4)
@@ -155,11 +155,29 @@ def test_the_earliest_of_equal_iterates_is_kept_also_without_keypoints(body: Bod
     assert choose(body, iterates, unseen, none, prior=load_pose_prior()) == 0
 
 
-def test_unseen_keypoints_may_hold_anything(body: Body) -> None:
+@pytest.mark.parametrize("confidence", [0.0, 1.0])
+def test_keypoints_that_are_not_finite_are_passed_over(body: Body, confidence: float) -> None:
     keypoints = keypoints_of(body, bodies(RAISED[None, None]))
-    keypoints[0, row("left_ankle")] = torch.tensor([float("nan"), float("nan"), 0.0])
+    keypoints[0, row("left_ankle")] = torch.tensor([float("nan"), float("nan"), confidence])
     iterates = bodies(torch.stack((bent(), RAISED))[None])
     assert choose(body, iterates, keypoints, weights_of(body, keypoints)) == 1
+
+
+def test_the_guard_sees_through_the_camera_of_the_fit(body: Body) -> None:
+    """A projection that differs from person to person, and is exact for the second iterate."""
+    iterates = bodies(torch.stack((bent(), RAISED))[None].expand(2, 2, -1, -1))
+    shift = torch.tensor([[0.3, 0.0], [0.0, -0.4]])
+
+    def shifted(points: Tensor, camera: Tensor, rows: Tensor) -> Tensor:
+        return project_weak(points, camera) + shift[rows, None]
+
+    keypoints = keypoints_of(body, bodies(RAISED[None, None].expand(2, 1, -1, -1)))
+    keypoints[..., :2] += shift[:, None]
+    fitted = weights_of(body, keypoints)
+    scores = guard_scores(body, iterates, keypoints, fitted, NO_PRIOR, projection=shifted)
+    # float32 rounding of coordinates of order 1, in units of 112 px
+    assert torch.allclose(scores[:, 1], torch.zeros(2), atol=1e-4)
+    assert (scores[:, 0] > 1).all()
 
 
 @pytest.mark.parametrize("field", ["held_out_weight", "prior_weight"])

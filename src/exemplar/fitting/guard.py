@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from exemplar.bodies import Body
-from exemplar.geometry.cameras import project_weak
+from exemplar.fitting.projections import Projection, weak_projection
 from exemplar.geometry.crops import EFT_CROP, crop_units_to_pixels
 from exemplar.geometry.rotations import rotmat_to_axis_angle
 from exemplar.priors import PosePrior
@@ -26,7 +26,7 @@ class GuardConfig:
 
     held_out_weight: float = 1.0
     """Weight of a keypoint that the fit left out, against 1 for one that it used."""
-    prior_weight: float = 0.05
+    prior_weight: float = 0.03
     """Price of an unlikely pose, px of a 224 crop for each nat of log density."""
 
     def __post_init__(self) -> None:
@@ -59,24 +59,30 @@ def guard_scores(
     fitted: Float[Tensor, "b 49"],
     config: GuardConfig,
     prior: PosePrior | None = None,
+    projection: Projection = weak_projection,
 ) -> Float[Tensor, "b k"]:
     """How bad each iterate is, px of a 224 crop; infinite where one is not finite.
 
-    The mean 2D distance over fitted and held-out keypoints plus the price of the pose under
+    The root mean squared 2D distance of fitted and held-out keypoints plus the price of the pose under
     `prior` (none without it). `iterates` has axes (b, k, ...); `keypoints_2d` is x, y in crop
-    units and confidence; `fitted` the weights of the fit's 2D term. All iterates of a person
-    without any keypoint score 0.
+    units and confidence; `fitted` the weights of the fit's 2D term; `projection` the one that the
+    fit used. Keypoints that are not finite are passed over, and all iterates of a person without
+    any keypoint score 0.
     """
+    people, steps = iterates.camera.shape[:2]
+    rows = torch.arange(people, device=iterates.camera.device).repeat_interleave(steps)
     joints = body.keypoints(iterates.body_params(), "smpl49")
-    projected = project_weak(joints, iterates.camera)
-    distance = (projected - keypoints_2d[:, None, :, :2]).norm(dim=-1)
-    distance = distance * crop_units_to_pixels(EFT_CROP)
+    projected = projection(joints.flatten(0, 1), iterates.camera.flatten(0, 1), rows)
+    target = keypoints_2d[:, None, :, :2]
+    offset = crop_units_to_pixels(EFT_CROP) * (projected.unflatten(0, (people, steps)) - target)
+    squared = offset.square().sum(-1)
     spare = held_out(keypoints_2d[..., 2], fitted, body.available("smpl49"))
-    weights = (fitted > 0).to(distance) + config.held_out_weight * spare
+    weights = (fitted > 0).to(squared) + config.held_out_weight * spare
+    weights = weights * torch.isfinite(keypoints_2d).all(-1)
     total = weights.sum(-1, keepdim=True)
     used = weights[:, None] > 0
-    summed = torch.where(used, distance * weights[:, None], 0.0).sum(-1)
-    scores = summed / total.clamp_min(1e-6)
+    summed = torch.where(used, squared * weights[:, None], 0.0).sum(-1)
+    scores = (summed / total.clamp_min(1e-6)).sqrt()
     if prior is not None and config.prior_weight > 0:
         pose = rotmat_to_axis_angle(iterates.body_pose)
         scores = scores - config.prior_weight * prior.log_prob(pose)
@@ -91,12 +97,14 @@ def choose(
     fitted: Float[Tensor, "b 49"],
     config: GuardConfig | None = None,
     prior: PosePrior | None = None,
+    projection: Projection = weak_projection,
 ) -> Int[Tensor, " b"]:
     """The iterate to keep of each person: the least `guard_scores`, the earliest among equals.
 
     ValueError when all iterates of a person hold numbers that are not finite.
     """
-    scores = guard_scores(body, iterates, keypoints_2d, fitted, config or GuardConfig(), prior)
+    config = config or GuardConfig()
+    scores = guard_scores(body, iterates, keypoints_2d, fitted, config, prior, projection)
     lost = torch.isinf(scores).all(-1)
     if bool(lost.any()):
         raise ValueError(f"expected a finite iterate for each person, {int(lost.sum())} have none")
