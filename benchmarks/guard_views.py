@@ -20,7 +20,7 @@ from benchmarks.crossview import FOURTEEN, TWELVE, aligned, frames, read_calibra
 from exemplar.bodies import Body
 from exemplar.fitting.guard import GuardConfig, choose
 from exemplar.geometry.crops import Box, image_to_crop
-from exemplar.photo import Fitter, FitOptions
+from exemplar.photo import FitOptions, Fitter
 from exemplar.priors import load_pose_prior
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import PersonFit

@@ -2,7 +2,8 @@
 
 EFT lowers the error of the keypoints that it fits, and now and then makes the 3D pose worse while
 it does. It leaves hips, pelvis and ankles out of its objective; where they are known, they serve
-the guard as validation data, together with how likely the pose is.
+the guard as validation data, together with how likely the pose is. Measured (`benchmarks.guard`):
+with exact keypoints it changes the mean error by nothing that can be told from chance.
 """
 
 from dataclasses import dataclass
@@ -63,8 +64,8 @@ def guard_scores(
 ) -> Float[Tensor, "b k"]:
     """How bad each iterate is, px of a 224 crop; infinite where one is not finite.
 
-    The root mean squared 2D distance of fitted and held-out keypoints plus the price of the pose under
-    `prior` (none without it). `iterates` has axes (b, k, ...); `keypoints_2d` is x, y in crop
+    The root mean squared 2D distance of fitted and held-out keypoints plus the price of the pose
+    under `prior` (none without it). `iterates` has axes (b, k, ...); `keypoints_2d` is x, y in crop
     units and confidence; `fitted` the weights of the fit's 2D term; `projection` the one that the
     fit used. Keypoints that are not finite are passed over, and all iterates of a person without
     any keypoint score 0.
