@@ -30,9 +30,9 @@ FOCAL = 5000.0
 class SmplifyConfig:
     """SMPLify's settings.
 
-    On synthetic people with a start 154 mm off and 0.01 crop units of noise (48 poses of the prior,
-    open body), the defaults end at 68 mm, `paper()` at 108 and `released()` at 126; with hips and legs
-    out of the picture at 113, 160 and 494 mm.
+    Mean 3D errors on synthetic people, 154 mm at the start (`benchmarks/smplify_speed.py`): the
+    defaults end at 68 mm, `paper()` at 108, `released()` at 126; with hips and legs out of the
+    picture at 113, 160 and 494 mm.
     """
 
     camera_steps: int = 100
@@ -58,8 +58,9 @@ class SmplifyConfig:
     ignored: tuple[str, ...] = ("left_hip", "right_hip", "op_neck", "op_left_hip", "op_right_hip")
     """Joints without part in the body stage: their definitions differ from the body's."""
     anchor: Literal["distance", "ty"] = "distance"
-    """What the camera stage holds near its start, a torso saying little about it: a weak camera's
-    scale or a perspective one's depth (m); or ty, where a weak camera keeps its third number."""
+    """What the camera stage holds near its start. Distance: a weak camera's scale or a perspective
+    one's depth (m), of which a torso says little. Ty: EFT's program, whose weak camera has ty where
+    SPIN's has the depth."""
     anchor_weight: float = 1.0
     """Weight of that number's squared motion."""
     camera_in_body_stage: bool = True
