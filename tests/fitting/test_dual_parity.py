@@ -123,20 +123,25 @@ def test_people_with_their_own_weights_are_the_programs_one_by_one(body: Body, n
     assert_as_recorded(fits, f"test/{name}/bs1/gt2d", everyone, 1, 15)
 
 
+STOPS = (("hmr", 1, "lr2e-08"), ("hmr", 4, "lr2e-08"), ("cliff", 4, "lr2e-08"))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["lr2e-08", "lr1e-07"])
-def test_the_stop_is_the_programs(body: Body, case: str) -> None:
-    golden, prefix = dual.reference(), f"test_stop/cliff/bs1/{case}"
-    rate = float(case[2:])
-    config = replace(DualConfig.released(), adam_rate=rate)
+@pytest.mark.parametrize(("name", "group", "case"), STOPS)
+def test_the_stop_is_the_programs(body: Body, name: str, group: int, case: str) -> None:
+    """--adapt_val_step, with a step of Adam so small that the loss hardly changes."""
+    golden, prefix = dual.reference(), f"test_stop/{name}/bs{group}/{case}"
+    config = replace(DualConfig.released(), adam_rate=float(case[2:]))
     steps = golden[f"{prefix}/adam_steps"].tolist()
     assert min(steps) < 14, "the case should stop early"
-    for column, i in enumerate((0, 3)):
-        fits = fitted("cliff", slice(i, i + 1), config, body)
-        assert int(fits.trace.updates) == 1 + steps[column]
-        wanted = golden[f"{prefix}/rotmat"][15, column]
+    # one by one, samples 0 and 3 were recorded
+    recorded = {1: (slice(0, 1), slice(3, 4)), 4: (slice(0, 4),)}[group]
+    for column, rows in enumerate(recorded):
+        fits = fitted(name, rows, config, body, group_size=group)
+        assert fits.trace.updates.tolist() == [1 + steps[column]] * group
+        wanted = golden[f"{prefix}/rotmat"][15, column * group : (column + 1) * group]
         after = fits.after.prediction
-        found = torch.cat((after.global_orient, after.body_pose[0]))
+        found = torch.cat((after.global_orient[:, None], after.body_pose), dim=1)
         assert float((found - wanted).abs().max()) < ROTMAT
 
 

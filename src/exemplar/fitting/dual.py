@@ -20,7 +20,13 @@ from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimis
 from exemplar.fitting.projections import Projection, projection_of
 from exemplar.fitting.trace import Evaluation
 from exemplar.fitting.updates import Adam, Sgd
-from exemplar.fitting.weights import Adapt, RegressorWeights, moving_names, predict_in_blocks
+from exemplar.fitting.weights import (
+    Adapt,
+    Precision,
+    RegressorWeights,
+    moving_names,
+    predict_in_blocks,
+)
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK
 from exemplar.samples import Batch
@@ -112,6 +118,7 @@ def fit_dual(
     group_size: int = 1,
     chunk_size: int | None = None,
     workers: int | None = None,
+    precision: Precision = "float32",
     progress: Progress = lambda rows, step, evaluation: None,
 ) -> ExemplarFits:
     """Fit people with their auxiliary bodies (dual networks, Eq. 6), each with its own weights.
@@ -127,7 +134,7 @@ def fit_dual(
     moves = moving_names(regressor, config.adapt)
     if config.adam_iterations:
         moves = moves | moving_names(regressor, "all", norms=True)
-    unknowns = RegressorWeights(regressor, batch.image, batch.box, moves)
+    unknowns = RegressorWeights(regressor, batch.image, batch.box, moves, precision=precision)
     device = batch.image.device
     full = stages[0].objective
     trace = minimise(

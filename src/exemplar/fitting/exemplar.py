@@ -14,7 +14,7 @@ from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimis
 from exemplar.fitting.projections import Projection, projection_of, weak_projection
 from exemplar.fitting.trace import Evaluation, Iterate, Trace
 from exemplar.fitting.updates import Adam
-from exemplar.fitting.weights import Adapt, RegressorWeights, moving_names
+from exemplar.fitting.weights import Adapt, Precision, RegressorWeights, moving_names
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK, REJECTED
 from exemplar.samples import Batch
@@ -167,6 +167,7 @@ def fit_exemplars(
     group_size: int = 1,
     chunk_size: int | None = None,
     workers: int | None = None,
+    precision: Precision = "float32",
     progress: Progress = lambda rows, step, evaluation: None,
 ) -> ExemplarFits:
     """Fit a batch of people, each with its own copy of the weights (EFT, Eq. 3).
@@ -181,7 +182,11 @@ def fit_exemplars(
     empty = (weights > 0).sum(1) < FEWEST_KEYPOINTS
     objective = eft_objective(body, batch, config, projection_of(regressor, batch.box))
     unknowns = RegressorWeights(
-        regressor, batch.image, batch.box, moving_names(regressor, config.adapt)
+        regressor,
+        batch.image,
+        batch.box,
+        moving_names(regressor, config.adapt),
+        precision=precision,
     )
     device = batch.image.device
     stage = Stage(objective, Adam(config.learning_rate), config.iterations, stop=_stop(config))

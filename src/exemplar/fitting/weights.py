@@ -19,6 +19,10 @@ Adapt = Literal["all", "later", "head", "last_stage"] | str
 """Which weights a fit moves: all; those after the first part; those of the last part or the last
 two parts of the regressor; or those whose name holds one of the words, separated by commas."""
 
+Precision = Literal["float32", "bfloat16"]
+"""What a network's products are computed in. (For TF32 on a GPU, set
+`torch.set_float32_matmul_precision("high")`: it is a setting of the whole process.)"""
+
 Inputs = Tensor | tuple[Tensor, ...]
 """What passes between parts."""
 
@@ -77,7 +81,8 @@ class RegressorWeights:
     """The weights `moves` of a regressor, for the exemplars of a batch.
 
     The regressor itself is never changed and must be in eval mode: batch-norm statistics and
-    dropout stay frozen. Parts before the first moving weight run once.
+    dropout stay frozen. Parts before the first moving weight run once. With "bfloat16" the
+    network's products are taken in that precision; weights and their updates keep theirs.
     """
 
     def __init__(
@@ -86,6 +91,8 @@ class RegressorWeights:
         image: Float[Tensor, "b 3 height width"],
         box: Box,
         moves: frozenset[str] | None = None,
+        *,
+        precision: Precision = "float32",
     ) -> None:
         assert not regressor.training, "put the regressor in eval mode before fitting"
         moves = moving_names(regressor, "all") if moves is None else moves
@@ -98,6 +105,7 @@ class RegressorWeights:
         self.chain = Parts(parts)
         self.inputs = _each(inputs, lambda x: x.contiguous(memory_format=_layout(x)))
         self.box = box
+        self._precision: Precision = precision
         self._local = threading.local()
         self.initial: Params = {}
         self._still: Params = dict(self.chain.named_buffers())
@@ -125,17 +133,22 @@ class RegressorWeights:
         fields, rebuild = _box_fields(box, groups)
 
         def one(params: Params, inputs: Inputs, fields: list[Tensor]) -> tuple[Tensor, ...]:
-            found = self._call(params, inputs, rebuild(fields))
+            found = self._call(params, inputs, rebuild(fields), pointwise=True)
             return found.global_orient, found.body_pose, found.betas, found.camera
 
-        with PointwiseAsProducts():
-            grouped = _each(inputs, lambda x: x.unflatten(0, (groups, -1)))
-            found = vmap(one, randomness="error")(params, grouped, fields)
+        grouped = _each(inputs, lambda x: x.unflatten(0, (groups, -1)))
+        found = vmap(one, randomness="error")(params, grouped, fields)
         return Prediction(*(x.flatten(0, 1) for x in found))
 
-    def _call(self, params: Params, inputs: Inputs, box: Box) -> Prediction:
+    def _call(
+        self, params: Params, inputs: Inputs, box: Box, *, pointwise: bool = False
+    ) -> Prediction:
         moving = {self._chain_names[name]: p for name, p in params.items()}
-        return functional_call(self._own_chain(), {**self._still, **moving}, (inputs, box))
+        chain, tensors = self._own_chain(), {**self._still, **moving}
+        if self._precision == "float32" and not pointwise:
+            return functional_call(chain, tensors, (inputs, box))
+        with Products(pointwise=pointwise, precision=self._precision):
+            return functional_call(chain, tensors, (inputs, box))
 
     def _own_chain(self) -> Parts:
         """This thread's modules, over the shared tensors.
@@ -149,22 +162,39 @@ class RegressorWeights:
         return self._local.chain
 
 
-class PointwiseAsProducts(TorchFunctionMode):
-    """Computes 1x1 convolutions as matrix products.
+class Products(TorchFunctionMode):
+    """How convolutions and linear layers are computed.
 
     With weights for each exemplar a convolution becomes a grouped one, which libraries run badly;
-    a product becomes a batched product, which they run well.
+    `pointwise` computes 1x1 convolutions as matrix products instead, which become batched ones.
+    With "bfloat16" operands are rounded to it; what lies between the layers keeps its type.
     """
+
+    def __init__(self, *, pointwise: bool, precision: Precision) -> None:
+        super().__init__()
+        self.pointwise = pointwise
+        self.rounded = precision == "bfloat16"
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         """See torch.overrides."""
-        if func is nn.functional.conv2d and not kwargs:
-            inputs, weight, bias, stride, padding, _, groups = args
-            if weight.shape[-2:] == (1, 1) and groups == 1 and not any(padding):
-                inputs = inputs[..., :: stride[0], :: stride[1]]
-                out = torch.einsum("oi,bihw->bohw", weight[..., 0, 0], inputs)
-                return out if bias is None else out + bias[:, None, None]
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func not in (nn.functional.conv2d, nn.functional.linear) or kwargs:
+            return func(*args, **kwargs)
+        kind = args[0].dtype
+        if self.rounded:
+            args = [x.bfloat16() if isinstance(x, Tensor) else x for x in args]
+        if self.pointwise and func is nn.functional.conv2d:
+            func = _conv2d
+        return func(*args).to(kind)
+
+
+def _conv2d(inputs, weight, bias, stride, padding, dilation, groups):
+    """`conv2d`, by a matrix product where the kernel is a point."""
+    if weight.shape[-2:] != (1, 1) or groups != 1 or any(padding):
+        return nn.functional.conv2d(inputs, weight, bias, stride, padding, dilation, groups)
+    inputs = inputs[..., :: stride[0], :: stride[1]]
+    out = torch.einsum("oi,bihw->bohw", weight[..., 0, 0], inputs)
+    return out if bias is None else out + bias[:, None, None]
 
 
 def predict_in_blocks(
