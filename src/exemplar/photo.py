@@ -19,7 +19,8 @@ from exemplar.detect.keypoint_files import (
     to_joints49,
 )
 from exemplar.detect.landmarks import find_people
-from exemplar.fitting.exemplar import EftConfig, ExemplarFits, fit_exemplars
+from exemplar.fitting.exemplar import EftConfig, fit_exemplars
+from exemplar.fitting.fits import Fits
 from exemplar.fitting.trace import Evaluation, Iterate, pick
 from exemplar.geometry.cameras import (
     CameraModel,
@@ -163,7 +164,7 @@ class Fitter:
 
     def _on_photo(
         self,
-        fit: ExemplarFits,
+        fit: Fits,
         box: Box,
         joints: np.ndarray,
         seconds: float,

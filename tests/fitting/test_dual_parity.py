@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from exemplar.bodies import Body
 from exemplar.fitting.dual import DualConfig, fit_dual
-from exemplar.fitting.exemplar import ExemplarFits
+from exemplar.fitting.fits import Fits
 from exemplar.geometry.crops import Box
 from exemplar.regressors.cliff import Cliff, CliffHrnet
 from exemplar.regressors.hmr import RECT, Hmr
@@ -54,18 +54,14 @@ def people(rows: slice) -> Batch:
     return Batch(dual.image()[rows], box[rows], keypoints[rows])
 
 
-def fitted(
-    name: str, rows: slice, config: DualConfig, body: Body, group_size: int = 1
-) -> ExemplarFits:
+def fitted(name: str, rows: slice, config: DualConfig, body: Body, group_size: int = 1) -> Fits:
     main, auxiliary = network(name, "main"), network(name, "aux")
     return fit_dual(
         main, auxiliary, body, people(rows), config, history=True, group_size=group_size
     )
 
 
-def assert_as_recorded(
-    fits: ExemplarFits, prefix: str, rows: slice, group: int, steps: int
-) -> None:
+def assert_as_recorded(fits: Fits, prefix: str, rows: slice, group: int, steps: int) -> None:
     golden = dual.reference()
     prediction, evaluation = fits.trace.iterates.prediction, fits.trace.iterates.evaluation
     rotmats = torch.cat((prediction.global_orient[:, :, None], prediction.body_pose), dim=2)

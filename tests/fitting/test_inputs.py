@@ -8,7 +8,8 @@ import torch
 
 from exemplar.bodies import Body, load_open_body
 from exemplar.fitting.dual import DualConfig, fit_dual
-from exemplar.fitting.exemplar import EftConfig, ExemplarFits, fit_exemplars
+from exemplar.fitting.exemplar import EftConfig, fit_exemplars
+from exemplar.fitting.fits import Acceptance, Fits
 from exemplar.fitting.inputs import checked
 from exemplar.results import BAD_INPUT, NOTHING_TO_FIT, OK
 from exemplar.samples import Batch
@@ -16,6 +17,7 @@ from exemplar.skeletons import GT_24, OPENPOSE_25
 from tests.fitting.toy import ToyConvNet, exemplar_of, people
 
 BAD_ROW = 1
+EVERYTHING = Acceptance(torch.inf, torch.inf)
 KNEE = len(OPENPOSE_25) + GT_24.index("left_knee")
 
 
@@ -76,17 +78,17 @@ CASES = {
 }
 
 
-def eft(body: Body, batch: Batch, chunk: int) -> ExemplarFits:
+def eft(body: Body, batch: Batch, chunk: int) -> Fits:
     torch.manual_seed(1)
     net = ToyConvNet().eval()
-    config = EftConfig(learning_rate=1e-3, iterations=3, largest_loss=torch.inf)
+    config = EftConfig(learning_rate=1e-3, iterations=3, acceptance=EVERYTHING)
     return fit_exemplars(net, body, batch, config, history=True, chunk_size=chunk)
 
 
-def dual(body: Body, batch: Batch, chunk: int) -> ExemplarFits:
+def dual(body: Body, batch: Batch, chunk: int) -> Fits:
     torch.manual_seed(1)
     net, auxiliary = ToyConvNet().eval(), ToyConvNet().eval()
-    config = replace(DualConfig.released(), adam_iterations=2)
+    config = replace(DualConfig.released(), adam_iterations=2, acceptance=EVERYTHING)
     return fit_dual(net, auxiliary, body, batch, config, history=True, chunk_size=chunk)
 
 
@@ -94,7 +96,7 @@ def dual(body: Body, batch: Batch, chunk: int) -> ExemplarFits:
 @pytest.mark.parametrize("fit", [eft, dual])
 @pytest.mark.parametrize("chunk", [1, 3])
 def test_a_broken_exemplar_has_a_status_and_harms_nobody(
-    body: Body, case: str, fit: Callable[..., ExemplarFits], chunk: int
+    body: Body, case: str, fit: Callable[..., Fits], chunk: int
 ) -> None:
     spoil, status = CASES[case]
     batch = batch_of(body)
@@ -145,7 +147,7 @@ def test_extreme_fits_are_rejected(body: Body) -> None:
         net.head.out.bias[-4] = 7.0  # a beta
     config = EftConfig(learning_rate=1e-3, iterations=1)
     assert fit_exemplars(net, body, batch, config).status == ("rejected",) * 3
-    lenient = replace(config, largest_beta=9.0, largest_loss=1e9)
+    lenient = replace(config, acceptance=Acceptance(9.0, 1e9))
     assert fit_exemplars(net, body, batch, lenient).status == (OK,) * 3
-    strict = replace(lenient, largest_loss=1e-9)
+    strict = replace(config, acceptance=Acceptance(9.0, 1e-9))
     assert fit_exemplars(net, body, batch, strict).status == ("rejected",) * 3

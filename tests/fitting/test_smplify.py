@@ -67,7 +67,7 @@ def released_fit() -> Trace:
         SmplifyConfig.released(),
         prior=golden_prior(),
         history=True,
-    )
+    ).trace
 
 
 def released_rotmats(pose: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def test_an_easy_case_stops_as_early_as_in_efts_program() -> None:
         SmplifyConfig.released(),
         prior=golden_prior(),
         history=True,
-    )
+    ).trace
     trace = golden["smplifyES_trace_body"]
     assert fit.updates.tolist() == [100 + len(trace) - 1]
     assert close(fit.iterates.evaluation.loss[0, 100 : 100 + len(trace)], trace[:, 0])
@@ -126,7 +126,7 @@ def test_spins_perspective_version_ends_where_its_program_ends() -> None:
         SmplifyConfig.spin(),
         prior=golden_prior(),
         history=True,
-    )
+    ).trace
     end = fit.after.prediction
     scale, x, y = end.camera.unbind(1)
     translation = torch.stack((x, y, 2 * 5000 / (224 * scale + 1e-9)), dim=1)
@@ -179,7 +179,7 @@ SHORT = SmplifyConfig(camera_steps=20, body_steps=20)
 
 
 def fit(start: Prediction, keypoints: Tensor, config: SmplifyConfig, **options: int) -> Trace:
-    return fit_smplify(start, keypoints, open_body(), config, prior=open_prior(), **options)
+    return fit_smplify(start, keypoints, open_body(), config, prior=open_prior(), **options).trace
 
 
 def rows(prediction: Prediction, keep: slice) -> Prediction:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar import objectives
 from exemplar.bodies import Body
-from exemplar.fitting.exemplar import FEWEST_KEYPOINTS, ExemplarFits
+from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import chunk_size_for
 from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimise
@@ -28,7 +28,6 @@ from exemplar.fitting.weights import (
     predict_in_blocks,
 )
 from exemplar.regressors.prediction import Prediction
-from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK
 from exemplar.samples import Batch
 from exemplar.skeletons import OPENPOSE_25
 
@@ -67,6 +66,8 @@ class DualConfig:
     """Weight of the shape term."""
     camera_weight: float = 0.0
     """Weight of exp(-10 s)^2."""
+    acceptance: Acceptance = PAPER_ACCEPTANCE
+    """When a fit is believed."""
 
     def __post_init__(self) -> None:
         if min(self.iterations, self.adam_iterations) < 0:
@@ -120,7 +121,7 @@ def fit_dual(
     workers: int | None = None,
     precision: Precision = "float32",
     progress: Progress = lambda rows, step, evaluation: None,
-) -> ExemplarFits:
+) -> Fits:
     """Fit people with their auxiliary bodies (dual networks, Eq. 6), each with its own weights.
 
     Neither network is changed. The other arguments, the statuses and the care for broken input are
@@ -128,7 +129,6 @@ def fit_dual(
     """
     batch, broken = checked(batch)
     weights = keypoint_weights(batch, body, config)
-    empty = (weights > 0).sum(1) < FEWEST_KEYPOINTS
     pseudo = predict_in_blocks(auxiliary, batch.image, batch.box)
     stages = _stages(regressor, body, batch, weights, pseudo, config)
     moves = moving_names(regressor, config.adapt)
@@ -141,7 +141,7 @@ def fit_dual(
         unknowns,
         len(batch),
         stages,
-        skip=broken | empty,
+        skip=broken | too_few(weights),
         history=history,
         group_size=group_size,
         chunk_size=chunk_size or chunk_size_for(unknowns, full, device, group_size),
@@ -149,7 +149,8 @@ def fit_dual(
         device=device,
         progress=progress,
     )
-    return ExemplarFits(trace, weights, _status(trace.diverged, broken, empty))
+    projection = projection_of(regressor, batch.box)
+    return judged(trace, body, batch.keypoints_2d, weights, projection, broken, config.acceptance)
 
 
 def keypoint_weights(batch: Batch, body: Body, config: DualConfig) -> Float[Tensor, "b 49"]:
@@ -247,12 +248,3 @@ def _stop(config: DualConfig) -> Stop | None:
         return (now.loss - before.loss).abs() < change
 
     return stop
-
-
-def _status(
-    diverged: Bool[Tensor, " b"], broken: Bool[Tensor, " b"], empty: Bool[Tensor, " b"]
-) -> tuple[str, ...]:
-    rows = zip(broken.tolist(), diverged.tolist(), empty.tolist(), strict=True)
-    return tuple(
-        BAD_INPUT if b else DIVERGED if d else NOTHING_TO_FIT if e else OK for b, d, e in rows
-    )

@@ -3,20 +3,20 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar import objectives
 from exemplar.bodies import Body
+from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import chunk_size_for
 from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimise
 from exemplar.fitting.projections import Projection, projection_of, weak_projection
-from exemplar.fitting.trace import Evaluation, Iterate, Trace
+from exemplar.fitting.trace import Evaluation
 from exemplar.fitting.updates import Adam
 from exemplar.fitting.weights import Adapt, Precision, RegressorWeights, moving_names
 from exemplar.regressors.prediction import Prediction
-from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK, REJECTED
 from exemplar.samples import Batch
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49
 
@@ -24,9 +24,6 @@ LOWER_LEGS = tuple(
     (SMPL_49.index(f"{side}_knee"), SMPL_49.index(f"{side}_ankle")) for side in ("left", "right")
 )
 """(knee, ankle) rows of the 49 joints."""
-
-FEWEST_KEYPOINTS = 2
-"""One point fixes no body: with fewer fitted keypoints there is nothing to fit."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,8 @@ class EftConfig:
     """Factor on the whole objective; Adam feels it only through its eps."""
     ignored: tuple[str, ...] = ("left_hip", "right_hip", "pelvis", "left_ankle", "right_ankle")
     """Joints left out of the 2D term: noisy in annotations (paper, section 4 and appendix A)."""
-    largest_beta: float = 5.0
-    """A fit with a larger |beta| is rejected (paper, appendix A)."""
-    largest_loss: float = 0.01
-    """A fit with a larger unweighted 2D term is rejected (paper, appendix A)."""
+    acceptance: Acceptance = PAPER_ACCEPTANCE
+    """When a fit is believed."""
 
     def __post_init__(self) -> None:
         if self.iterations < 0:
@@ -81,31 +76,8 @@ class EftConfig:
             iterations=19,
             stop_px=None,
             stop_loss=1e-4,
-            largest_beta=3.0,
-            largest_loss=5e-4,
+            acceptance=Acceptance.released(),
         )
-
-
-@dataclass(frozen=True)
-class ExemplarFits:
-    """Fitted people, each in the frame of its own (turned) crop."""
-
-    trace: Trace
-    """Their iterates."""
-    fitted: Float[Tensor, "b 49"]
-    """Weight of each of the 49 joints in the 2D term; 0 for those not fitted."""
-    status: tuple[str, ...]
-    """`results.OK`, or what was wrong."""
-
-    @property
-    def before(self) -> Iterate:
-        """The regressor's own answers."""
-        return self.trace.before
-
-    @property
-    def after(self) -> Iterate:
-        """The fits."""
-        return self.trace.after
 
 
 def fitted_weights(
@@ -169,7 +141,7 @@ def fit_exemplars(
     workers: int | None = None,
     precision: Precision = "float32",
     progress: Progress = lambda rows, step, evaluation: None,
-) -> ExemplarFits:
+) -> Fits:
     """Fit a batch of people, each with its own copy of the weights (EFT, Eq. 3).
 
     The regressor is left as it was. `history`, `group_size`, `chunk_size` and `workers` are
@@ -179,8 +151,8 @@ def fit_exemplars(
     """
     batch, broken = checked(batch)
     weights = fitted_weights(batch.keypoints_2d[..., 2], body.available("smpl49"), config)
-    empty = (weights > 0).sum(1) < FEWEST_KEYPOINTS
-    objective = eft_objective(body, batch, config, projection_of(regressor, batch.box))
+    projection = projection_of(regressor, batch.box)
+    objective = eft_objective(body, batch, config, projection)
     unknowns = RegressorWeights(
         regressor,
         batch.image,
@@ -194,7 +166,7 @@ def fit_exemplars(
         unknowns,
         len(batch),
         [stage],
-        skip=broken | empty,
+        skip=broken | too_few(weights),
         history=history,
         group_size=group_size,
         chunk_size=chunk_size or chunk_size_for(unknowns, objective, device, group_size),
@@ -202,25 +174,7 @@ def fit_exemplars(
         device=device,
         progress=progress,
     )
-    return ExemplarFits(trace, weights, status_of(trace, broken, empty, config))
-
-
-def status_of(
-    trace: Trace, broken: Bool[Tensor, " b"], empty: Bool[Tensor, " b"], config: EftConfig
-) -> tuple[str, ...]:
-    """Whether each fit is to be believed (paper, appendix A), and if not, why."""
-    after = trace.after
-    loss = after.evaluation.terms["keypoints_2d"]
-    loss = loss / (config.overall_weight * config.keypoints_weight)
-    poor = (after.prediction.betas.abs().amax(1) > config.largest_beta) | ~(
-        loss <= config.largest_loss
-    )
-    tests = ((broken, BAD_INPUT), (trace.diverged, DIVERGED), (empty, NOTHING_TO_FIT))
-    names = [OK] * len(loss)
-    for mask, name in ((poor, REJECTED), *tests[::-1]):
-        for row in mask.nonzero()[:, 0].tolist():
-            names[row] = name
-    return tuple(names)
+    return judged(trace, body, batch.keypoints_2d, weights, projection, broken, config.acceptance)
 
 
 def _stop(config: EftConfig) -> Stop | None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from exemplar.geometry.crops import Box
@@ -15,21 +15,19 @@ def checked(batch: Batch) -> tuple[Batch, Bool[Tensor, " b"]]:
 
     Broken: a crop or box that is not finite, a box without extent, a negative confidence, or a
     keypoint that is not finite though its confidence is not 0. A broken exemplar's keypoints are
-    dropped. Coordinates of missing keypoints may be anything and become 0.
+    dropped. Coordinates of missing keypoints may be anything; if not finite they become 0.
     """
-    points, box = batch.keypoints_2d, batch.box
-    missing = points[..., 2] == 0
-    bad_points = ~torch.isfinite(points).all(-1) & ~missing | (points[..., 2] < 0)
+    points, bad_points = checked_keypoints(batch.keypoints_2d)
+    box = batch.box
     numbers = [value for value in vars(box).values() if value is not None]
     bad_box = ~torch.stack([_finite(x) for x in numbers]).all(0) | ~(box.size > 0)
     bad_image = ~_finite(batch.image)
-    broken = bad_points.any(1) | bad_box | bad_image
-    keep = ~(missing | broken[:, None])[..., None]
+    broken = bad_points | bad_box | bad_image
     clean = replace(
         batch,
         image=torch.where(bad_image.view(-1, 1, 1, 1), 0.0, batch.image),
         box=_where_box(bad_box, box),
-        keypoints_2d=torch.where(keep, points, 0.0),
+        keypoints_2d=torch.where(broken[:, None, None], 0.0, points),
     )
     if batch.joints_3d is not None:
         joints = batch.joints_3d
@@ -38,6 +36,17 @@ def checked(batch: Batch) -> tuple[Batch, Bool[Tensor, " b"]]:
         known = ~(broken[:, None] | unknown)[..., None]
         clean = replace(clean, joints_3d=torch.where(known, joints, 0.0))
     return clean, broken
+
+
+def checked_keypoints(
+    points: Float[Tensor, "b 49 3"],
+) -> tuple[Float[Tensor, "b 49 3"], Bool[Tensor, " b"]]:
+    """Keypoints with finite numbers only, and which exemplars' were broken (all 0 then)."""
+    confidence = points[..., -1]
+    bad = ~torch.isfinite(points).all(-1) & (confidence != 0) | (confidence < 0)
+    broken = bad.any(1)
+    keep = torch.isfinite(points) & ~broken[:, None, None]
+    return torch.where(keep, points, 0.0), broken
 
 
 def _finite(values: Tensor) -> Bool[Tensor, " b"]:

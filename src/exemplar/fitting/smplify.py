@@ -8,17 +8,20 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from exemplar import objectives
 from exemplar.bodies import Body, BodyParams
-from exemplar.fitting.optimiser import Evaluation, Objective, Stage, Trace, minimise
+from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
+from exemplar.fitting.inputs import checked_keypoints
+from exemplar.fitting.optimiser import Objective, Progress, Stage, minimise
+from exemplar.fitting.trace import Evaluation
 from exemplar.fitting.updates import Adam, Params
 from exemplar.geometry.cameras import project_full, project_weak
 from exemplar.geometry.crops import EFT_CROP, crop_units_to_pixels
 from exemplar.geometry.rotations import rotmat_to_axis_angle
-from exemplar.priors import SmplifyPrior
+from exemplar.priors import SmplifyPrior, load_pose_prior
 from exemplar.regressors.prediction import Prediction
 from exemplar.skeletons import OPENPOSE_25, OPENPOSE_PREFIX, SMPL_49, TORSO, indices
 
@@ -69,6 +72,8 @@ class SmplifyConfig:
     """The body stage stops when the robust error, a mean over all 49 joints, falls below this."""
     rodrigues: Literal["exact", "released"] = "exact"
     """Released: the angle is |v + 1e-8|, so matrices are off by some 1e-8."""
+    acceptance: Acceptance = PAPER_ACCEPTANCE
+    """When a fit is believed."""
 
     def __post_init__(self) -> None:
         if min(self.camera_steps, self.body_steps) < 0:
@@ -131,23 +136,57 @@ def fit_smplify(
     body: Body,
     config: SmplifyConfig,
     *,
-    prior: SmplifyPrior,
+    prior: SmplifyPrior | None = None,
     history: bool = False,
     chunk_size: int | None = None,
-) -> Trace:
+    progress: Progress = lambda rows, step, evaluation: None,
+) -> Fits:
     """Fit bodies to 2D keypoints, each exemplar on its own, from a regressor's answer.
 
-    Keypoints in crop units with their confidence, 0 if missing. Iterate 0 is `start`; with
-    `history` the trace holds every iterate, else the first and the last. `chunk_size` bounds how
-    many exemplars are worked on at once; results do not depend on it.
-    ValueError if the batch sizes differ.
+    Keypoints in crop units with their confidence, 0 if missing; `start` with a weak camera
+    (`geometry.cameras.weak_equivalent`). Without a prior (`SmplifyPrior.from_gmm_file` reads
+    SMPLify's own) the shipped one serves. Iterate 0 is `start`; with `history` the trace holds
+    every iterate, else the first and the last. `chunk_size` bounds how many exemplars are
+    worked on at once; results do not depend on it. People with broken input or without keypoints
+    get a status and keep their start. ValueError if the batch sizes differ.
     """
     count = len(keypoints_2d)
     if len(start.betas) != count:
         raise ValueError(f"expected {count} starting bodies, got {len(start.betas)}")
-    unknowns = BodyUnknowns(start.detach(), config)
-    stages = smplify_stages(start.detach(), keypoints_2d, body, config, prior)
-    return minimise(unknowns, count, stages, history=history, chunk_size=chunk_size)
+    keypoints_2d, broken = checked_keypoints(keypoints_2d)
+    start, lost = _finite_start(start.detach())
+    weights = fitted_weights(keypoints_2d[..., 2], body, config)
+    prior = SmplifyPrior.from_pose_prior(load_pose_prior()) if prior is None else prior
+    trace = minimise(
+        BodyUnknowns(start, config),
+        count,
+        smplify_stages(start, keypoints_2d, body, config, prior),
+        skip=broken | lost | too_few(weights),
+        history=history,
+        chunk_size=chunk_size,
+        device=keypoints_2d.device,
+        progress=progress,
+    )
+
+    def see(points: Tensor, camera: Tensor, rows: Tensor) -> Tensor:
+        return _project(points, camera, config)
+
+    return judged(trace, body, keypoints_2d, weights, see, broken | lost, config.acceptance)
+
+
+def _finite_start(start: Prediction) -> tuple[Prediction, Bool[Tensor, " b"]]:
+    """The bodies, an unposed one for each that is not finite, and which those were."""
+    parts = vars(start).values()
+    lost = ~torch.stack([torch.isfinite(x).flatten(1).all(1) for x in parts]).all(0)
+    eye = torch.eye(3).to(start.global_orient)
+    front = start.camera.new_tensor([1.0, 0.0, 0.0])
+    mask = lost[:, None]
+    return Prediction(
+        torch.where(mask[..., None], eye, start.global_orient),
+        torch.where(mask[..., None, None], eye, start.body_pose),
+        torch.where(mask, 0.0, start.betas),
+        torch.where(mask, front, start.camera),
+    ), lost
 
 
 @dataclass(frozen=True)
@@ -244,7 +283,10 @@ def camera_objective(
     target = keypoints_2d[..., :2]
     fitted = fitted_weights(keypoints_2d[..., 2], body, config)
     torso = torso_weights(keypoints_2d[..., 2], body, config)
-    unknowns, everyone = BodyUnknowns(start, config), torch.arange(len(target))
+    unknowns, everyone = (
+        BodyUnknowns(start, config),
+        torch.arange(len(target), device=target.device),
+    )
     first = unknowns.predict(unknowns.start(everyone, len(everyone)), everyone)
     arms, fixed = turning_keypoints(first, body)
     anchor = _anchored(start.camera, config)

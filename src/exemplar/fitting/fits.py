@@ -1,0 +1,96 @@
+"""What every recipe returns: iterates, and whether to believe them."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from exemplar import objectives
+from exemplar.bodies import Body
+from exemplar.fitting.projections import Projection
+from exemplar.fitting.trace import Iterate, Trace
+from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK, REJECTED
+
+FEWEST_KEYPOINTS = 2
+"""One point fixes no body: with fewer fitted keypoints there is nothing to fit."""
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """When a fit is believed; the defaults are EFT's paper's (appendix A)."""
+
+    largest_beta: float = 5.0
+    """A fit with a larger |beta| is rejected."""
+    largest_loss: float = 0.01
+    """A fit with a larger mean over all 49 x 2 of weight times squared error is rejected, crop
+    units squared."""
+
+    @classmethod
+    def released(cls) -> "Acceptance":
+        """What made the published EFT annotations."""
+        return cls(largest_beta=3.0, largest_loss=5e-4)
+
+
+PAPER_ACCEPTANCE = Acceptance()
+"""Every recipe's default."""
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Fitted people, each in the frame of its own (turned) crop."""
+
+    trace: Trace
+    """Their iterates."""
+    fitted: Float[Tensor, "b 49"]
+    """Weight of each of the 49 joints in the 2D term; 0 for those not fitted."""
+    loss_2d: Float[Tensor, " b"]
+    """Mean over all 49 x 2 of weight times squared error of the result, crop units squared."""
+    status: tuple[str, ...]
+    """`results.OK`, or what was wrong."""
+
+    @property
+    def before(self) -> Iterate:
+        """Where the fits started."""
+        return self.trace.before
+
+    @property
+    def after(self) -> Iterate:
+        """The fits."""
+        return self.trace.after
+
+
+def too_few(weights: Float[Tensor, "b 49"]) -> Bool[Tensor, " b"]:
+    """Whom there is nothing to fit to."""
+    return (weights > 0).sum(1) < FEWEST_KEYPOINTS
+
+
+def judged(
+    trace: Trace,
+    body: Body,
+    keypoints_2d: Float[Tensor, "b 49 3"],
+    weights: Float[Tensor, "b 49"],
+    projection: Projection,
+    broken: Bool[Tensor, " b"],
+    acceptance: Acceptance,
+) -> Fits:
+    """The fits with their statuses."""
+    prediction = trace.after.prediction
+    rows = torch.arange(len(weights), device=weights.device)
+    with torch.no_grad():
+        joints = body.keypoints(prediction.body_params(), "smpl49")
+        projected = projection(joints, prediction.camera, rows)
+        loss = objectives.keypoints_2d(projected, keypoints_2d[..., :2], weights)
+    poor = prediction.betas.abs().amax(1) > acceptance.largest_beta
+    poor = poor | ~(loss <= acceptance.largest_loss)
+    status = [OK] * len(rows)
+    # the later, the graver
+    for mask, name in (
+        (poor, REJECTED),
+        (too_few(weights), NOTHING_TO_FIT),
+        (trace.diverged, DIVERGED),
+        (broken, BAD_INPUT),
+    ):
+        for row in mask.nonzero()[:, 0].tolist():
+            status[row] = name
+    return Fits(trace, weights, loss, tuple(status))
