@@ -17,10 +17,11 @@ import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from benchmarks.common import write_results
 from exemplar.bodies import Body, BodyParams, load_body
-from exemplar.fitting.exemplar import EftConfig, fit_exemplar
+from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.geometry.crops import Box
 from exemplar.metrics import mpjpe, pa_mpjpe
 from exemplar.regressors.checkpoints import load_regressor
@@ -56,21 +57,21 @@ class Config:
     """JSON file to write."""
 
 
-def one(drawn: SynthBatch, i: int) -> Batch:
-    """One synthetic person as an exemplar, with its true keypoints."""
-    side = drawn.images.shape[1]
-    image = torch.from_numpy(drawn.images[i : i + 1]).permute(0, 3, 1, 2).float() / 255
-    keypoints = torch.from_numpy(drawn.keypoints_2d[i : i + 1].astype(np.float32)).clone()
+def batch_of(drawn: SynthBatch) -> Batch:
+    """Synthetic people as exemplars, with their true keypoints."""
+    count, side = drawn.images.shape[:2]
+    image = torch.from_numpy(drawn.images).permute(0, 3, 1, 2).float() / 255
+    keypoints = torch.from_numpy(drawn.keypoints_2d.astype(np.float32)).clone()
     keypoints[..., :2] = keypoints[..., :2] / (side / 2) - 1
-    box = Box(torch.full((1, 2), side / 2), torch.tensor([float(side)]), torch.zeros(1))
-    return Batch(image, box, keypoints)
+    centre, size = torch.full((count, 2), side / 2), torch.full((count,), float(side))
+    return Batch(image, Box(centre, size, torch.zeros(count)), keypoints)
 
 
-def errors(body: Body, predicted: Prediction, truth: BodyParams) -> tuple[float, float]:
-    """(PA-MPJPE, MPJPE) over 14 joints, mm; MPJPE after centring on the pelvis."""
+def errors(body: Body, predicted: Prediction, truth: BodyParams) -> tuple[Tensor, Tensor]:
+    """(PA-MPJPE, MPJPE) of each person over 14 joints, mm; MPJPE after centring on the pelvis."""
     ours, theirs = (body.keypoints(p, "h36m17") for p in (predicted.body_params(), truth))
     ours, theirs = ((x - x[:, :1])[:, EVALUATED] for x in (ours, theirs))
-    return float(pa_mpjpe(ours, theirs)), float(mpjpe(ours, theirs))
+    return pa_mpjpe(ours, theirs), mpjpe(ours, theirs)
 
 
 KEYS = (
@@ -117,34 +118,36 @@ def rows_of(job: tuple[Config, float, int, int]) -> np.ndarray:
     eft = EftConfig(
         rate, config.adapt or info.adapt, iterations=config.iterations, stop_px=config.stop_px
     )
-    rows = []
+    rows: list[np.ndarray] = []
     for first in range(start, start + count, 50):
         size = min(50, start + count - first)
         drawn = draw_samples(size, seed=config.seed, start=first, body=body)
-        rows += [row_of(module, body, drawn, i, eft) for i in range(size)]
-        so_far = " ".join(f"{value:.2f}" for value in np.mean(rows, axis=0))
-        print(f"from {start}: {len(rows)} people, {so_far}", file=sys.stderr, flush=True)
-    return np.array(rows)
+        rows.append(rows_of_people(module, body, drawn, eft))
+        so_far = np.concatenate(rows)
+        means = " ".join(f"{value:.2f}" for value in so_far.mean(0))
+        print(f"from {start}: {len(so_far)} people, {means}", file=sys.stderr, flush=True)
+    return np.concatenate(rows)
 
 
-def row_of(
-    module: torch.nn.Module, body: Body, drawn: SynthBatch, i: int, eft: EftConfig
-) -> tuple[float, ...]:
-    """Fit one person and compare with the truth."""
+def rows_of_people(
+    module: torch.nn.Module, body: Body, drawn: SynthBatch, eft: EftConfig
+) -> np.ndarray:
+    """Fit people and compare with the truth, a row each."""
     truth = BodyParams(
-        torch.from_numpy(drawn.global_orient[i : i + 1]).float(),
-        torch.from_numpy(drawn.body_pose[i : i + 1]).float(),
-        torch.from_numpy(drawn.betas[i : i + 1]).float(),
+        torch.from_numpy(drawn.global_orient).float(),
+        torch.from_numpy(drawn.body_pose).float(),
+        torch.from_numpy(drawn.betas).float(),
     )
     began = time.perf_counter()
-    fit = fit_exemplar(module, body, one(drawn, i), eft)
-    seconds = time.perf_counter() - began
+    fits = fit_exemplars(module, body, batch_of(drawn), eft, workers=1)
+    seconds = torch.full((len(drawn.images),), (time.perf_counter() - began) / len(drawn.images))
     with torch.no_grad():
-        before = errors(body, fit.before.prediction, truth)
-        after = errors(body, fit.after.prediction, truth)
-    px = (float(fit.before.evaluation.error_px[0]), float(fit.after.evaluation.error_px[0]))
+        before = errors(body, fits.before.prediction, truth)
+        after = errors(body, fits.after.prediction, truth)
+    pixels = (fits.before.evaluation.error_px, fits.after.evaluation.error_px)
     worse = 100.0 * (after[0] > before[0])
-    return (before[0], after[0], before[1], after[1], *px, worse, seconds)
+    columns = (before[0], after[0], before[1], after[1], *pixels, worse, seconds)
+    return torch.stack([x.float() for x in columns], dim=1).numpy()
 
 
 if __name__ == "__main__":
