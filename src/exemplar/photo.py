@@ -21,6 +21,7 @@ from exemplar.detect.keypoint_files import (
 from exemplar.detect.landmarks import find_people
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
+from exemplar.fitting.guard import GuardConfig
 from exemplar.fitting.trace import Evaluation, Iterate, pick
 from exemplar.geometry.cameras import (
     CameraModel,
@@ -60,6 +61,9 @@ class FitOptions:
     """x, y, width, height (px) of the person to fit."""
     iterations: int | None = None
     """Most weight updates; None takes the recipe's 20."""
+    guard: bool = False
+    """Whether to keep the iterate that left-out keypoints and a pose prior support best, instead of
+    the last: often the better 3D pose where keypoints are detected, at a larger 2D error."""
     focal: float | None = None
     """Focal length of the full-image camera, px."""
     device: str = "cpu"
@@ -136,7 +140,13 @@ class Fitter:
             progress(step, float(evaluation.error_px[0]))
 
         fit = fit_exemplars(
-            self.regressor, self.body, batch, self.config, history=True, progress=report
+            self.regressor,
+            self.body,
+            batch,
+            self.config,
+            guard=GuardConfig() if self.options.guard else None,
+            history=True,
+            progress=report,
         )
         return self._on_photo(fit, batch.box, joints, time.perf_counter() - started)
 

@@ -7,10 +7,11 @@ import torch
 
 from exemplar.bodies import Body, load_open_body
 from exemplar.fitting.exemplar import EftConfig, eft_objective, fit_exemplars, fitted_weights
+from exemplar.fitting.guard import GuardConfig
 from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
-from exemplar.skeletons import GT_24, SMPL_49
+from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49
 from tests.fitting.toy import UPRIGHT, ToyRegressor, exemplar_of
 
 CONFIG = EftConfig(learning_rate=2e-3, iterations=200, stop_px=1.0)
@@ -150,3 +151,27 @@ def test_without_confidence_there_is_nothing_to_fit(body: Body) -> None:
 def test_nonsense_settings_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         replace(CONFIG, **change)
+
+
+def test_the_guard_ends_the_fit_where_it_judges_best(body: Body) -> None:
+    """Wrists that are fitted to wrong places pull hips and ankles along: the guard sees that."""
+    batch = exemplar_of(body, truth())
+    keypoints = batch.keypoints_2d.clone()
+    wrong = [len(OPENPOSE_25) + GT_24.index(name) for name in ("left_wrist", "right_wrist")]
+    keypoints[:, wrong, 0] += 0.8
+    batch = Batch(batch.image, batch.box, keypoints)
+    config = replace(CONFIG, iterations=60, stop_px=None)
+    whole = fit_exemplars(ToyRegressor().eval(), body, batch, config, history=True)
+    guarded, ends = (
+        fit_exemplars(
+            ToyRegressor().eval(), body, batch, config, guard=GuardConfig(), history=history
+        )
+        for history in (True, False)
+    )
+    step = int(guarded.trace.updates)
+    assert 0 < step < 60
+    assert torch.equal(
+        guarded.after.prediction.body_pose, whole.trace.iterates.prediction.body_pose[:, step]
+    )
+    assert torch.equal(guarded.after.prediction.body_pose, ends.after.prediction.body_pose)
+    assert ends.trace.iterates.prediction.camera.shape[1] == 2

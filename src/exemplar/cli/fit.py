@@ -47,6 +47,8 @@ class FitCommand:
     """"open", or an SMPL .npz or .pkl file."""
     iterations: int | None = None
     """Most weight updates (default 20)."""
+    guard: bool = False
+    """Keep the most plausible iterate instead of the last."""
     focal: float | None = None
     """Focal length of the full-image camera, px."""
     device: str = "cpu"
@@ -70,6 +72,7 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
         person=command.person,
         box=parse_box(command.box),
         iterations=command.iterations,
+        guard=command.guard,
         focal=command.focal,
         device=command.device,
     )

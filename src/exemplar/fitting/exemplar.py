@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from exemplar import objectives
 from exemplar.bodies import Body
 from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
+from exemplar.fitting.guard import GuardConfig, choose
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import chunk_size_for
 from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimise
 from exemplar.fitting.projections import Projection, projection_of, weak_projection
-from exemplar.fitting.trace import Evaluation
+from exemplar.fitting.trace import Evaluation, ended_at, ends
 from exemplar.fitting.updates import Adam
 from exemplar.fitting.weights import Adapt, Precision, RegressorWeights, moving_names
+from exemplar.priors import load_pose_prior
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49
@@ -135,6 +137,7 @@ def fit_exemplars(
     batch: Batch,
     config: EftConfig,
     *,
+    guard: GuardConfig | None = None,
     history: bool = False,
     group_size: int = 1,
     chunk_size: int | None = None,
@@ -144,7 +147,8 @@ def fit_exemplars(
 ) -> Fits:
     """Fit a batch of people, each with its own copy of the weights (EFT, Eq. 3).
 
-    The regressor is left as it was. `history`, `group_size`, `chunk_size` and `workers` are
+    The regressor is left as it was. With a `guard` the result is the iterate that it judges best,
+    instead of the last. `history`, `group_size`, `chunk_size` and `workers` are
     `minimise`'s; by default a CPU takes one exemplar a thread, and a GPU as many at once as its
     free memory holds. People with broken input or without keypoints get a status and the
     regressor's answer; they do not disturb the others.
@@ -167,14 +171,20 @@ def fit_exemplars(
         len(batch),
         [stage],
         skip=broken | too_few(weights),
-        history=history,
+        history=history or guard is not None,
         group_size=group_size,
         chunk_size=chunk_size or chunk_size_for(unknowns, objective, device, group_size),
         workers=workers or (torch.get_num_threads() if device.type == "cpu" else 1),
         device=device,
         progress=progress,
     )
-    return judged(trace, body, batch.keypoints_2d, weights, projection, broken, config.acceptance)
+    points = batch.keypoints_2d
+    if guard is not None:
+        found, prior = trace.iterates.prediction, load_pose_prior()
+        best = choose(body, found, points, weights, guard, prior, projection)
+        trace = ended_at(trace, best)
+        trace = trace if history else ends(trace)
+    return judged(trace, body, points, weights, projection, broken, config.acceptance)
 
 
 def _stop(config: EftConfig) -> Stop | None:

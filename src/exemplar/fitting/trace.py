@@ -63,6 +63,25 @@ class Trace:
         return pick(self.iterates, lambda x: x[rows, step])
 
 
+def ended_at(trace: Trace, step: Int[Tensor, " b"]) -> Trace:
+    """The fits as if each had ended after so many updates; needs the history.
+
+    ValueError for a trace without it.
+    """
+    count = trace.iterates.prediction.camera.shape[1]
+    if count <= int(trace.updates.max()):
+        raise ValueError(f"expected all iterates of the fits, got {count} of each")
+    steps = torch.arange(count, device=step.device).clamp_max(step[:, None])
+    rows = torch.arange(len(step), device=step.device)[:, None]
+    return Trace(pick(trace.iterates, lambda x: x[rows, steps]), step, trace.diverged)
+
+
+def ends(trace: Trace) -> Trace:
+    """The first and the last iterates only."""
+    iterates = pick(trace.iterates, lambda x: x[:, [0, -1]])
+    return Trace(iterates, trace.updates, trace.diverged)
+
+
 def pick(iterate: Iterate, choose: Callable[[Tensor], Tensor]) -> Iterate:
     """The same slice of every tensor of an iterate."""
     prediction, evaluation = iterate.prediction, iterate.evaluation

@@ -98,12 +98,12 @@ class Adam:
             for name, value in params.items():
                 value.copy_(moved[name])
             return after
-        values = list(params.values())
+        values = [_flat(value, value) for value in params.values()]
         torch_adam(
             values,
-            [_laid_out_like(value, grads[name]) for name, value in params.items()],
-            list(state.first.values()),
-            list(state.second.values()),
+            [_flat(grads[name], value) for name, value in params.items()],
+            [_flat(state.first[name], value) for name, value in params.items()],
+            [_flat(state.second[name], value) for name, value in params.items()],
             [],
             [torch.tensor(float(state.count), device=value.device) for value in values],
             fused=True,
@@ -133,6 +133,12 @@ class Adam:
         return moved, AdamState(count, first, second)
 
 
-def _laid_out_like(value: Tensor, grad: Tensor) -> Tensor:
-    """The gradient with its parameter's strides: the fused kernel walks both as flat memory."""
-    return grad if grad.stride() == value.stride() else torch.empty_like(value).copy_(grad)
+def _flat(tensor: Tensor, like: Tensor) -> Tensor:
+    """A tensor's numbers in the order in which those of `like` lie in memory.
+
+    A view where the two have the same layout, whatever it is: the fused kernel would copy anything
+    that is not contiguous.
+    """
+    if tensor.stride() != like.stride():
+        tensor = torch.empty_like(like).copy_(tensor)
+    return tensor.as_strided((tensor.numel(),), (1,))

@@ -77,13 +77,13 @@ class Head(nn.Module):
         known = features
         if self.fc1.in_features > features.shape[1] + ESTIMATE:
             known = torch.cat((features, box_information(box).to(features)), dim=1)
-        split = known.shape[1]
         # The share of what does not change is computed once, not in every correction.
-        constant = functional.linear(known, self.fc1.weight[:, :split], self.fc1.bias)
+        on_known, on_estimate = self.fc1.weight.split((known.shape[1], ESTIMATE), dim=1)
+        constant = functional.linear(known, on_known, self.fc1.bias)
         start = torch.cat((self.init_pose, self.init_shape, self.init_cam), dim=1)
         estimate = start.expand(len(features), -1)
         for _ in range(self.n_iter):
-            hidden = constant + functional.linear(estimate, self.fc1.weight[:, split:])
+            hidden = constant + functional.linear(estimate, on_estimate)
             hidden = self.drop2(self.fc2(self.drop1(hidden)))
             changes = (self.decpose(hidden), self.decshape(hidden), self.deccam(hidden))
             estimate = estimate + torch.cat(changes, dim=1)

@@ -78,10 +78,11 @@ class IterativeHead(nn.Module):
         features = features.clamp(-self.CLAMP, self.CLAMP)
         estimate = self.start.expand(len(features), -1)
         # The features' share of the first layer is the same in every round.
-        split = features.shape[1]
-        constant = nn.functional.linear(features, self.fc1.weight[:, :split], self.fc1.bias)
+        sizes = (features.shape[1], estimate.shape[1])
+        on_features, on_estimate = self.fc1.weight.split(sizes, dim=1)
+        constant = nn.functional.linear(features, on_features, self.fc1.bias)
         for _ in range(self.config.rounds):
-            hidden = constant + nn.functional.linear(estimate, self.fc1.weight[:, split:])
+            hidden = constant + nn.functional.linear(estimate, on_estimate)
             hidden = self.dropout(torch.relu(hidden))
             hidden = self.dropout(torch.relu(self.fc2(hidden)))
             estimate = estimate + self.decode(hidden)
