@@ -10,7 +10,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -49,8 +48,8 @@ class Config:
     """Most weight updates."""
     stop_px: float = 2.0
     """Stop below this 2D error."""
-    adapt: Literal["all", "later"] | None = None
-    """Which weights move, "all" or "later"; None takes the regressor's own."""
+    adapt: str | None = None
+    """Which weights move (`fitting.weights.Adapt`); None takes the regressor's own."""
     workers: int = 2
     """Processes, one thread each."""
     output: Path | None = None

@@ -8,11 +8,11 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from exemplar.fitting.optimiser import Objective, Unknowns
 
-COPIES = 5
-"""Weights, their gradients, Adam's two moments, and a gradient on its way into the sum."""
+COPIES = 4
+"""Weights, their gradients, Adam's two moments."""
 
-SLACK = 1.3
-"""Kernels' workspaces and fragmentation, over what is counted (measured: docs/fitting.md)."""
+SLACK = 1.2
+"""Kernels' workspaces and fragmentation, over what is counted (`benchmarks.fit_memory`)."""
 
 USED_SHARE = 0.8
 """Share of the free memory that a chunk may take."""
