@@ -161,11 +161,10 @@ def test_the_guard_ends_the_fit_where_it_judges_best(body: Body) -> None:
     keypoints[:, wrong, 0] += 0.8
     batch = Batch(batch.image, batch.box, keypoints)
     config = replace(CONFIG, iterations=60, stop_px=None)
-    whole = fit_exemplars(ToyRegressor().eval(), body, batch, config, history=True)
+    regressor = ToyRegressor().eval()
+    whole = fit_exemplars(regressor, body, batch, config, history=True)
     guarded, ends = (
-        fit_exemplars(
-            ToyRegressor().eval(), body, batch, config, guard=GuardConfig(), history=history
-        )
+        fit_exemplars(regressor, body, batch, config, guard=GuardConfig(), history=history)
         for history in (True, False)
     )
     step = int(guarded.trace.updates)
