@@ -7,13 +7,17 @@ def test_public_names_are_these() -> None:
     assert sorted(exemplar.__all__) == [
         "Body",
         "BodyParams",
+        "DualConfig",
         "EftConfig",
         "FitOptions",
         "FitResult",
         "Fitter",
         "PersonFit",
+        "SmplifyConfig",
         "fit",
+        "fit_dual",
         "fit_exemplars",
+        "fit_smplify",
         "load_body",
         "load_regressor",
     ]
