@@ -42,6 +42,8 @@ class Config:
     """Take every n-th frame."""
     learning_rate: float | None = None
     """EFT's step; None takes the regressor's own."""
+    adapt: str | None = None
+    """Which weights EFT moves; None takes the regressor's own."""
     output: Path | None = None
     """JSON file to write."""
 
@@ -135,6 +137,8 @@ def main(config: Config) -> None:
     fitter = Fitter(options=FitOptions(person="largest"))
     if config.learning_rate is not None:
         fitter.config = replace(fitter.config, learning_rate=config.learning_rate)
+    if config.adapt is not None:
+        fitter.config = replace(fitter.config, adapt=config.adapt)
     views: Views = {}
     for camera, path in enumerate(sorted(config.videos.glob("*.mp4"))):
         for number, picture in frames(path, config.every):
