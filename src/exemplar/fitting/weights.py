@@ -109,6 +109,7 @@ class RegressorWeights:
         self.inputs = _each(inputs, lambda x: x.contiguous(memory_format=self._layout(x)))
         self.box = box
         self._precision: Precision = precision
+        self._owner = threading.get_ident()
         self._local = threading.local()
         self.initial: Params = {}
         self._still: Params = dict(self.chain.named_buffers())
@@ -164,6 +165,8 @@ class RegressorWeights:
         `functional_call` swaps a module's tensors for the time of the call, so threads that share
         a module would see each other's weights.
         """
+        if threading.get_ident() == self._owner:
+            return self.chain
         if not hasattr(self._local, "chain"):
             tensors = [*self.chain.parameters(), *self.chain.buffers()]
             self._local.chain = copy.deepcopy(self.chain, {id(t): t for t in tensors})

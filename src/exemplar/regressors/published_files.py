@@ -40,7 +40,8 @@ def read_published(path: Path, part: Part = "main") -> PublishedFile:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can raise anything
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is empty"
+        # torch's own advice is longer than a line
+        reason = (str(error).strip() or "it is empty").splitlines()[0].split(". ")[0]
         raise ValueError(
             f"{path} cannot be read as tensors alone: {reason.rstrip('.')}; if you trust it, read"
             f" it with torch.load(weights_only=False) and save its state dict alone"
