@@ -2,14 +2,15 @@
 
     python -m benchmarks.crossview --videos ../shared/photos/multiview
 
-Two numbers, in mm over the 14 joints, before and after EFT: how far the views' 3D joints are from
-one another after Procrustes alignment (every ordered pair of cameras, the same frame), and how far
-each view's joints are from the 3D points triangulated from all cameras' 2D keypoints (12 limb
-joints; the keypoints are the built-in network's, so this truth is approximate).
+Two numbers, in mm over the 14 joints, for the regressor, EFT, EFT with the guard, and SMPLify: how
+far the views' 3D joints are from one another after Procrustes alignment (every ordered pair of
+cameras, the same frame), and how far each view's joints are from the 3D points triangulated from
+all cameras' 2D keypoints (12 limb joints; the keypoints are the built-in network's, so this truth
+is approximate, and the guard holds some of them out).
 """
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
@@ -20,14 +21,25 @@ import torch
 import tyro
 
 from benchmarks.common import write_results
+from exemplar.bodies import Body
+from exemplar.fitting.guard import GuardConfig, choose
+from exemplar.fitting.smplify import SmplifyConfig, fit_smplify
+from exemplar.geometry.cameras import project_weak
+from exemplar.geometry.crops import Box, image_to_crop
 from exemplar.metrics import pa_mpjpe
+from exemplar.objectives import mean_error_px
 from exemplar.photo import FitOptions, Fitter
-from exemplar.results import BodyState, PersonFit
+from exemplar.priors import load_pose_prior
+from exemplar.regressors.prediction import Prediction
+from exemplar.results import PersonFit
 from exemplar.skeletons import GT_24, LIMBS_12, LSP_14, OPENPOSE_25, SMPL_49
 
 ANNOTATED = len(OPENPOSE_25)
 FOURTEEN = [ANNOTATED + GT_24.index(name) for name in LSP_14]
 TWELVE = [SMPL_49.index(name, ANNOTATED) for name in LIMBS_12]
+
+Views = dict[int, dict[int, PersonFit]]
+"""Fits by frame and camera."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,8 @@ class Config:
     """Regressor to start from."""
     learning_rate: float | None = None
     """EFT's step; None takes the regressor's own."""
+    adapt: str | None = None
+    """Which weights EFT moves; None takes the regressor's own."""
     output: Path | None = None
     """JSON file to write."""
 
@@ -84,44 +98,118 @@ def frames(path: Path, every: int) -> Iterator[tuple[int, np.ndarray]]:
         number += 1
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a recipe says of a person."""
+
+    joints: np.ndarray
+    """(49, 3), metres."""
+    error_px: float
+    """Mean 2D error over the keypoints that EFT fits."""
+    updates: int
+    """Updates behind it."""
+
+
+def in_crop(person: PersonFit) -> tuple[Prediction, torch.Tensor, torch.Tensor]:
+    """Iterates (1, k, ...), keypoints (1, 49, 3) and fitted weights in the unturned crop."""
+
+    def stack(name: str) -> torch.Tensor:
+        return torch.from_numpy(np.stack([getattr(s, name) for s in person.steps])).float()[None]
+
+    iterates = Prediction(
+        stack("global_orient"), stack("body_pose"), stack("betas"), stack("weak_camera")
+    )
+    centre = torch.from_numpy(person.box_centre).float()
+    box = Box(centre, torch.tensor(person.box_size), torch.tensor(0.0))
+    points = torch.from_numpy(person.keypoints_2d).float()
+    points = torch.cat((image_to_crop(points[:, :2], box), points[:, 2:]), 1)
+    return iterates, points[None], torch.from_numpy(person.fitted).float()[None]
+
+
+def step_of(person: PersonFit, step: int) -> Answer:
+    """An iterate of EFT."""
+    state = person.steps[step]
+    return Answer(state.joints_3d, state.error_px, step)
+
+
+def guarded(body: Body, person: PersonFit) -> Answer:
+    """The iterate that the guard keeps."""
+    iterates, points, fitted = in_crop(person)
+    best = choose(body, iterates, points, fitted, GuardConfig(), load_pose_prior())
+    return step_of(person, int(best[0]))
+
+
+def smplified(body: Body, person: PersonFit, config: SmplifyConfig) -> Answer:
+    """SMPLify from the regressor's answer, with the shipped prior."""
+    iterates, points, fitted = in_crop(person)
+    start = Prediction(*(x[:, 0] for x in vars(iterates).values()))
+    fits = fit_smplify(start, points, body, config)
+    found = fits.after.prediction
+    joints = body.keypoints(found.body_params())
+    error = mean_error_px(project_weak(joints, found.camera), points[..., :2], fitted)
+    return Answer(joints[0].numpy(), float(error[0]), int(fits.trace.updates[0]))
+
+
+def compare(
+    views: Views, calibration: list[np.ndarray], answer: Callable[[PersonFit], Answer]
+) -> dict[str, float]:
+    """How far the answers are from one another and from triangulated points, mm."""
+    between, against, worse, kept = [], [], [], []
+    for people in views.values():
+        answers = {c: answer(p) for c, p in people.items()}
+        kept += list(answers.values())
+        for a, b in permutations(answers, 2):
+            between.append(aligned(answers[a].joints[FOURTEEN], answers[b].joints[FOURTEEN]))
+        truth = triangulate({c: p.keypoints_2d[TWELVE] for c, p in people.items()}, calibration)
+        seen = np.isfinite(truth).all(1)
+        if seen.sum() < 8:
+            continue
+        for camera, person in people.items():
+            first, last = (
+                aligned(joints[TWELVE][seen], truth[seen])
+                for joints in (person.before.joints_3d, answers[camera].joints)
+            )
+            against.append(last)
+            worse.append(last > first)
+    return {
+        "between_views_mm": float(np.mean(between)),
+        "against_triangulated_mm": float(np.mean(against)),
+        "worse_percent": 100 * float(np.mean(worse)),
+        "updates": float(np.mean([x.updates for x in kept])),
+        "error_px": float(np.mean([x.error_px for x in kept])),
+    }
+
+
 def main(config: Config) -> None:
-    """Fit, compare, print."""
+    """Fit every view, compare, print."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     fitter = Fitter(config.regressor, FitOptions(person="largest"))
     if config.learning_rate is not None:
         fitter.config = replace(fitter.config, learning_rate=config.learning_rate)
-    views: dict[int, dict[int, PersonFit]] = {}
-    paths = sorted(config.videos.glob("*.mp4"))
-    for camera, path in enumerate(paths):
+    if config.adapt is not None:
+        fitter.config = replace(fitter.config, adapt=config.adapt)
+    views: Views = {}
+    for camera, path in enumerate(sorted(config.videos.glob("*.mp4"))):
         for number, picture in frames(path, config.every):
             try:
                 views.setdefault(number, {})[camera] = fitter.fit(picture).people[0]
             except ValueError as error:
                 print(f"{path.name} frame {number}: {error}")
     calibration = read_calibration(next(config.videos.glob("*.qca.txt")))
-    results: dict[str, float] = {"fits": sum(len(v) for v in views.values())}
-    for stage in ("before", "after"):
-        between, against = [], []
-        for people in views.values():
-            states: dict[int, BodyState] = {c: getattr(p, stage) for c, p in people.items()}
-            for a, b in permutations(states, 2):
-                between.append(
-                    aligned(states[a].joints_3d[FOURTEEN], states[b].joints_3d[FOURTEEN])
-                )
-            truth = triangulate({c: p.keypoints_2d[TWELVE] for c, p in people.items()}, calibration)
-            seen = np.isfinite(truth).all(1)
-            if seen.sum() >= 8:
-                against += [
-                    aligned(s.joints_3d[TWELVE][seen], truth[seen]) for s in states.values()
-                ]
-        errors = [getattr(p, stage).error_px for v in views.values() for p in v.values()]
-        results[f"between_views_mm_{stage}"] = float(np.mean(between))
-        results[f"against_triangulated_mm_{stage}"] = float(np.mean(against))
-        results[f"error_px_{stage}"] = float(np.mean(errors))
-    for key, value in results.items():
-        print(f"{key:32s} {value:8.2f}")
-    write_results(config.output, config, results)
+    body = fitter.body
+    recipes: dict[str, Callable[[PersonFit], Answer]] = {
+        "regressor": lambda person: step_of(person, 0),
+        "EFT": lambda person: step_of(person, len(person.steps) - 1),
+        "EFT + guard": lambda person: guarded(body, person),
+        "SMPLify": lambda person: smplified(body, person, SmplifyConfig()),
+        "SMPLify, released": lambda person: smplified(body, person, SmplifyConfig.released()),
+    }
+    rows = {name: compare(views, calibration, recipe) for name, recipe in recipes.items()}
+    for name, row in rows.items():
+        print(f"{name:18s}", "  ".join(f"{key} {value:.1f}" for key, value in row.items()))
+    fits = sum(len(people) for people in views.values())
+    write_results(config.output, config, {"fits": fits, "rows": rows})
 
 
 def aligned(joints: np.ndarray, truth: np.ndarray) -> float:

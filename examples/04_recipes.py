@@ -7,7 +7,6 @@ import torch
 
 from exemplar import EftConfig, SmplifyConfig, fit_exemplars, fit_smplify, load_body, load_regressor
 from exemplar.bodies import BodyParams
-from exemplar.fitting.guard import GuardConfig
 from exemplar.geometry.crops import Box
 from exemplar.metrics import pa_mpjpe
 from exemplar.samples import Batch
@@ -37,7 +36,7 @@ truth = BodyParams(
 
 config = EftConfig(learning_rate=info.learning_rate)
 eft = fit_exemplars(regressor, body, batch, config)
-guarded = fit_exemplars(regressor, body, batch, config, guard=GuardConfig())
+guarded = fit_exemplars(regressor, body, batch, config, guard=True)
 smplify = fit_smplify(eft.before.prediction, keypoints, body, SmplifyConfig())
 results = {
     "regressor": eft.before,

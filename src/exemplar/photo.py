@@ -21,7 +21,6 @@ from exemplar.detect.keypoint_files import (
 from exemplar.detect.landmarks import find_people
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
-from exemplar.fitting.guard import GuardConfig
 from exemplar.fitting.trace import Evaluation, Iterate, pick
 from exemplar.geometry.cameras import (
     CameraModel,
@@ -144,7 +143,7 @@ class Fitter:
             self.body,
             batch,
             self.config,
-            guard=GuardConfig() if self.options.guard else None,
+            guard=self.options.guard,
             history=True,
             progress=report,
         )

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
-from exemplar.fitting.dual import DualConfig, fit_dual
+from exemplar.fitting.dual import DualConfig, dual_stages, fit_dual, keypoint_weights
 from exemplar.fitting.fits import Fits
+from exemplar.fitting.weights import RegressorWeights, moving_names, predict_in_blocks
 from exemplar.geometry.crops import Box
 from exemplar.regressors.cliff import Cliff, CliffHrnet
 from exemplar.regressors.hmr import RECT, Hmr
@@ -99,6 +100,31 @@ def test_the_first_updates_are_the_programs(body: Body, name: str) -> None:
     config = replace(RELEASED, adam_iterations=1)
     one = slice(0, 1)
     assert_as_recorded(fitted(name, one, config, body), f"test/{name}/bs1/gt2d", one, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["hmr", "cliff"])
+def test_the_heads_first_gradients_are_the_programs(body: Body, name: str) -> None:
+    """Recorded of each tensor: its norm, its sum and its first six numbers."""
+    net, batch = network(name, "main"), people(slice(0, 1))
+    pseudo = predict_in_blocks(network(name, "aux"), batch.image, batch.box)
+    weights = keypoint_weights(batch, body, RELEASED)
+    stage = dual_stages(net, body, batch, weights, pseudo, RELEASED)[0]
+    unknowns = RegressorWeights(net, batch.image, batch.box, moving_names(net, "head"))
+    rows = torch.arange(1)
+    params = {key: p.requires_grad_() for key, p in unknowns.start(rows, 1).items()}
+    loss = stage.objective(unknowns.predict(params, rows), rows).loss.sum()
+    slopes = dict(zip(params, torch.autograd.grad(loss, list(params.values())), strict=True))
+    names = dual.reference().array(f"train/{name}/bneval/first/inner_names").tolist()
+    wanted = dual.reference()[f"test/{name}/bs1/gt2d/sgd_grad"][0]
+    assert set(names) == set(slopes)
+    for key, row in zip(names, wanted, strict=True):
+        found = slopes[key].double().flatten()
+        # inner gradients agree to 2e-5 between thread counts (README of the reference)
+        assert float(found.norm()) == pytest.approx(float(row[0]), rel=1e-4), key
+        typical = float(row[0]) / len(found) ** 0.5
+        some = min(6, len(found))
+        gap = (found[:some] - row[2 : 2 + some].double()).abs().max()
+        assert float(gap) < 1e-3 * typical, key
 
 
 @pytest.mark.slow

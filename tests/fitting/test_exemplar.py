@@ -7,7 +7,6 @@ import torch
 
 from exemplar.bodies import Body, load_open_body
 from exemplar.fitting.exemplar import EftConfig, eft_objective, fit_exemplars, fitted_weights
-from exemplar.fitting.guard import GuardConfig
 from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
@@ -164,7 +163,7 @@ def test_the_guard_ends_the_fit_where_it_judges_best(body: Body) -> None:
     regressor = ToyRegressor().eval()
     whole = fit_exemplars(regressor, body, batch, config, history=True)
     guarded, ends = (
-        fit_exemplars(regressor, body, batch, config, guard=GuardConfig(), history=history)
+        fit_exemplars(regressor, body, batch, config, guard=True, history=history)
         for history in (True, False)
     )
     step = int(guarded.trace.updates)

@@ -130,7 +130,7 @@ def fit_dual(
     batch, broken = checked(batch)
     weights = keypoint_weights(batch, body, config)
     pseudo = predict_in_blocks(auxiliary, batch.image, batch.box)
-    stages = _stages(regressor, body, batch, weights, pseudo, config)
+    stages = dual_stages(regressor, body, batch, weights, pseudo, config)
     moves = moving_names(regressor, config.adapt)
     if config.adam_iterations:
         moves = moves | moving_names(regressor, "all", norms=True)
@@ -164,7 +164,7 @@ def keypoint_weights(batch: Batch, body: Body, config: DualConfig) -> Float[Tens
     return weights
 
 
-def _stages(
+def dual_stages(
     regressor: nn.Module,
     body: Body,
     batch: Batch,
@@ -172,6 +172,7 @@ def _stages(
     pseudo: Prediction,
     config: DualConfig,
 ) -> list[Stage]:
+    """The stages of a fit to these auxiliary bodies (`pseudo`)."""
     with torch.no_grad():
         params = pseudo.body_params()
         joints = body.keypoints(params, "smpl49")[:, len(OPENPOSE_25) :]

@@ -137,7 +137,7 @@ def fit_exemplars(
     batch: Batch,
     config: EftConfig,
     *,
-    guard: GuardConfig | None = None,
+    guard: bool | GuardConfig = False,
     history: bool = False,
     group_size: int = 1,
     chunk_size: int | None = None,
@@ -171,7 +171,7 @@ def fit_exemplars(
         len(batch),
         [stage],
         skip=broken | too_few(weights),
-        history=history or guard is not None,
+        history=history or guard is not False,
         group_size=group_size,
         chunk_size=chunk_size or chunk_size_for(unknowns, objective, device, group_size),
         workers=workers or (torch.get_num_threads() if device.type == "cpu" else 1),
@@ -179,9 +179,10 @@ def fit_exemplars(
         progress=progress,
     )
     points = batch.keypoints_2d
-    if guard is not None:
+    if guard is not False:
         found, prior = trace.iterates.prediction, load_pose_prior()
-        best = choose(body, found, points, weights, guard, prior, projection)
+        settings = GuardConfig() if guard is True else guard
+        best = choose(body, found, points, weights, settings, prior, projection)
         trace = ended_at(trace, best)
         trace = trace if history else ends(trace)
     return judged(trace, body, points, weights, projection, broken, config.acceptance)
