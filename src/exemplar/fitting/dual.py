@@ -98,14 +98,19 @@ class DualConfig:
 
 
 @dataclass(frozen=True)
-class _Target:
+class DualTarget:
     """What the loss compares with, for the exemplars of a batch."""
 
     keypoints_2d: Float[Tensor, "b 49 2"]
+    """Crop units."""
     weights: Float[Tensor, "b 49"]
+    """Weights of the 2D term."""
     body: Prediction
+    """The auxiliary network's answers."""
     joints: Float[Tensor, "b 24 3"]
+    """Their annotated joints, metres."""
     vertices: Float[Tensor, "b v 3"]
+    """Their vertices, metres."""
 
 
 def fit_dual(
@@ -177,7 +182,7 @@ def dual_stages(
         params = pseudo.body_params()
         joints = body.keypoints(params, "smpl49")[:, len(OPENPOSE_25) :]
         vertices = body(params).vertices
-    target = _Target(batch.keypoints_2d[..., :2], weights, pseudo, joints, vertices)
+    target = DualTarget(batch.keypoints_2d[..., :2], weights, pseudo, joints, vertices)
     projection = projection_of(regressor, batch.box)
     aspect = getattr(regressor, "resolution", 1) / getattr(regressor, "width", 1)
     full = dual_objective(body, target, config, projection, aspect)
@@ -192,7 +197,7 @@ def dual_stages(
 
 def dual_objective(
     body: Body,
-    target: _Target,
+    target: DualTarget,
     config: DualConfig,
     projection: Projection,
     aspect: float,
