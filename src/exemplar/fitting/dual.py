@@ -15,7 +15,7 @@ from exemplar import objectives
 from exemplar.bodies import Body
 from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
 from exemplar.fitting.inputs import checked
-from exemplar.fitting.memory import chunk_size_for
+from exemplar.fitting.memory import plan
 from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimise
 from exemplar.fitting.projections import Projection, projection_of
 from exemplar.fitting.trace import Evaluation
@@ -141,7 +141,7 @@ def fit_dual(
         moves = moves | moving_names(regressor, "all", norms=True)
     unknowns = RegressorWeights(regressor, batch.image, batch.box, moves, precision=precision)
     device = batch.image.device
-    full = stages[0].objective
+    chunk, threads = plan(unknowns, stages[0].objective, device, len(batch), group_size)
     trace = minimise(
         unknowns,
         len(batch),
@@ -149,8 +149,8 @@ def fit_dual(
         skip=broken | too_few(weights),
         history=history,
         group_size=group_size,
-        chunk_size=chunk_size or chunk_size_for(unknowns, full, device, group_size),
-        workers=workers or (torch.get_num_threads() if device.type == "cpu" else 1),
+        chunk_size=chunk_size or chunk,
+        workers=workers or threads,
         device=device,
         progress=progress,
     )

@@ -11,7 +11,7 @@ from exemplar.bodies import Body
 from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
 from exemplar.fitting.guard import GuardConfig, choose
 from exemplar.fitting.inputs import checked
-from exemplar.fitting.memory import chunk_size_for
+from exemplar.fitting.memory import plan
 from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimise
 from exemplar.fitting.projections import Projection, projection_of, weak_projection
 from exemplar.fitting.trace import Evaluation, ended_at, ends
@@ -165,6 +165,7 @@ def fit_exemplars(
         precision=precision,
     )
     device = batch.image.device
+    chunk, threads = plan(unknowns, objective, device, len(batch), group_size)
     stage = Stage(objective, Adam(config.learning_rate), config.iterations, stop=_stop(config))
     trace = minimise(
         unknowns,
@@ -173,8 +174,8 @@ def fit_exemplars(
         skip=broken | too_few(weights),
         history=history or guard is not False,
         group_size=group_size,
-        chunk_size=chunk_size or chunk_size_for(unknowns, objective, device, group_size),
-        workers=workers or (torch.get_num_threads() if device.type == "cpu" else 1),
+        chunk_size=chunk_size or chunk,
+        workers=workers or threads,
         device=device,
         progress=progress,
     )

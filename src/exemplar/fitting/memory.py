@@ -1,11 +1,10 @@
 """How much memory an exemplar needs, and how many fit at once."""
 
-import os
-
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from exemplar.fitting.memory_files import available_bytes
 from exemplar.fitting.optimiser import Objective, Unknowns
 
 COPIES = 4
@@ -39,23 +38,25 @@ def bytes_per_group(unknowns: Unknowns, objective: Objective, group_size: int = 
 
 
 def free_bytes(device: torch.device) -> int:
-    """Free memory of a device, bytes; 1 GiB where the system does not say."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return 2**30
+    """Free memory of a device, bytes."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
 
 
-def chunk_size_for(
-    unknowns: Unknowns, objective: Objective, device: torch.device, group_size: int = 1
-) -> int:
-    """Exemplars to fit side by side: what the free memory holds, in whole groups; at least one.
+def plan(
+    unknowns: Unknowns,
+    objective: Objective,
+    device: torch.device,
+    count: int,
+    group_size: int = 1,
+) -> tuple[int, int]:
+    """(chunk_size, workers) for `count` exemplars, as far as the free memory goes.
 
-    A CPU gains nothing from several at once: it takes one group at a time.
+    A GPU takes many exemplars side by side. A CPU gains nothing from that: it takes one group a
+    thread, on as many threads as torch has.
     """
-    if device.type == "cpu":
-        return group_size
-    need = bytes_per_group(unknowns, objective, group_size)
-    return max(1, int(USED_SHARE * free_bytes(device)) // need) * group_size
+    threads = 1 if device.type == "cuda" else torch.get_num_threads()
+    if device.type != "cuda" and (threads == 1 or count <= group_size):
+        return group_size, 1
+    need = bytes_per_group(unknowns, objective, min(group_size, count))
+    room = max(1, int(USED_SHARE * free_bytes(device)) // need)
+    return (room * group_size, 1) if device.type == "cuda" else (group_size, min(threads, room))
