@@ -4,7 +4,7 @@ An auxiliary network's body stands in for the truth, so that the fit minimises t
 main network was trained with.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -15,8 +15,8 @@ from exemplar import objectives
 from exemplar.bodies import Body
 from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
 from exemplar.fitting.inputs import checked
-from exemplar.fitting.memory import plan
-from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimise
+from exemplar.fitting.memory import minimise_in_memory
+from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop
 from exemplar.fitting.projections import Projection, projection_of
 from exemplar.fitting.trace import Evaluation
 from exemplar.fitting.updates import Adam, Sgd
@@ -140,18 +140,14 @@ def fit_dual(
     if config.adam_iterations:
         moves = moves | moving_names(regressor, "all", norms=True)
     unknowns = RegressorWeights(regressor, batch.image, batch.box, moves, precision=precision)
-    device = batch.image.device
-    chunk, threads = plan(unknowns, stages[0].objective, device, len(batch), group_size)
-    trace = minimise(
+    trace = minimise_in_memory(
         unknowns,
-        len(batch),
         stages,
         skip=broken | too_few(weights),
-        history=history,
         group_size=group_size,
-        chunk_size=chunk_size or chunk,
-        workers=workers or threads,
-        device=device,
+        chunk_size=chunk_size,
+        workers=workers,
+        history=history,
         progress=progress,
     )
     projection = projection_of(regressor, batch.box)
@@ -191,7 +187,7 @@ def dual_stages(
     ends = {"stop": _stop(config), "stop_after_update": config.stop_after_update}
     first = Stage(full, Sgd(config.learning_rate), config.iterations, lambda name: name in head)
     if not config.adam_iterations:
-        return [Stage(first.objective, first.update, first.steps, first.moves, **ends)]
+        return [replace(first, **ends)]
     return [first, Stage(flat, Adam(config.adam_rate), config.adam_iterations, **ends)]
 
 

@@ -11,8 +11,8 @@ from exemplar.bodies import Body
 from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
 from exemplar.fitting.guard import GuardConfig, choose
 from exemplar.fitting.inputs import checked
-from exemplar.fitting.memory import plan
-from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop, minimise
+from exemplar.fitting.memory import minimise_in_memory
+from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop
 from exemplar.fitting.projections import Projection, projection_of, weak_projection
 from exemplar.fitting.trace import Evaluation, ended_at, ends
 from exemplar.fitting.updates import Adam
@@ -164,19 +164,15 @@ def fit_exemplars(
         moving_names(regressor, config.adapt),
         precision=precision,
     )
-    device = batch.image.device
-    chunk, threads = plan(unknowns, objective, device, len(batch), group_size)
     stage = Stage(objective, Adam(config.learning_rate), config.iterations, stop=_stop(config))
-    trace = minimise(
+    trace = minimise_in_memory(
         unknowns,
-        len(batch),
         [stage],
         skip=broken | too_few(weights),
-        history=history or guard is not False,
         group_size=group_size,
-        chunk_size=chunk_size or chunk,
-        workers=workers or threads,
-        device=device,
+        chunk_size=chunk_size,
+        workers=workers,
+        history=history or guard is not False,
         progress=progress,
     )
     points = batch.keypoints_2d

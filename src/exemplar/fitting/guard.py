@@ -88,7 +88,7 @@ def guard_scores(
         pose = rotmat_to_axis_angle(iterates.body_pose)
         scores = scores - config.prior_weight * prior.log_prob(pose)
     scores = torch.where(total > 0, scores, 0.0)
-    return torch.where(_finite(iterates) & torch.isfinite(scores), scores, float("inf"))
+    return torch.where(iterates.finite_rows() & torch.isfinite(scores), scores, float("inf"))
 
 
 def choose(
@@ -110,9 +110,3 @@ def choose(
     if bool(lost.any()):
         raise ValueError(f"expected a finite iterate for each person, {int(lost.sum())} have none")
     return scores.argmin(-1)
-
-
-def _finite(iterates: Prediction) -> Tensor:
-    """(b, k): whether every number of an iterate is finite."""
-    parts = (iterates.global_orient, iterates.body_pose, iterates.betas, iterates.camera)
-    return torch.stack([torch.isfinite(part).flatten(2).all(-1) for part in parts]).all(0)

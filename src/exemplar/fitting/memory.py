@@ -1,11 +1,15 @@
 """How much memory an exemplar needs, and how many fit at once."""
 
+from collections.abc import Sequence
+
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from exemplar.fitting.memory_files import available_bytes
-from exemplar.fitting.optimiser import Objective, Unknowns
+from exemplar.fitting.optimiser import Objective, Progress, Stage, Unknowns, minimise
+from exemplar.fitting.trace import Trace
 
 COPIES = 4
 """Weights, their gradients, Adam's two moments."""
@@ -60,3 +64,33 @@ def plan(
     need = bytes_per_group(unknowns, objective, min(group_size, count))
     room = max(1, int(USED_SHARE * free_bytes(device)) // need)
     return (room * group_size, 1) if device.type == "cuda" else (group_size, min(threads, room))
+
+
+def minimise_in_memory(
+    unknowns: Unknowns,
+    stages: Sequence[Stage],
+    *,
+    skip: Bool[Tensor, " b"],
+    group_size: int,
+    chunk_size: int | None,
+    workers: int | None,
+    history: bool,
+    progress: Progress,
+) -> Trace:
+    """`minimise` for the exemplars of `skip`, with what is None chosen by `plan`."""
+    device, count = skip.device, len(skip)
+    if chunk_size is None or workers is None:
+        chunk, threads = plan(unknowns, stages[0].objective, device, count, group_size)
+        chunk_size, workers = chunk_size or chunk, workers or threads
+    return minimise(
+        unknowns,
+        count,
+        stages,
+        skip=skip,
+        history=history,
+        group_size=group_size,
+        chunk_size=chunk_size,
+        workers=workers,
+        device=device,
+        progress=progress,
+    )

@@ -18,15 +18,17 @@ from exemplar.fitting.inputs import checked_keypoints
 from exemplar.fitting.optimiser import Objective, Progress, Stage, minimise
 from exemplar.fitting.trace import Evaluation
 from exemplar.fitting.updates import Adam, Params
-from exemplar.geometry.cameras import project_full, project_weak
+from exemplar.geometry.cameras import (
+    CROP_FOCAL,
+    crop_perspective_translation,
+    project_crop_perspective,
+    project_weak,
+)
 from exemplar.geometry.crops import EFT_CROP, crop_units_to_pixels
 from exemplar.geometry.rotations import rotmat_to_axis_angle
 from exemplar.priors import SmplifyPrior, load_pose_prior
 from exemplar.regressors.prediction import Prediction
 from exemplar.skeletons import OPENPOSE_25, OPENPOSE_PREFIX, SMPL_49, TORSO, indices
-
-FOCAL = 5000.0
-"""Focal length of SPIN's perspective camera, px of a 224 crop."""
 
 
 @dataclass(frozen=True)
@@ -176,17 +178,13 @@ def fit_smplify(
 
 def _finite_start(start: Prediction) -> tuple[Prediction, Bool[Tensor, " b"]]:
     """The bodies, an unposed one for each that is not finite, and which those were."""
-    parts = vars(start).values()
-    lost = ~torch.stack([torch.isfinite(x).flatten(1).all(1) for x in parts]).all(0)
-    eye = torch.eye(3).to(start.global_orient)
-    front = start.camera.new_tensor([1.0, 0.0, 0.0])
-    mask = lost[:, None]
-    return Prediction(
-        torch.where(mask[..., None], eye, start.global_orient),
-        torch.where(mask[..., None, None], eye, start.body_pose),
-        torch.where(mask, 0.0, start.betas),
-        torch.where(mask, front, start.camera),
-    ), lost
+    finite, rest = start.finite_rows(), start.unposed()
+
+    def mended(value: Tensor, default: Tensor) -> Tensor:
+        return torch.where(finite.view(-1, *[1] * (value.ndim - 1)), value, default)
+
+    whole = zip(vars(start).values(), vars(rest).values(), strict=True)
+    return Prediction(*(mended(value, default) for value, default in whole)), ~finite
 
 
 @dataclass(frozen=True)
@@ -389,33 +387,25 @@ def _project(points: Tensor, camera: Tensor, config: SmplifyConfig) -> Tensor:
     """Points to crop units, through the weak camera or the perspective one that it stands for."""
     if config.camera == "weak":
         return project_weak(points, camera)
-    half = crop_units_to_pixels(EFT_CROP)
-    focal, origin = camera.new_full((len(camera),), FOCAL / half), camera.new_zeros(len(camera), 2)
-    return project_full(points + _translation(camera)[:, None], focal, origin)
+    return project_crop_perspective(points, camera)
 
 
 def _camera_numbers(camera: Tensor, config: SmplifyConfig) -> Tensor:
     """What a camera's unknowns are: the weak camera, or the translation that it stands for."""
-    return camera if config.camera == "weak" else _translation(camera)
+    return camera if config.camera == "weak" else crop_perspective_translation(camera, EFT_CROP)
 
 
 def _anchored(camera: Tensor, config: SmplifyConfig) -> Tensor:
     """The number that `SmplifyConfig.anchor` names."""
     if config.anchor == "ty":
         return camera[:, 2]
-    return camera[:, 0] if config.camera == "weak" else _translation(camera)[:, 2]
-
-
-def _translation(camera: Tensor) -> Tensor:
-    """SPIN's camera translation (metres) of a weak camera; its 1e-9 is the released one."""
-    scale, x, y = camera.unbind(-1)
-    return torch.stack((x, y, 2.0 * FOCAL / (EFT_CROP * scale + 1e-9)), dim=-1)
+    return camera[:, 0] if config.camera == "weak" else _camera_numbers(camera, config)[:, 2]
 
 
 def _weak_camera(translation: Tensor) -> Tensor:
-    """The inverse of `_translation`."""
+    """The inverse of `crop_perspective_translation`."""
     x, y, depth = translation.unbind(-1)
-    return torch.stack(((2.0 * FOCAL / depth - 1e-9) / EFT_CROP, x, y), dim=-1)
+    return torch.stack(((2.0 * CROP_FOCAL / depth - 1e-9) / EFT_CROP, x, y), dim=-1)
 
 
 @lru_cache(maxsize=16)

@@ -84,20 +84,7 @@ def ends(trace: Trace) -> Trace:
 
 def pick(iterate: Iterate, choose: Callable[[Tensor], Tensor]) -> Iterate:
     """The same slice of every tensor of an iterate."""
-    prediction, evaluation = iterate.prediction, iterate.evaluation
-    return Iterate(
-        Prediction(
-            choose(prediction.global_orient),
-            choose(prediction.body_pose),
-            choose(prediction.betas),
-            choose(prediction.camera),
-        ),
-        Evaluation(
-            choose(evaluation.loss),
-            choose(evaluation.error_px),
-            {name: choose(term) for name, term in evaluation.terms.items()},
-        ),
-    )
+    return _zipped([iterate], lambda tensors: choose(tensors[0]))
 
 
 class Record:
@@ -135,32 +122,15 @@ class Record:
 
 
 def _finite_rows(iterate: Iterate) -> Bool[Tensor, " b"]:
-    prediction, evaluation = iterate.prediction, iterate.evaluation
-    parts = (
-        prediction.global_orient.flatten(1),
-        prediction.body_pose.flatten(1),
-        prediction.betas,
-        prediction.camera,
-        evaluation.loss[:, None],
-        evaluation.error_px[:, None],
-    )
-    return torch.isfinite(torch.cat(parts, dim=1)).all(1)
+    evaluation = iterate.evaluation
+    judged = torch.isfinite(evaluation.loss) & torch.isfinite(evaluation.error_px)
+    return judged & iterate.prediction.finite_rows()
 
 
 def _unposed(like: Iterate) -> Iterate:
     """What stands for an exemplar without any finite iterate: a body at rest, infinite losses."""
-    prediction = like.prediction
-    eye = torch.eye(3).to(prediction.global_orient)
-    camera = torch.zeros_like(prediction.camera)
-    camera[:, 0] = 1.0
-    bodies = Prediction(
-        eye.expand_as(prediction.global_orient).clone(),
-        eye.expand_as(prediction.body_pose).clone(),
-        torch.zeros_like(prediction.betas),
-        camera,
-    )
     losses = pick(like, lambda x: torch.full_like(x, torch.inf)).evaluation
-    return Iterate(bodies, losses)
+    return Iterate(like.prediction.unposed(), losses)
 
 
 def _where(mask: Bool[Tensor, " b"], one: Iterate, other: Iterate) -> Iterate:

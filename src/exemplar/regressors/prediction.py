@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from exemplar.bodies import BodyParams
@@ -49,10 +49,26 @@ class Prediction:
             rotate_weak_camera(self.camera, box.angle),
         )
 
+    def finite_rows(self) -> Bool[Tensor, "*batch"]:
+        """Whether every number of each body is finite."""
+        axes = self.camera.ndim - 1
+        parts = (self.global_orient, self.body_pose, self.betas, self.camera)
+        return torch.stack([torch.isfinite(x).flatten(axes).all(-1) for x in parts]).all(0)
+
     def is_finite(self) -> bool:
         """Whether every number is finite."""
-        parts = (self.global_orient, self.body_pose, self.betas, self.camera)
-        return all(bool(torch.isfinite(part).all()) for part in parts)
+        return bool(self.finite_rows().all())
+
+    def unposed(self) -> "Prediction":
+        """As many bodies at rest, of mean shape, seen by a weak camera of scale 1."""
+        eye = torch.eye(3).to(self.global_orient)
+        front = self.camera.new_tensor([1.0, 0.0, 0.0])
+        return Prediction(
+            eye.expand_as(self.global_orient).clone(),
+            eye.expand_as(self.body_pose).clone(),
+            torch.zeros_like(self.betas),
+            front.expand_as(self.camera).clone(),
+        )
 
 
 class Regressor(Protocol):
