@@ -70,6 +70,85 @@ BLAZEPOSE_33: tuple[str, ...] = (
 )  # fmt: skip
 """Landmarks of the built-in keypoint network."""
 
+OPENPOSE_18: tuple[str, ...] = (
+    "nose", OPENPOSE_PREFIX + "neck", "right_shoulder", "right_elbow", "right_wrist",
+    "left_shoulder", "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle",
+    "left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear",
+)  # fmt: skip
+"""OpenPose's COCO model; its neck, between the shoulders, is not LSP's."""
+
+MPII_16: tuple[str, ...] = (
+    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis",
+    "thorax", "neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder",
+    "left_elbow", "left_wrist",
+)  # fmt: skip
+"""MPII Human Pose's joints."""
+
+LSP_ANNOTATED_14: tuple[str, ...] = GT_24[: GT_24.index("head_top") + 1]
+"""Leeds Sports Pose's joints, in the order of its annotation."""
+
+CROWDPOSE_14: tuple[str, ...] = (
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "head_top",
+    "neck",
+)  # fmt: skip
+"""CrowdPose's joints; its "head" is the top of the head."""
+
+POSETRACK_17: tuple[str, ...] = (
+    "nose", "neck", "head_top", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee",
+    "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+"""PoseTrack 2018's joints; its "head_bottom" is LSP's neck."""
+
+OCHUMAN_19: tuple[str, ...] = (
+    "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+    "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "head_top",
+    "neck", "right_ear", "left_ear", "nose", "right_eye", "left_eye",
+)  # fmt: skip
+"""OCHuman's joints, in its own format."""
+
+PANOPTIC_19: tuple[str, ...] = (
+    "neck", "nose", "pelvis", "left_shoulder", "left_elbow", "left_wrist", "left_hip", "left_knee",
+    "left_ankle", "right_shoulder", "right_elbow", "right_wrist", "right_hip", "right_knee",
+    "right_ankle", "left_eye", "left_ear", "right_eye", "right_ear",
+)  # fmt: skip
+"""Panoptic Studio's 19 body joints."""
+
+H36M_TRAIN_17: tuple[str, ...] = (
+    "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+    "spine", "neck", "jaw", "head", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder",
+    "right_elbow", "right_wrist",
+)  # fmt: skip
+"""The 17 joints in which Human3.6M's training poses are distributed (right leg first)."""
+
+MPI_INF_3DHP_17: tuple[str, ...] = (
+    "head", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
+    "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+    "pelvis", "spine", "jaw",
+)  # fmt: skip
+"""Joints of MPI-INF-3DHP's test set."""
+
+H36M_32_ROWS: Mapping[str, int] = MappingProxyType(
+    {
+        "pelvis": 11, "left_hip": 6, "left_knee": 7, "left_ankle": 8, "right_hip": 1,
+        "right_knee": 2, "right_ankle": 3, "spine": 12, "neck": 24, "jaw": 14, "head": 15,
+        "left_shoulder": 17, "left_elbow": 18, "left_wrist": 19, "right_shoulder": 25,
+        "right_elbow": 26, "right_wrist": 27,
+    }
+)  # fmt: skip
+"""Which of the 32 rows of Human3.6M's own pose files each named joint is."""
+
+MPI_INF_3DHP_28_ROWS: Mapping[str, int] = MappingProxyType(
+    {
+        "pelvis": 4, "left_hip": 18, "left_knee": 19, "left_ankle": 20, "right_hip": 23,
+        "right_knee": 24, "right_ankle": 25, "spine": 3, "neck": 5, "jaw": 6, "head": 7,
+        "left_shoulder": 9, "left_elbow": 10, "left_wrist": 11, "right_shoulder": 14,
+        "right_elbow": 15, "right_wrist": 16,
+    }
+)  # fmt: skip
+"""Which of the 28 rows of MPI-INF-3DHP's training annotation each named joint is."""
+
 JOINT_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "smpl24": SMPL_24,
@@ -80,6 +159,15 @@ JOINT_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "h36m17": H36M_17,
         "lsp14": LSP_14,
         "blazepose33": BLAZEPOSE_33,
+        "openpose18": OPENPOSE_18,
+        "mpii16": MPII_16,
+        "lsp_annotated14": LSP_ANNOTATED_14,
+        "crowdpose14": CROWDPOSE_14,
+        "posetrack17": POSETRACK_17,
+        "ochuman19": OCHUMAN_19,
+        "panoptic19": PANOPTIC_19,
+        "h36m_train17": H36M_TRAIN_17,
+        "mpi_inf_3dhp17": MPI_INF_3DHP_17,
     }
 )
 """Every named joint set."""
@@ -195,11 +283,3 @@ def to_smpl49(names: Sequence[str]) -> list[tuple[int, int]]:
         elif raw in SMPL_49:
             pairs.append((i, SMPL_49.index(raw)))
     return pairs
-
-
-OPENPOSE_18: tuple[str, ...] = (
-    "nose", OPENPOSE_PREFIX + "neck", "right_shoulder", "right_elbow", "right_wrist",
-    "left_shoulder", "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle",
-    "left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear",
-)  # fmt: skip
-"""OpenPose's COCO model; its neck, between the shoulders, is not LSP's."""

@@ -1,0 +1,55 @@
+"""An annotation file or folder, looked into no more often than needed."""
+
+import contextlib
+import json
+import zipfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile)
+
+
+class Contents:
+    """What lies at a path; what was parsed to tell the format is not parsed again to read it."""
+
+    def __init__(self, path: "str | Path | Contents") -> None:
+        """FileNotFoundError if there is nothing at `path`."""
+        self.path = path.path if isinstance(path, Contents) else Path(path)
+        if isinstance(path, Contents):
+            self.__dict__.update(path.__dict__)
+        elif not self.path.exists():
+            raise FileNotFoundError(f"no annotation file at {self.path}")
+
+    @property
+    def suffix(self) -> str:
+        """The file name's ending in lower case, with its dot."""
+        return self.path.suffix.lower()
+
+    @cached_property
+    def json(self) -> Any:
+        """The parsed file; ValueError if it is not JSON."""
+        try:
+            return json.loads(self.path.read_text(encoding="utf-8-sig"))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(f"{self.path} is not JSON, or is cut short: {error}") from error
+        except OSError as error:
+            raise OSError(f"cannot read {self.path}: {error.strerror}") from error
+
+    @cached_property
+    def npz_keys(self) -> frozenset[str]:
+        """Names of the arrays of an `.npz` file; empty for anything else."""
+        with contextlib.suppress(*_UNREADABLE), np.load(self.path, allow_pickle=False) as file:
+            if isinstance(file, np.lib.npyio.NpzFile):
+                return frozenset(file.files)
+        return frozenset()
+
+    def json_keys(self) -> frozenset[str]:
+        """Top-level keys of a JSON object; empty for anything else."""
+        if self.suffix != ".json" or self.path.is_dir():
+            return frozenset()
+        with contextlib.suppress(ValueError):
+            return frozenset(self.json) if isinstance(self.json, dict) else frozenset()
+        return frozenset()

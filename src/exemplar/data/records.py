@@ -1,0 +1,94 @@
+"""What readers share: annotated points to the 49 and 24 joints, and boxes."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from exemplar.samples import SCALE_UNIT, Sample
+from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25, SMPL_49, indices, to_smpl49
+
+BOX_MARGIN = 1.2
+"""Side of a box over the larger extent of what it is made for (SPIN's and EFT's)."""
+
+_LIMBS = indices(LIMBS_12, GT_24)
+
+
+def joints49(names: Sequence[str], points: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "49 3"]:
+    """Annotated points (x, y px, confidence) as the 49 joints; those without confidence are 0.
+
+    ValueError if there are not as many points as names.
+    """
+    if points.shape != (len(names), 3):
+        raise ValueError(f"expected ({len(names)}, 3) keypoints, got {points.shape}")
+    joints = np.zeros((len(SMPL_49), 3))
+    for source, target in to_smpl49(names):
+        joints[target] = points[source]
+    joints[joints[:, 2] == 0] = 0.0
+    return joints
+
+
+def joints24(names: Sequence[str], points: Float[np.ndarray, "k 4"]) -> Float[np.ndarray, "24 4"]:
+    """Annotated 3D points (x, y, z metres, confidence) as the 24 joints, the others 0."""
+    if points.shape != (len(names), 4):
+        raise ValueError(f"expected ({len(names)}, 4) joints, got {points.shape}")
+    joints = np.zeros((len(GT_24), 4))
+    known = [name for name in names if name in GT_24]
+    joints[indices(known, GT_24)] = points[indices(known, names)]
+    return joints
+
+
+def limbs_known(joints: Float[np.ndarray, "49 3"]) -> int:
+    """How many of the 12 shoulders, elbows, wrists, hips, knees and ankles have confidence."""
+    annotated = joints[len(OPENPOSE_25) :]
+    return int((annotated[_LIMBS, 2] > 0).sum())
+
+
+def box_of_xywh(box: Sequence[float]) -> tuple[Float[np.ndarray, "2"], float]:
+    """Centre (px) and scale of the square about x, y, width, height with `BOX_MARGIN`.
+
+    ValueError if it is not four finite numbers; a box without extent has scale 0 or less.
+    """
+    numbers = np.asarray(box, np.float64)
+    if numbers.shape != (4,) or not np.isfinite(numbers).all():
+        raise ValueError(f"a box is x, y, width, height, got {str(box)[:60]}")
+    x, y, width, height = (float(number) for number in numbers)
+    scale = BOX_MARGIN * max(width, height) / SCALE_UNIT if min(width, height) > 0 else 0.0
+    return np.array([x + width / 2, y + height / 2]), scale
+
+
+def box_of_points(points: Float[np.ndarray, "k 3"]) -> tuple[Float[np.ndarray, "2"], float]:
+    """Centre (px) and scale of the square about the points that have confidence; 0 without any."""
+    known = points[points[:, 2] > 0, :2]
+    if len(known) == 0:
+        return np.zeros(2), 0.0
+    low, high = known.min(0), known.max(0)
+    return (low + high) / 2, BOX_MARGIN * float((high - low).max()) / SCALE_UNIT
+
+
+_BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+
+
+def sample_or_problem(
+    make: Callable[[], Sample | None], *, image: str, annotation_id: int | None = None
+) -> Iterator[Sample]:
+    """The sample that `make` returns, none for None, and for a broken record one that says so.
+
+    A record that cannot be read must not cost the rest of its file: it becomes a sample without
+    keypoints and with a `problem`.
+    """
+    try:
+        made = make()
+    except _BROKEN as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        made = Sample(
+            image=image,
+            box_centre=np.zeros(2),
+            box_scale=0.0,
+            keypoints_2d=np.zeros((len(SMPL_49), 3)),
+            annotation_id=annotation_id,
+            problem=f"broken annotation: {kind}{reason}",
+        )
+    if made is not None:
+        yield made
