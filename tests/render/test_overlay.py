@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from exemplar.render import overlay
+from exemplar.render.drawing import BACKDROP, BODY_COLOURS, LEFT, RIGHT, View, view_of
 from exemplar.render.overlay import overlay_picture, steps_gif
 from exemplar.results import DIVERGED, NOTHING_TO_FIT, FitResult
 from exemplar.skeletons import SMPL_49
@@ -30,8 +31,8 @@ def three_people() -> FitResult:
     return made_result(photo(900, 300), [(150.0, 150.0), (450.0, 150.0), (750.0, 150.0)], 240.0)
 
 
-def region_view(result: FitResult, height: int) -> overlay._View:
-    return overlay._view(result.image, overlay._region(result), height)
+def region_view(result: FitResult, height: int) -> View:
+    return view_of(result.image, overlay._region(result), height)
 
 
 def test_the_figure_has_the_agreed_size(one_person: FitResult, three_people: FitResult) -> None:
@@ -77,14 +78,14 @@ def test_the_nearer_person_hides_the_farther_one() -> None:
         states = [person.after for person in order]
         pixel = overlay._with_bodies(view, order, states, result.faces)[y, x].astype(float)
         hue = pixel / pixel.max()
-        expected = np.array(overlay.BODY_COLOURS[owner])
+        expected = np.array(BODY_COLOURS[owner])
         assert np.abs(hue - expected / expected.max()).max() < 0.05
 
 
 def test_left_and_right_keypoints_have_their_colours(one_person: FitResult) -> None:
     view = region_view(one_person, 480)
     picture = overlay._with_keypoints(view, one_person.people)
-    for name, colour in (("left_wrist", overlay.LEFT), ("right_knee", overlay.RIGHT)):
+    for name, colour in (("left_wrist", LEFT), ("right_knee", RIGHT)):
         x, y = view.points(one_person.people[0].keypoints_2d[SMPL_49.index(name), :2]).astype(int)
         assert np.abs(picture[y, x].astype(int) - colour).max() < 3
 
@@ -110,7 +111,7 @@ def test_from_the_side_a_person_who_faces_the_camera_looks_to_the_right() -> Non
 def test_side_views_hold_everyone_whole_and_apart(three_people: FitResult) -> None:
     before, after = overlay._side_views(three_people.people, three_people.faces, 500, 480)
     for picture in (before, after):
-        drawn = (picture != overlay._BACKDROP).any(2)
+        drawn = (picture != BACKDROP).any(2)
         assert not drawn[[0, -1]].any()
         assert not drawn[:, [0, -1]].any()
         edges = np.diff(drawn.any(0).astype(int))
