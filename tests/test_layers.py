@@ -8,7 +8,7 @@ import exemplar
 SOURCE = Path(exemplar.__file__).parent
 
 LAYERS = (
-    {"assets", "atomic_files", "geometry", "image_files", "skeletons"},
+    {"assets", "atomic_files", "geometry", "image_files", "pickle_files", "skeletons"},
     {"bodies", "samples"},
     {"metrics", "objectives", "prior_files", "priors", "regressors", "results"},
     {"fitting"},

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from exemplar.assets import asset_path
-from exemplar.bodies.smpl_files import as_array, read_pickle
+from exemplar.pickle_files import as_array, read_pickle
 
 POSE_PRIOR_ASSET = "pose_prior.npz"
 """Made by `scripts/fit_pose_prior.py`."""
