@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from exemplar.fitting.exemplar import EftConfig, eft_objective, fit_exemplars
-from exemplar.fitting.optimiser import Trace
+from exemplar.fitting.trace import Trace
 from exemplar.fitting.weights import RegressorWeights, moving_names
 from exemplar.regressors.hmr import Hmr
 from exemplar.samples import Batch

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from exemplar.bodies import Body, load_open_body
 from exemplar.fitting.exemplar import EftConfig, eft_objective
-from exemplar.fitting.optimiser import Stage, minimise, unroll
+from exemplar.fitting.optimiser import minimise, unroll
+from exemplar.fitting.stages import Stage
 from exemplar.fitting.trace import Evaluation, Trace
 from exemplar.fitting.updates import Adam, Sgd, Update
 from exemplar.fitting.weights import RegressorWeights, moving_names

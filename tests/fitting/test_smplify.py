@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from exemplar.bodies import Body, load_open_body
-from exemplar.fitting.optimiser import Trace
 from exemplar.fitting.smplify import (
     BodyUnknowns,
     SmplifyConfig,
@@ -18,6 +17,7 @@ from exemplar.fitting.smplify import (
     rodrigues,
     torso_weights,
 )
+from exemplar.fitting.trace import Trace
 from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.priors import SmplifyPrior, load_pose_prior

@@ -16,8 +16,8 @@ from exemplar.bodies import Body
 from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import minimise_in_memory
-from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop
 from exemplar.fitting.projections import Projection, projection_of
+from exemplar.fitting.stages import Objective, Progress, Stage, Stop
 from exemplar.fitting.trace import Evaluation
 from exemplar.fitting.updates import Adam, Sgd
 from exemplar.fitting.weights import (

@@ -1,9 +1,10 @@
 """Exemplar Fine-Tuning (EFT): fit people by fine-tuning a regressor's weights on each of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from exemplar import objectives
@@ -12,9 +13,9 @@ from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, to
 from exemplar.fitting.guard import GuardConfig, choose
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import minimise_in_memory
-from exemplar.fitting.optimiser import Objective, Progress, Stage, Stop
 from exemplar.fitting.projections import Projection, projection_of, weak_projection
-from exemplar.fitting.trace import Evaluation, ended_at, ends
+from exemplar.fitting.stages import Objective, Progress, Stage, Stop
+from exemplar.fitting.trace import Evaluation, Trace, ended_at, ends
 from exemplar.fitting.updates import Adam
 from exemplar.fitting.weights import Adapt, Precision, RegressorWeights, moving_names
 from exemplar.priors import load_pose_prior
@@ -153,36 +154,105 @@ def fit_exemplars(
     free memory holds. People with broken input or without keypoints get a status and the
     regressor's answer; they do not disturb the others.
     """
-    batch, broken = checked(batch)
-    weights = fitted_weights(batch.keypoints_2d[..., 2], body.available("smpl49"), config)
-    projection = projection_of(regressor, batch.box)
-    objective = eft_objective(body, batch, config, projection)
-    unknowns = RegressorWeights(
-        regressor,
-        batch.image,
-        batch.box,
-        moving_names(regressor, config.adapt),
-        precision=precision,
-    )
-    stage = Stage(objective, Adam(config.learning_rate), config.iterations, stop=_stop(config))
+    job = _job(regressor, body, batch, config, guard, history, precision)
     trace = minimise_in_memory(
-        unknowns,
-        [stage],
-        skip=broken | too_few(weights),
+        job.unknowns,
+        [job.stage],
+        skip=job.skip,
         group_size=group_size,
         chunk_size=chunk_size,
         workers=workers,
         history=history or guard is not False,
         progress=progress,
     )
+    return job.fits(torch.arange(len(batch), device=batch.image.device), trace)
+
+
+FitsFinished = Callable[[Int[Tensor, " b"], Fits], None]
+"""Called with exemplars (rows of the batch) and their fits."""
+
+
+def stream_exemplars(
+    regressor: nn.Module,
+    body: Body,
+    batch: Batch,
+    config: EftConfig,
+    finished: FitsFinished,
+    *,
+    guard: bool | GuardConfig = False,
+    chunk_size: int | None = None,
+    workers: int | None = None,
+    precision: Precision = "float32",
+) -> None:
+    """`fit_exemplars` for long jobs: each fit is handed to `finished` as soon as it is done.
+
+    In chunks of several exemplars the place of one that stops early is taken by the next. Calls of
+    `finished` come in any order and, from several `workers`, from their threads.
+    """
+    job = _job(regressor, body, batch, config, guard, False, precision)
+    minimise_in_memory(
+        job.unknowns,
+        [job.stage],
+        skip=job.skip,
+        group_size=1,
+        chunk_size=chunk_size,
+        workers=workers,
+        history=guard is not False,
+        refill=batch.image.device.type == "cuda" or (chunk_size or 1) > 1,
+        finished=lambda rows, trace: finished(rows, job.fits(rows, trace)),
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A batch made ready for the loop."""
+
+    unknowns: RegressorWeights
+    stage: Stage
+    skip: Bool[Tensor, " b"]
+    fits: Callable[[Int[Tensor, " b"], Trace], Fits]
+    """What became of some exemplars."""
+
+
+def _job(
+    regressor: nn.Module,
+    body: Body,
+    batch: Batch,
+    config: EftConfig,
+    guard: bool | GuardConfig,
+    history: bool,
+    precision: Precision,
+) -> _Job:
+    batch, broken = checked(batch)
     points = batch.keypoints_2d
-    if guard is not False:
-        found, prior = trace.iterates.prediction, load_pose_prior()
-        settings = GuardConfig() if guard is True else guard
-        best = choose(body, found, points, weights, settings, prior, projection)
-        trace = ended_at(trace, best)
-        trace = trace if history else ends(trace)
-    return judged(trace, body, points, weights, projection, broken, config.acceptance)
+    weights = fitted_weights(points[..., 2], body.available("smpl49"), config)
+    moving = moving_names(regressor, config.adapt)
+    unknowns = RegressorWeights(regressor, batch.image, batch.box, moving, precision=precision)
+    objective = eft_objective(body, batch, config, projection_of(regressor, batch.box))
+    stage = Stage(objective, Adam(config.learning_rate), config.iterations, stop=_stop(config))
+    prior = None if guard is False else load_pose_prior()
+    settings = GuardConfig() if isinstance(guard, bool) else guard
+
+    def fits(rows: Tensor, trace: Trace) -> Fits:
+        projection = projection_of(regressor, batch.box[rows])
+        made = trace.updates
+        if guard is not False:
+            found = trace.iterates.prediction
+            best = choose(body, found, points[rows], weights[rows], settings, prior, projection)
+            trace = ended_at(trace, best)
+            trace = trace if history else ends(trace)
+        return judged(
+            trace,
+            body,
+            points[rows],
+            weights[rows],
+            projection,
+            broken[rows],
+            config.acceptance,
+            made,
+        )
+
+    return _Job(unknowns, stage, broken | too_few(weights), fits)
 
 
 def _stop(config: EftConfig) -> Stop | None:

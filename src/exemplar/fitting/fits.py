@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from exemplar import objectives
@@ -26,6 +26,14 @@ class Acceptance:
     """A fit with a larger mean over all 49 x 2 of weight times squared error is rejected, crop
     units squared."""
 
+    def reason(self, largest_beta: float, loss: float) -> str:
+        """Why a fit with these numbers is rejected, or ""."""
+        if largest_beta > self.largest_beta:
+            return f"shape: largest |beta| {largest_beta:.2f} > {self.largest_beta:g}"
+        if not loss <= self.largest_loss:
+            return f"2D error: loss {loss:.2g} > {self.largest_loss:g}"
+        return ""
+
     @classmethod
     def released(cls) -> "Acceptance":
         """What made the published EFT annotations."""
@@ -42,6 +50,8 @@ class Fits:
 
     trace: Trace
     """Their iterates."""
+    made: Int[Tensor, " b"]
+    """Updates that were made: more than `trace.updates` where the guard chose an earlier one."""
     fitted: Float[Tensor, "b 49"]
     """Weight of each of the 49 joints in the 2D term; 0 for those not fitted."""
     loss_2d: Float[Tensor, " b"]
@@ -73,8 +83,9 @@ def judged(
     projection: Projection,
     broken: Bool[Tensor, " b"],
     acceptance: Acceptance,
+    made: Int[Tensor, " b"] | None = None,
 ) -> Fits:
-    """The fits with their statuses."""
+    """The fits with their statuses; `made` are the updates, if not those of the trace."""
     prediction = trace.after.prediction
     rows = torch.arange(len(weights), device=weights.device)
     with torch.no_grad():
@@ -93,4 +104,4 @@ def judged(
     ):
         for row in mask.nonzero()[:, 0].tolist():
             status[row] = name
-    return Fits(trace, weights, loss, tuple(status))
+    return Fits(trace, trace.updates if made is None else made, weights, loss, tuple(status))

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from exemplar.fitting.memory_files import available_bytes
-from exemplar.fitting.optimiser import Objective, Progress, Stage, Unknowns, minimise
+from exemplar.fitting.optimiser import minimise
+from exemplar.fitting.stages import Finished, Objective, Progress, Stage, Unknowns
 from exemplar.fitting.trace import Trace
 
 COPIES = 4
@@ -75,7 +76,9 @@ def minimise_in_memory(
     chunk_size: int | None,
     workers: int | None,
     history: bool,
-    progress: Progress,
+    refill: bool = False,
+    progress: Progress = lambda rows, step, evaluation: None,
+    finished: Finished = lambda rows, trace: None,
 ) -> Trace:
     """`minimise` for the exemplars of `skip`, with what is None chosen by `plan`."""
     device, count = skip.device, len(skip)
@@ -92,5 +95,7 @@ def minimise_in_memory(
         chunk_size=chunk_size,
         workers=workers,
         device=device,
+        refill=refill,
         progress=progress,
+        finished=finished,
     )

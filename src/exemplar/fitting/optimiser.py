@@ -6,61 +6,18 @@ unknowns, the gradient of the sum is each exemplar's own gradient, and an elemen
 stacked unknowns is that update for each.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from exemplar.fitting.trace import Evaluation, Iterate, Record, Trace, concatenated, pick
+from exemplar.fitting.slots import fit_in_slots
+from exemplar.fitting.stages import Finished, Progress, Stage, Unknowns, evaluate, group_means
+from exemplar.fitting.trace import Evaluation, Record, Trace, concatenated
 from exemplar.fitting.updates import Params, Update
-from exemplar.regressors.prediction import Prediction
-
-
-@runtime_checkable
-class Unknowns(Protocol):
-    """What a fit moves."""
-
-    def start(self, rows: Int[Tensor, " b"], groups: int) -> Params:
-        """Fresh starting values for these exemplars of the batch, (groups, ...) each."""
-        ...
-
-    def predict(self, params: Params, rows: Int[Tensor, " b"]) -> Prediction:
-        """Bodies of these exemplars, of which each successive B / groups share a copy."""
-        ...
-
-
-Objective = Callable[[Prediction, Int[Tensor, " b"]], Evaluation]
-"""Judges predictions of these exemplars (rows) of the batch."""
-
-Stop = Callable[[Evaluation, Evaluation | None], Bool[Tensor, " groups"]]
-"""Whether each group is done, from its mean evaluation now and one update before."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of updates."""
-
-    objective: Objective
-    """What is minimised."""
-    update: Update[Any]
-    """How."""
-    steps: int
-    """Most updates."""
-    moves: Callable[[str], bool] = lambda name: True
-    """Which unknowns move, by name."""
-    stop: Stop | None = None
-    """When a group is done early; only the last stage may stop."""
-    stop_after_update: bool = False
-    """Whether the update of the iterate at which the stop was called is still made."""
-
-
-Progress = Callable[[Int[Tensor, " b"], int, Evaluation], None]
-"""Called with exemplars, the number of updates so far, and what the objective says."""
 
 
 def minimise(
@@ -74,7 +31,9 @@ def minimise(
     history: bool = False,
     workers: int = 1,
     device: torch.device | str = "cpu",
+    refill: bool = False,
     progress: Progress = lambda rows, step, evaluation: None,
+    finished: Finished = lambda rows, trace: None,
 ) -> Trace:
     """Minimise the stages' objectives over the unknowns of `count` exemplars (EFT, Eq. 3).
 
@@ -85,6 +44,10 @@ def minimise(
     each, which on a CPU beats several threads on one exemplar. With `history` every iterate is
     kept. Exemplars to `skip` stay at their start (a group is skipped if all of it is).
 
+    With `refill` an exemplar that is done leaves its place in the chunk to the next one instead of
+    waiting for the others (one stage, groups of one). `finished` hears of exemplars as they are
+    done, from any of the threads. An interrupt waits for the chunks in work and starts no other.
+
     A group that stops, or whose numbers are no longer finite, keeps its result while the others
     go on. Raises ValueError for settings that make no sense.
     """
@@ -94,27 +57,51 @@ def minimise(
         )
     if not stages or any(stage.stop for stage in stages[:-1]):
         raise ValueError("expected at least one stage, and no stop but in the last one")
-    chunks = _chunks(count, group_size, chunk_size or count, torch.device(device))
+    if refill and (len(stages) > 1 or group_size > 1 or stages[0].stop_after_update):
+        raise ValueError("only fits of one stage, alone in their groups, can be refilled")
+    side_by_side = chunk_size or count
+    chunks = _chunks(count, group_size, count if refill else side_by_side, torch.device(device))
 
     idle = torch.zeros(count, dtype=torch.bool) if skip is None else skip
     idle = idle.to(device)
+    done: dict[int, Trace] = {}
 
-    def work(rows: Tensor) -> Trace:
+    def keep(rows: Tensor, trace: Trace) -> None:
+        done[int(rows[0])] = trace
+        finished(rows, trace)
+
+    def work(rows: Tensor, most: int = side_by_side) -> None:
         group = min(group_size, len(rows))
+        most = min(most, len(rows))
         try:
-            return _fit_chunk(unknowns, rows, stages, group, idle[rows], history, progress)
+            if refill:
+                left = torch.tensor([row not in done for row in rows.tolist()]).to(rows.device)
+                fit_in_slots(
+                    unknowns,
+                    rows[left],
+                    stages[0],
+                    most,
+                    idle=idle,
+                    history=history,
+                    progress=progress,
+                    finished=keep,
+                )
+            else:
+                keep(rows, _fit_chunk(unknowns, rows, stages, group, idle[rows], history, progress))
+            return
         except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error) or len(rows) == group:
+            if not _out_of_memory(error) or most == group:
                 raise
-        half = max(1, len(rows) // group // 2) * group
-        return concatenated([work(rows[:half]), work(rows[half:])])
+        half = max(1, most // group // 2) * group
+        for part in [rows] if refill else rows.split(half):
+            work(part, half)
 
-    if workers == 1 or len(chunks) == 1:
-        traces = [work(rows) for rows in chunks]
+    if workers == 1:
+        for rows in chunks:
+            work(rows)
     else:
-        with _one_thread_each(), ThreadPoolExecutor(workers, initializer=_single) as pool:
-            traces = list(pool.map(work, chunks))
-    return concatenated(traces)
+        _in_threads(work, chunks, workers)
+    return concatenated([done[first] for first in sorted(done)])
 
 
 def unroll(
@@ -174,14 +161,14 @@ def _fit_chunk(
         before: Evaluation | None = None
         closing = torch.zeros_like(running)
         for step in range(stage.steps + last):
-            iterate, slopes = _evaluate(
+            iterate, slopes = evaluate(
                 unknowns, params, moving, stage.objective, rows, groups, step < stage.steps
             )
             running = record.add(iterate, running, group)
             progress(rows, record.count - 1, iterate.evaluation)
             running = running & ~closing & ~idle.unflatten(0, (groups, -1)).all(1)
             if stage.stop is not None:
-                now = _group_means(iterate.evaluation, groups)
+                now = group_means(iterate.evaluation, groups)
                 done = stage.stop(now, before)
                 before = now
                 if stage.stop_after_update:
@@ -197,59 +184,19 @@ def _fit_chunk(
     return record.trace()
 
 
-def _evaluate(
-    unknowns: Unknowns,
-    params: Params,
-    moving: Params,
-    objective: Objective,
-    rows: Tensor,
-    groups: int,
-    with_graph: bool,
-) -> tuple[Iterate, Callable[[], Params]]:
-    """The iterate at these parameters, and a function that gives the gradients of `moving`."""
-    leaves = {name: value.detach() for name, value in params.items()}
-    for name in moving:
-        leaves[name].requires_grad_(with_graph)
-    with torch.set_grad_enabled(with_graph):
-        prediction = unknowns.predict(leaves, rows)
-        evaluation = objective(prediction, rows)
-        total = _group_means(evaluation, groups).loss.sum()
-
-    def slopes() -> Params:
-        wanted = [leaves[name] for name in moving]
-        found = torch.autograd.grad(total, wanted, materialize_grads=True)
-        return dict(zip(moving, found, strict=True))
-
-    detached = pick(Iterate(prediction, evaluation), torch.Tensor.detach)
-    return detached, slopes
-
-
-def _group_means(evaluation: Evaluation, groups: int) -> Evaluation:
-    def mean(values: Tensor) -> Tensor:
-        return values.unflatten(0, (groups, -1)).mean(1)
-
-    return Evaluation(
-        mean(evaluation.loss),
-        mean(evaluation.error_px),
-        {name: mean(term) for name, term in evaluation.terms.items()},
-    )
-
-
 def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in str(
         error
     )
 
 
-def _single() -> None:
-    torch.set_num_threads(1)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Restore this thread's own number of torch threads afterwards."""
+def _in_threads(work: Callable[[Tensor], None], chunks: Sequence[Tensor], workers: int) -> None:
+    """Each chunk by a thread in which torch itself uses only one."""
     threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1))
     try:
-        yield
+        for waiting in [pool.submit(work, rows) for rows in chunks]:
+            waiting.result()
     finally:
+        pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

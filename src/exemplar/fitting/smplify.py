@@ -15,7 +15,8 @@ from exemplar import objectives
 from exemplar.bodies import Body, BodyParams
 from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
 from exemplar.fitting.inputs import checked_keypoints
-from exemplar.fitting.optimiser import Objective, Progress, Stage, minimise
+from exemplar.fitting.optimiser import minimise
+from exemplar.fitting.stages import Objective, Progress, Stage
 from exemplar.fitting.trace import Evaluation
 from exemplar.fitting.updates import Adam, Params
 from exemplar.geometry.cameras import (
