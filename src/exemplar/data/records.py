@@ -66,6 +66,29 @@ def box_of_points(points: Float[np.ndarray, "k 3"]) -> tuple[Float[np.ndarray, "
     return (low + high) / 2, BOX_MARGIN * float((high - low).max()) / SCALE_UNIT
 
 
+def numbers(values: object, shape: tuple[int, ...], what: str) -> Float[np.ndarray, "*shape"]:
+    """`values` as an array of finite numbers; ValueError if they are not, or not of that shape.
+
+    Text that looks like a number is text: a file that has it was not written by who we think.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"expected numbers as {what}, got {str(values)[:60]}")
+    if array.shape != shape:
+        raise ValueError(f"expected {shape} numbers as {what}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what} are not all finite")
+    return array.astype(np.float64)
+
+
+def image_path(folder: str, name: str) -> str:
+    """`name` within `folder` ("" for none), with forward slashes; ValueError if it is no name."""
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"expected the name of an image, got {str(name)[:60]!r}")
+    parts = [part for part in (folder.rstrip("/\\"), name) if part]
+    return "/".join(parts).replace("\\", "/")
+
+
 _BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
