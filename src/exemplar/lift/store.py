@@ -1,0 +1,445 @@
+"""The ledger of a lifting job: what is to be done, who is doing it, what came of it (SQLite, WAL).
+
+Each state change is one transaction, so the file is right whenever a process dies. A sample is
+claimed, fitted and committed; samples claimed by a process that is no longer alive are free again.
+"""
+
+import contextlib
+import json
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from exemplar.data.pseudo_gt import Decision, PseudoTruth
+from exemplar.samples import BodyTruth, Sample
+
+LEDGER = "ledger.sqlite"
+"""Name of the file in a job's folder."""
+
+LONGEST_WAIT = 600.0
+"""Wait for another process that writes, seconds: recording a large data set takes some."""
+
+_MARK = 0x0E4E3D
+"""Written into the file's header, so that another program's database is not taken for ours."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS samples (
+    id INTEGER PRIMARY KEY, image TEXT NOT NULL, annotation_id INTEGER, subject TEXT NOT NULL,
+    x REAL NOT NULL, y REAL NOT NULL, scale REAL NOT NULL, keypoints INTEGER NOT NULL,
+    points BLOB NOT NULL, joints_3d BLOB, intrinsics BLOB, problem TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS work (id INTEGER PRIMARY KEY, owner TEXT);
+CREATE INDEX IF NOT EXISTS waiting ON work (id) WHERE owner IS NULL;
+CREATE TABLE IF NOT EXISTS results (
+    id INTEGER PRIMARY KEY, status TEXT NOT NULL, message TEXT NOT NULL,
+    error_px_before REAL, error_px_after REAL, loss_2d REAL, iterations INTEGER NOT NULL,
+    kept_iteration INTEGER NOT NULL, seconds REAL, pose BLOB, betas BLOB, weak_camera BLOB,
+    translation BLOB, made_by TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY, decision TEXT NOT NULL);
+"""
+"""`work` holds what is not done: a row leaves it when its result is committed."""
+
+SORTS: Mapping[str, str] = {
+    "error_after": "error_px_after IS NULL DESC, error_px_after DESC, id",
+    "error_before": "error_px_before IS NULL DESC, error_px_before DESC, id",
+    "loss": "loss_2d IS NULL DESC, loss_2d DESC, id",
+    "id": "id",
+}
+"""Orders in which results can be listed, the worst first."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which samples of the ledger a run works on."""
+
+    limit: int | None = None
+    """Only so many, from the first."""
+    shard: int = 0
+    """Which share, from 0."""
+    shards: int = 1
+    """How many shares there are."""
+    where: str = ""
+    """An SQL condition on image, annotation_id, subject, x, y, scale, keypoints, problem or id."""
+
+    def __post_init__(self) -> None:
+        if self.shards < 1 or not 0 <= self.shard < self.shards:
+            raise ValueError(
+                f"shard {self.shard + 1} of {self.shards}: expected 1/1, 1/2, 2/2, ..."
+            )
+        if self.limit is not None and self.limit < 0:
+            raise ValueError(f"the limit must be 0 or more, got {self.limit}")
+
+    def sql(self) -> str:
+        """The condition on rows of `samples`."""
+        parts = [f"id % {self.shards} = {self.shard}"]
+        if self.where:
+            parts.append(f"({self.where})")
+        inside = " AND ".join(parts)
+        if self.limit is None:
+            return inside
+        return f"id IN (SELECT id FROM samples WHERE {inside} ORDER BY id LIMIT {self.limit})"
+
+
+class Ledger:
+    """An open ledger. Its methods may be called from any thread."""
+
+    def __init__(self, folder: str | Path, *, create: bool = False) -> None:
+        """FileNotFoundError without a ledger in `folder`, unless it may be created."""
+        self.folder = Path(folder)
+        path = self.folder / LEDGER
+        if not create and not path.is_file():
+            raise FileNotFoundError(f"no lifting job in {folder}: expected {path}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        try:
+            self._db = sqlite3.connect(
+                path, timeout=LONGEST_WAIT, isolation_level=None, check_same_thread=False
+            )
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            empty = self._db.execute("SELECT name FROM sqlite_master").fetchone() is None
+            if not empty and self._db.execute("PRAGMA application_id").fetchone()[0] != _MARK:
+                raise sqlite3.DatabaseError("a database of another program")
+            self._db.execute(f"PRAGMA application_id={_MARK}")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise ValueError(f"{path} is not a ledger of a lifting job: {error}") from error
+        self.owner = ""
+        self._alive: FileLock | None = None
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Ledger":
+        """The ledger of a job's folder."""
+        return cls(folder)
+
+    def close(self) -> None:
+        """Give back what was claimed and not done, and close the file."""
+        if self.owner:
+            self.release()
+            assert self._alive is not None
+            self._alive.release()
+            Path(self._alive.lock_file).unlink(missing_ok=True)
+            self.owner = ""
+        self._db.close()
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: whole or not at all."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _read(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+    # what the job is
+
+    def meta(self) -> dict[str, Any]:
+        """What was recorded about the job."""
+        return {key: json.loads(value) for key, value in self._read("SELECT * FROM meta")}
+
+    @property
+    def images(self) -> Path:
+        """Folder of the images."""
+        return Path(self.meta()["images"])
+
+    def fill(self, samples: Iterable[Sample], meta: Mapping[str, Any]) -> None:
+        """Record the job's samples, numbered from 0, in one transaction; nothing if there already.
+
+        ValueError if the ledger was filled with a different `meta`.
+        """
+        with self._writing() as db:
+            present = {key: json.loads(value) for key, value in db.execute("SELECT * FROM meta")}
+            if present:
+                _check_same(self.folder, present, meta)
+                return
+            for number, sample in enumerate(samples):
+                db.execute(
+                    f"INSERT INTO samples VALUES ({','.join('?' * 12)})", _to_row(number, sample)
+                )
+                db.execute("INSERT INTO work VALUES (?, NULL)", (number,))
+            for key, value in meta.items():
+                db.execute("INSERT INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+
+    def filled(self) -> bool:
+        """Whether the job's samples are recorded."""
+        return bool(self._read("SELECT 1 FROM meta LIMIT 1"))
+
+    # who does what
+
+    def join(self) -> None:
+        """Become one of the job's workers: from now on this process can claim samples."""
+        owners = self.folder / "owners"
+        owners.mkdir(exist_ok=True)
+        self.owner = uuid.uuid4().hex
+        self._alive = FileLock(owners / f"{self.owner}.lock", thread_local=False)
+        self._alive.acquire()
+
+    def claim(self, most: int, selection: Selection) -> list[tuple[int, Sample]]:
+        """Up to `most` waiting samples, the first ones, now this process' own.
+
+        ValueError if the selection's condition is not one.
+        """
+        assert self.owner, "join() first"
+        self._check(selection)
+        query = (
+            "SELECT samples.* FROM work JOIN samples USING (id) WHERE owner IS NULL"
+            f" AND {selection.sql()} ORDER BY id LIMIT ?"
+        )
+        with self._writing() as db:
+            rows = db.execute(query, (most,)).fetchall()
+            db.executemany(
+                "UPDATE work SET owner = ? WHERE id = ?", [(self.owner, row["id"]) for row in rows]
+            )
+        return [(row["id"], _from_row(row)) for row in rows]
+
+    def finish(self, made: Sequence[tuple[int, PseudoTruth]]) -> None:
+        """Commit results. One that another process committed before stays as it is."""
+        with self._writing() as db:
+            for number, truth in made:
+                db.execute(
+                    f"INSERT OR IGNORE INTO results VALUES ({','.join('?' * 14)})",
+                    _to_result(number, truth),
+                )
+                db.execute("DELETE FROM work WHERE id = ?", (number,))
+
+    def release(self) -> None:
+        """Give back what this process claimed and has not done."""
+        with self._writing() as db:
+            db.execute("UPDATE work SET owner = NULL WHERE owner = ?", (self.owner,))
+
+    def release_dead(self) -> int:
+        """Free what processes that are no longer alive had claimed; returns how many samples.
+
+        A process holds a lock on a file of its own while it lives; the system frees it when the
+        process dies, however it dies.
+        """
+        claimants = self._read("SELECT DISTINCT owner FROM work WHERE owner IS NOT NULL")
+        freed = 0
+        for (owner,) in claimants:
+            if owner == self.owner:
+                continue
+            lock = FileLock(self.folder / "owners" / f"{owner}.lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            with self._writing() as db:
+                freed += db.execute(
+                    "UPDATE work SET owner = NULL WHERE owner = ?", (owner,)
+                ).rowcount
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+        return freed
+
+    # what came of it
+
+    def progress(self, selection: Selection) -> tuple[int, int, int]:
+        """How many samples of the selection there are, are done, and are claimed."""
+        self._check(selection)
+        (total,) = self._read(f"SELECT count(*) FROM samples WHERE {selection.sql()}")[0]
+        left, claimed = self._read(
+            "SELECT count(*), count(owner) FROM work WHERE id IN"
+            f" (SELECT id FROM samples WHERE {selection.sql()})"
+        )[0]
+        return total, total - left, claimed
+
+    def _check(self, selection: Selection) -> None:
+        """ValueError if the selection's condition is not a condition by itself."""
+        try:
+            self._read(f"EXPLAIN SELECT 1 FROM samples WHERE {selection.where or 1}")
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise ValueError(f"--where {selection.where!r}: {error}") from error
+
+    def outcomes(self) -> dict[str, int]:
+        """How many results there are of each status and reason, the most frequent first."""
+        rows = self._read(
+            "SELECT status, CASE WHEN instr(message, ':') > 0"
+            " THEN substr(message, 1, instr(message, ':') - 1) ELSE message END AS why, count(*)"
+            " FROM results GROUP BY status, why ORDER BY count(*) DESC, status, why"
+        )
+        return {f"{status} ({why})" if why else status: count for status, why, count in rows}
+
+    def truths(self) -> Iterator[PseudoTruth]:
+        """All results in the order of the samples, a few at a time."""
+        after = -1
+        while rows := self._results("WHERE id > ? ORDER BY id LIMIT 500", (after,)):
+            yield from (truth for _, truth in rows)
+            after = rows[-1][0]
+
+    def truth(self, number: int) -> PseudoTruth:
+        """One result; KeyError if there is none."""
+        rows = self._results("WHERE id = ?", (number,))
+        if not rows:
+            raise KeyError(f"no result of sample {number}")
+        return rows[0][1]
+
+    def review_rows(
+        self, *, status: str = "", decision: str | None = None, sort: str = "error_after",
+        offset: int = 0, limit: int = 50,
+    ) -> list[tuple[int, PseudoTruth]]:  # fmt: skip
+        """Results for a person to look at; `decision` "" asks for those without one."""
+        if sort not in SORTS:
+            raise ValueError(f"sort {sort!r}: expected one of {', '.join(SORTS)}")
+        parts, values = ["1"], []
+        if status:
+            parts.append("status = ?")
+            values.append(status)
+        if decision is not None:
+            parts.append("coalesce(decision, '') = ?")
+            values.append(decision)
+        where = f"WHERE {' AND '.join(parts)} ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?"
+        return self._results(where, (*values, limit, offset))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many results have each "status", and each "decision" ("" for none)."""
+        statuses = self._read("SELECT status, count(*) FROM results GROUP BY 1 ORDER BY 1")
+        decisions = self._read(
+            "SELECT coalesce(decision, ''), count(*) FROM results LEFT JOIN decisions USING (id)"
+            " GROUP BY 1 ORDER BY 1"
+        )
+        return {
+            "status": {row[0]: row[1] for row in statuses},
+            "decision": {row[0]: row[1] for row in decisions},
+        }
+
+    def decide(self, number: int, decision: Decision) -> None:
+        """Record what a person thinks of a result; "" takes it back. KeyError without a result."""
+        with self._writing() as db:
+            if not db.execute("SELECT 1 FROM results WHERE id = ?", (number,)).fetchall():
+                raise KeyError(f"no result of sample {number}")
+            db.execute("DELETE FROM decisions WHERE id = ?", (number,))
+            if decision:
+                db.execute("INSERT INTO decisions VALUES (?, ?)", (number, decision))
+
+    def _results(self, tail: str, values: Sequence[Any]) -> list[tuple[int, PseudoTruth]]:
+        rows = self._read(
+            "SELECT *, coalesce(decision, '') AS decided FROM samples"
+            " JOIN results USING (id) LEFT JOIN decisions USING (id) " + tail,
+            values,
+        )
+        return [(row["id"], _to_truth(row)) for row in rows]
+
+
+def _check_same(folder: Path, present: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    for key in wanted:
+        if present.get(key) != wanted[key]:
+            raise ValueError(
+                f"{folder} holds a job with {key} {present.get(key)}, not {wanted[key]}:"
+                " choose another output folder"
+            )
+
+
+def _blob(values: np.ndarray | None) -> bytes | None:
+    return None if values is None else np.ascontiguousarray(values, "<f8").tobytes()
+
+
+def _array(blob: bytes | None, *shape: int) -> np.ndarray | None:
+    return None if blob is None else np.frombuffer(blob, "<f8").reshape(shape).astype(np.float64)
+
+
+def _to_row(number: int, sample: Sample) -> tuple[Any, ...]:
+    centre, points = np.nan_to_num(sample.box_centre), sample.keypoints_2d
+    return (
+        number,
+        sample.image,
+        sample.annotation_id,
+        sample.subject,
+        float(centre[0]),
+        float(centre[1]),
+        float(np.nan_to_num(sample.box_scale)),
+        int((points[:, 2] > 0).sum()),
+        _blob(points),
+        _blob(sample.joints_3d),
+        _blob(sample.intrinsics),
+        sample.problem,
+    )
+
+
+def _from_row(row: sqlite3.Row) -> Sample:
+    keypoints = _array(row["points"], -1, 3)
+    assert keypoints is not None
+    return Sample(
+        image=row["image"],
+        box_centre=np.array([row["x"], row["y"]]),
+        box_scale=row["scale"],
+        keypoints_2d=keypoints,
+        annotation_id=row["annotation_id"],
+        subject=row["subject"],
+        joints_3d=_array(row["joints_3d"], -1, 4),
+        intrinsics=_array(row["intrinsics"], 3, 3),
+        problem=row["problem"],
+    )
+
+
+def _to_result(number: int, truth: PseudoTruth) -> tuple[Any, ...]:
+    body = truth.sample.body
+    made_by = [truth.regressor, truth.body_model, truth.recipe, truth.version]
+    return (
+        number,
+        truth.status,
+        truth.message,
+        truth.error_px_before,
+        truth.error_px_after,
+        truth.loss_2d,
+        truth.iterations,
+        truth.kept_iteration,
+        truth.seconds,
+        *(_blob(x) for x in _numbers(body)),
+        json.dumps(made_by),
+    )
+
+
+def _numbers(body: BodyTruth | None) -> tuple[np.ndarray | None, ...]:
+    if body is None:
+        return (None,) * 4
+    return body.pose, body.betas, body.weak_camera, body.translation
+
+
+def _to_truth(row: sqlite3.Row) -> PseudoTruth:
+    pose, betas = _array(row["pose"], -1, 3, 3), _array(row["betas"], -1)
+    body = None
+    if pose is not None and betas is not None:
+        body = BodyTruth(pose, betas, _array(row["weak_camera"], 3), _array(row["translation"], 3))
+    regressor, body_model, recipe, version = json.loads(row["made_by"])
+    return PseudoTruth(
+        sample=replace(_from_row(row), body=body),
+        status=row["status"],
+        message=row["message"],
+        error_px_before=_number(row["error_px_before"]),
+        error_px_after=_number(row["error_px_after"]),
+        loss_2d=_number(row["loss_2d"]),
+        iterations=row["iterations"],
+        kept_iteration=row["kept_iteration"],
+        seconds=_number(row["seconds"]),
+        regressor=regressor,
+        body_model=body_model,
+        recipe=recipe,
+        version=version,
+        decision=row["decided"],
+    )
+
+
+def _number(value: float | None) -> float:
+    """SQLite keeps NaN as NULL."""
+    return float("nan") if value is None else value
