@@ -94,16 +94,26 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
 
 
+def unpickle(data: bytes) -> Any:
+    """What a pickle of plain data holds, without running any code from it.
+
+    ValueError if it is damaged or asks for anything else.
+    """
+    try:
+        return _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
+    except Exception as error:  # a hostile or damaged pickle can raise anything
+        raise ValueError(f"not a pickle of plain arrays: {error}") from error
+
+
 def read_pickle(path: Path) -> dict[str, Any]:
     """The dict in a pickle of arrays, without running any code from it.
 
     ValueError if the file is damaged or asks for anything that is not an array.
     """
-    data = path.read_bytes()
     try:
-        content = _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
-    except Exception as error:  # a hostile or damaged pickle can raise anything
-        raise ValueError(f"{path} is not a pickle of plain arrays: {error}") from error
+        content = unpickle(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a dict of arrays, got {type(content).__name__}")
     return content
