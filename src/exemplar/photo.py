@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar.bodies import Body, load_body
+from exemplar.data.crops import batch_of, crop_person, person_box
 from exemplar.detect.keypoint_files import (
     Keypoints,
     keypoints_from_array,
@@ -30,12 +31,12 @@ from exemplar.geometry.cameras import (
     weak_equivalent,
     weak_to_full_translation,
 )
-from exemplar.geometry.crops import Box, crop_to_image, image_to_crop, upright_box
-from exemplar.image_files import crop_image, read_image
+from exemplar.geometry.crops import Box, crop_to_image
+from exemplar.image_files import read_image
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, RegressorInfo, load_regressor
 from exemplar.results import BodyState, FitResult, PersonFit
 from exemplar.samples import Batch
-from exemplar.skeletons import BLAZEPOSE_33, OPENPOSE_25, SMPL_49, TORSO
+from exemplar.skeletons import BLAZEPOSE_33
 
 FOCAL_PER_SIDE = 5000 / 224
 """Default focal length over the image's longer side: long, so that the full camera shows what the
@@ -155,21 +156,13 @@ class Fitter:
         """The person's crop and its keypoints in crop units."""
         points = torch.from_numpy(joints).float()
         upright = getattr(self.regressor, "upright", False)
-        box = person_box(points, turned=upright)
-        crop = crop_image(pixels, box, self.resolution, getattr(self.regressor, "width", None))
-        crop = torch.from_numpy(crop).permute(2, 0, 1) / 255
-        in_crop = torch.cat((image_to_crop(points[:, :2], box), points[:, 2:]), dim=1)
-        boxes = Box(
-            box.centre[None],
-            box.size[None],
-            box.angle[None],
-            torch.tensor([focal]),
-            torch.from_numpy(principal_point[None]).float(),
+        box = replace(
+            person_box(points, turned=upright),
+            focal=torch.tensor(focal),
+            principal_point=torch.from_numpy(principal_point),
         )
-        batch = Batch(crop[None], boxes, in_crop[None])
-        return Batch(
-            batch.image.to(self.device), boxes.to(self.device), batch.keypoints_2d.to(self.device)
-        )
+        width = getattr(self.regressor, "width", None)
+        return batch_of([crop_person(pixels, points, box, self.resolution, width)], self.device)
 
     def _on_photo(
         self,
@@ -237,17 +230,6 @@ def on_photo(
         vertices=numpy(posed.vertices + translation[:, None]),
         error_px=float(iterate.evaluation.error_px[0]),
     )
-
-
-def person_box(joints: Float[Tensor, "49 3"], *, turned: bool) -> Box:
-    """The crop of a person's 49 joints (image px, confidence), upright if `turned`.
-
-    The torso's line is taken from the annotated joints, where OpenPose's block lacks them.
-    """
-    rows = [SMPL_49.index(name, len(OPENPOSE_25)) for name in TORSO]
-    left_shoulder, right_shoulder, left_hip, right_hip = rows
-    torso = (left_shoulder, right_shoulder, left_hip, right_hip)
-    return upright_box(joints, torso if turned else None)
 
 
 KeypointSource = (
