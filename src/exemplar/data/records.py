@@ -81,7 +81,7 @@ def numbers(values: object, shape: tuple[int, ...], what: str) -> Float[np.ndarr
     return array.astype(np.float64)
 
 
-def image_path(folder: str, name: str) -> str:
+def image_path(folder: str, name: object) -> str:
     """`name` within `folder` ("" for none), with forward slashes; ValueError if it is no name."""
     if not isinstance(name, str) or not name:
         raise ValueError(f"expected the name of an image, got {str(name)[:60]!r}")
