@@ -15,6 +15,7 @@ from exemplar.geometry.crops import Box
 SMALLEST_SIDE = 16
 """Images with a side shorter than this many pixels are refused."""
 
+_ORIENTATION_TAG, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _ORIENTATION_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError)
 
 
@@ -39,6 +40,23 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
             f"{path} is {width} x {height} px, expected at least {SMALLEST_SIDE} px on each side"
         )
     return np.array(image)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height (px) of the image at `path` as it is displayed, without decoding it.
+
+    FileNotFoundError or ValueError, in one line, like `read_image`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no image at {path}")
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            sideways = image.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
+    except (UnidentifiedImageError, Image.DecompressionBombError, *_ORIENTATION_ERRORS) as error:
+        raise ValueError(f"{path} is not an image that can be read") from error
+    return (height, width) if sideways else (width, height)
 
 
 def _load(path: Path) -> Image.Image:
