@@ -5,7 +5,8 @@ const FILTERS = ["decision", "status", "sort", "limit"];
 const number = new Intl.NumberFormat("en");
 
 let view = { decision: "all", status: "", sort: "error_after", limit: "24", offset: "0" };
-let rows = [], cards = [], counts = [], sizes = [200, 480];
+let rows = [], cards = [], more = false, sizes = [240, 480];
+let counts = { status: {}, decision: {} };
 let selected = 0, newest = 0;
 let undoable = [];
 let saving = Promise.resolve();
@@ -36,7 +37,7 @@ async function load(keepSelected = 0) {
   try {
     const found = await ask("/rows?" + new URLSearchParams({ ...filters, offset }));
     if (mine !== newest) return;
-    ({ rows, counts, sizes } = found);
+    ({ rows, more, counts, sizes } = found);
     document.title = "Review " + found.title;
     byId("title").textContent = found.title;
     tell("");
@@ -45,8 +46,7 @@ async function load(keepSelected = 0) {
     return;
   }
   if (!rows.length && Number(view.offset) > 0) {
-    const last = Math.max(0, matching() - 1);
-    view.offset = String(last - (last % Number(view.limit)));
+    view.offset = String(Math.max(0, Number(view.offset) - Number(view.limit)));
     return load();
   }
   drawGrid(keepSelected);
@@ -156,7 +156,8 @@ function drawGrid(keepSelected) {
   grid.replaceChildren(...cards);
   if (!rows.length) {
     const nothing = document.createElement("p");
-    nothing.textContent = matching(true) ? "Nothing matches." : "Nothing has been fitted yet.";
+    const empty = !Object.keys(counts.status).length;
+    nothing.textContent = empty ? "Nothing has been fitted yet." : "Nothing matches.";
     grid.append(nothing);
   }
   rows.forEach((_, index) => mark(index));
@@ -180,41 +181,42 @@ function fits(decision) {
   return view.decision === "all" || view.decision === (decision || "undecided");
 }
 
-function matching(anything = false) {
-  return counts
-    .filter((c) => anything || ((!view.status || c.status === view.status) && fits(c.decision)))
-    .reduce((sum, c) => sum + c.count, 0);
+// How many samples the list has, or null where the counts do not tell.
+function listed() {
+  const sum = (of) => Object.values(of).reduce((a, b) => a + b, 0);
+  const gone = rows.filter((row) => !fits(row.decision)).length;
+  if (view.decision === "all") return view.status ? (counts.status[view.status] ?? 0) : sum(counts.status);
+  if (view.status) return null;
+  return (counts.decision[view.decision === "undecided" ? "" : view.decision] ?? 0) + gone;
 }
 
 function drawCounts() {
-  const of = (test) => counts.filter(test).reduce((sum, c) => sum + c.count, 0);
-  const all = of(() => true);
-  const accepted = of((c) => c.decision === "accepted");
-  const rejected = of((c) => c.decision === "rejected");
+  const { "": undecided = 0, accepted = 0, rejected = 0 } = counts.decision;
+  const all = undecided + accepted + rejected;
   byId("accepted").style.width = `${(100 * accepted) / Math.max(all, 1)}%`;
   byId("rejected").style.width = `${(100 * rejected) / Math.max(all, 1)}%`;
   byId("counts").textContent =
     `${number.format(accepted + rejected)} of ${number.format(all)} decided: ` +
     `${number.format(accepted)} accepted, ${number.format(rejected)} rejected, ` +
-    `${number.format(all - accepted - rejected)} undecided`;
-  drawStatuses(of);
-  const offset = Number(view.offset), total = matching();
-  const text = rows.length
-    ? `${number.format(offset + 1)}–${number.format(offset + rows.length)} of ` +
-      number.format(Math.max(total, offset + rows.length))
-    : "0 of 0";
-  document.querySelectorAll(".range").forEach((e) => { e.textContent = text; });
-  document.querySelectorAll(".previous").forEach((e) => { e.disabled = offset === 0; });
-  document.querySelectorAll(".next").forEach((e) => { e.disabled = nextOffset() >= total; });
+    `${number.format(undecided)} undecided`;
+  drawStatuses();
+  drawRange();
   byId("rest").disabled = !rows.some((row) => !row.decision);
 }
 
-function drawStatuses(of) {
-  const names = [...new Set([...counts.map((c) => c.status), ...(view.status ? [view.status] : [])])];
-  const options = names.map((name) => {
-    const count = number.format(of((c) => c.status === name));
-    return new Option(`${name.replaceAll("_", " ")} (${count})`, name);
-  });
+function drawRange() {
+  const offset = Number(view.offset), total = listed();
+  const shown = `${number.format(offset + 1)}–${number.format(offset + rows.length)}`;
+  const text = rows.length ? shown + (total === null ? "" : ` of ${number.format(total)}`) : "none";
+  document.querySelectorAll(".range").forEach((e) => { e.textContent = text; });
+  document.querySelectorAll(".previous").forEach((e) => { e.disabled = offset === 0; });
+  document.querySelectorAll(".next").forEach((e) => { e.disabled = !more; });
+}
+
+function drawStatuses() {
+  const known = { ...(view.status && { [view.status]: 0 }), ...counts.status };
+  const options = Object.entries(known).map(
+    ([name, count]) => new Option(`${name.replaceAll("_", " ")} (${number.format(count)})`, name));
   byId("status").replaceChildren(new Option("any", ""), ...options);
   byId("status").value = view.status;
 }
@@ -254,11 +256,10 @@ function nextOffset() {
 
 async function turn(forward) {
   await saving;
-  const back = Math.max(0, Number(view.offset) - Number(view.limit));
-  const target = forward ? nextOffset() : back;
-  if (forward ? target >= matching() : Number(view.offset) === 0) return;
+  const offset = Number(view.offset);
+  if (forward ? !more : offset === 0) return;
   byId("large").close();
-  view.offset = String(target);
+  view.offset = String(forward ? nextOffset() : Math.max(0, offset - Number(view.limit)));
   await load();
 }
 

@@ -11,8 +11,7 @@ DECISIONS: tuple[Decision, ...] = ("", "accepted", "rejected")
 """Every decision."""
 
 Sort = Literal["error_after", "error_before", "loss", "id"]
-"""By 2D error of the fit or of the regressor or by 2D loss, worst first and unknown last; or by
-id."""
+"""By 2D error of the fit or of the regressor or by 2D loss, the worst first; or by id."""
 
 SORTS: tuple[Sort, ...] = ("error_after", "error_before", "loss", "id")
 """Every order."""
@@ -61,8 +60,8 @@ class ReviewSource(Protocol):
         """Samples that were fitted, at most `limit` from the `offset`-th; None is any."""
         ...
 
-    def counts(self) -> Mapping[tuple[str, Decision], int]:
-        """How many fitted samples have each status and decision."""
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """How many fitted samples have each "status", and how many each "decision"."""
         ...
 
     def picture(self, id: int, size: int) -> bytes:

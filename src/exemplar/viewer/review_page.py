@@ -23,7 +23,7 @@ from exemplar.viewer.review import DECISIONS, SORTS, ReviewRow, ReviewSource
 HOST = "127.0.0.1"
 """The only address that is listened to."""
 
-PICTURE_SIZES = (200, 480)
+PICTURE_SIZES = (240, 480)
 """Heights of the pictures of the grid and of one sample alone, px."""
 
 LARGEST_PAGE = 500
@@ -214,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(400, f"expected one of {DECISIONS}, got {str(decision)[:40]!r}")
         with _known_sample(id):
             self.server.source.decide(id, decision)
-        return _json({"counts": _counts(self.server.source)})
+        return _json({"counts": self.server.source.counts()})
 
     def _check_origin(self) -> None:
         """Refuse what another site's page sends: browsers name the page's site in every POST, and
@@ -279,7 +279,7 @@ class _Options:
 
 
 def _listing(server: ReviewServer, options: _Options) -> dict[str, Any]:
-    """One page of samples, and how many there are in all."""
+    """One page of samples, whether more follow, and how many there are of each kind."""
     status = options.text("status", "")
     decisions = ("all", _UNDECIDED, *(name for name in DECISIONS if name))
     decision = options.one_of("decision", decisions, "all")
@@ -295,13 +295,14 @@ def _listing(server: ReviewServer, options: _Options) -> dict[str, Any]:
         decision=wanted,  # pyright: ignore[reportArgumentType] - one of DECISIONS
         sort=sort,  # pyright: ignore[reportArgumentType] - one of SORTS
         offset=offset,
-        limit=limit,
+        limit=limit + 1,
     )
     return {
         "title": server.title,
         "sizes": PICTURE_SIZES,
-        "rows": [_row(row) for row in rows],
-        "counts": _counts(server.source),
+        "rows": [_row(row) for row in rows[:limit]],
+        "more": len(rows) > limit,
+        "counts": server.source.counts(),
     }
 
 
@@ -311,13 +312,6 @@ def _row(row: ReviewRow) -> dict[str, Any]:
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in asdict(row).items()
     }
-
-
-def _counts(source: ReviewSource) -> list[dict[str, Any]]:
-    return [
-        {"status": status, "decision": decision, "count": count}
-        for (status, decision), count in sorted(source.counts().items())
-    ]
 
 
 def _json(value: Mapping[str, Any]) -> tuple[bytes, str]:

@@ -1,0 +1,147 @@
+"""`exemplar data review`: a page of lifted samples, to accept or reject by hand."""
+
+import io
+import os
+import threading
+import webbrowser
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from PIL import Image
+from rich.console import Console
+
+from exemplar.bodies import Body, load_body
+from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.image_files import read_image
+from exemplar.lift.store import Ledger
+from exemplar.render.review_picture import review_picture
+from exemplar.viewer import Decision, ReviewRow, Sort, serve
+
+_QUALITY = 88
+
+
+@dataclass(frozen=True)
+class ReviewCommand:
+    """Look at the fits of a lifting job, worst first, and accept or reject them by hand.
+
+    Opens a page in the browser. Every decision is saved at once in the job's ledger, and exports
+    follow it. Ctrl-C ends.
+    """
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """The output folder of `exemplar lift`."""
+    images: Path | None = None
+    """Folder of the images, if they are no longer where they were lifted from."""
+    body: str | None = None
+    """"open", or the SMPL file that the bodies are for, if it is no longer where it was."""
+    port: int = 0
+    """Port of the page; 0 takes a free one."""
+    browser: bool = True
+    """Open the page in a browser."""
+
+
+def run(command: tyro.conf.OmitArgPrefixes[ReviewCommand]) -> None:
+    """Look at the fits of a lifting job, worst first, and accept or reject them by hand."""
+    if command.images is not None and not command.images.is_dir():
+        raise FileNotFoundError(f"no folder of images at {command.images}")
+    console = Console(soft_wrap=True, highlight=False)
+    with Ledger.open(command.folder) as ledger:
+        review = LedgerReview(ledger, images=command.images, body=command.body)
+        fitted = sum(review.counts()["status"].values())
+        console.print(f"{command.folder}: {fitted} fitted, {_decided(review)}", markup=False)
+
+        def opened(address: str) -> None:
+            console.print(f"review at {address} (Ctrl-C ends; decisions are saved at once)")
+            if command.browser and _has_display():
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+        title = command.folder.resolve().name
+        serve(review, title=title, port=command.port, opened=opened)
+        console.print(f"\n{command.folder}: {_decided(review)}", markup=False)
+
+
+class LedgerReview:
+    """A ledger as the review page sees it."""
+
+    def __init__(self, ledger: Ledger, *, images: Path | None = None, body: str | None = None):
+        """`images` and `body` stand for what the ledger names. ValueError for a body that cannot
+        be read."""
+        self._ledger, self._images = ledger, images or ledger.images
+        self._body_name, self._bodies = body, dict[str, Body]()
+        self._loading = threading.Lock()
+        if body is not None:
+            self._body(body)
+
+    def rows(
+        self, *, status: str | None, decision: Decision | None, sort: Sort, offset: int, limit: int
+    ) -> Sequence[ReviewRow]:
+        """Results, as `Ledger.review_rows` lists them."""
+        found = self._ledger.review_rows(
+            status=status or "", decision=decision, sort=sort, offset=offset, limit=limit
+        )
+        return [_row(id, truth) for id, truth in found]
+
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """How many results have each status, and each decision."""
+        return self._ledger.counts()
+
+    def decide(self, id: int, decision: Decision) -> None:
+        """Save a decision in the ledger."""
+        self._ledger.decide(id, decision)
+
+    def picture(self, id: int, size: int) -> bytes:
+        """A JPEG of a result; an image that cannot be read is grey."""
+        truth = self._ledger.truth(id)
+        try:
+            image = read_image(self._images / truth.sample.image)
+        except (OSError, ValueError):
+            image = None
+        name = self._body_name or truth.body_model
+        reason = f"{truth.status.replace('_', ' ')}: {truth.message}".removesuffix(": ")
+        drawn = review_picture(truth.sample, image, self._body(name), size, reason=reason)
+        file = io.BytesIO()
+        Image.fromarray(drawn).save(file, "JPEG", quality=_QUALITY)
+        return file.getvalue()
+
+    def _body(self, name: str) -> Body:
+        with self._loading:
+            if name not in self._bodies:
+                try:
+                    self._bodies[name] = load_body(name)
+                except OSError as error:
+                    raise FileNotFoundError(f"{error}; --body FILE tells where it is") from error
+            return self._bodies[name]
+
+
+def _row(id: int, truth: PseudoTruth) -> ReviewRow:
+    sample = truth.sample
+    return ReviewRow(
+        id=id,
+        image=sample.image,
+        status=truth.status,
+        message=truth.message,
+        decision=truth.decision,
+        error_before=truth.error_px_before,
+        error_after=truth.error_px_after,
+        loss=truth.loss_2d,
+        iterations=truth.iterations,
+        kept_iteration=truth.kept_iteration,
+        annotation_id=sample.annotation_id,
+        subject=sample.subject,
+    )
+
+
+def _decided(review: LedgerReview) -> str:
+    counts = review.counts()["decision"]
+    names = {"accepted": "accepted", "rejected": "rejected", "": "undecided"}
+    return ", ".join(f"{counts.get(key, 0)} {name}" for key, name in names.items())
+
+
+def _has_display() -> bool:
+    """Whether a browser would get a window, and not this terminal."""
+    if os.name != "posix" or os.uname().sysname == "Darwin":
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
