@@ -32,12 +32,14 @@ def read_mat(path: Path, variable: str) -> Any:
     ValueError if the file is not a `.mat` file with that variable.
     """
     io = _scipy_io()
-    try:
-        read = io.loadmat(path, variable_names=[variable], struct_as_record=False, squeeze_me=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # as above
-        raise ValueError(f"{path} is not a MATLAB file, or is cut short: {error}") from error
+    with path.open("rb") as file:
+        try:
+            read = io.loadmat(
+                file, variable_names=[variable], struct_as_record=False, squeeze_me=True
+            )
+        except Exception as error:  # as above
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{path} is not a MATLAB file, or is cut short: {reason}") from error
     if variable not in read:
         raise ValueError(f"expected the variable {variable!r} in {path}, and it is not there")
     return read[variable]
