@@ -8,7 +8,15 @@ import exemplar
 SOURCE = Path(exemplar.__file__).parent
 
 LAYERS = (
-    {"assets", "atomic_files", "geometry", "image_files", "pickle_files", "skeletons"},
+    {
+        "assets",
+        "atomic_files",
+        "environment",
+        "geometry",
+        "image_files",
+        "pickle_files",
+        "skeletons",
+    },
     {"bodies", "samples"},
     {"metrics", "objectives", "prior_files", "priors", "regressors", "results"},
     {"fitting"},
@@ -16,7 +24,10 @@ LAYERS = (
     {"photo"},
     {"cli"},
 )
-SIDEWAYS = {("synth", "render"), ("synth", "data"), ("training", "data"), ("evaluation", "data")}
+SIDEWAYS = {
+    ("synth", "render"),
+    *((top, "data") for top in ("synth", "training", "evaluation", "lift", "render", "viewer")),
+}
 READERS = {"assets", "image_files"}
 """Low-layer modules that may touch the disk; so may `*_files`, `open_body` and `checkpoints`."""
 

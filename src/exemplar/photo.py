@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from exemplar.bodies import Body, load_body
+from exemplar.bodies import Body
 from exemplar.data.crops import batch_of, crop_person, person_box
 from exemplar.detect.keypoint_files import (
     Keypoints,
@@ -20,6 +20,7 @@ from exemplar.detect.keypoint_files import (
     to_joints49,
 )
 from exemplar.detect.landmarks import find_people
+from exemplar.environment import usable_device
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
 from exemplar.fitting.trace import Evaluation, Iterate, pick
@@ -33,7 +34,12 @@ from exemplar.geometry.cameras import (
 )
 from exemplar.geometry.crops import Box, crop_to_image
 from exemplar.image_files import read_image
-from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, RegressorInfo, load_regressor
+from exemplar.regressors.checkpoints import (
+    DEFAULT_REGRESSOR,
+    RegressorInfo,
+    body_for,
+    load_regressor,
+)
 from exemplar.results import BodyState, FitResult, PersonFit
 from exemplar.samples import Batch
 from exemplar.skeletons import BLAZEPOSE_33
@@ -83,13 +89,13 @@ class Fitter:
         self, regressor: str | Path = DEFAULT_REGRESSOR, options: FitOptions | None = None
     ):
         self.options = options or FitOptions()
-        self.device = _device(self.options.device)
+        self.device = usable_device(self.options.device)
         module, self.info = load_regressor(regressor)
         self.regressor: nn.Module = module.to(self.device)
         self.regressor_name = str(regressor)
         self.resolution = int(getattr(module, "resolution"))  # noqa: B009 - a Module attribute
         self.camera_model: CameraModel = getattr(module, "camera_model", "weak")
-        self.body: Body = _body_of(self.info, self.options).to(self.device)
+        self.body: Body = body_for(self.info, self.options.body).to(self.device)
         self.config = _config(self.info, self.options)
 
     def fit(
@@ -365,21 +371,3 @@ def _checked(image: np.ndarray) -> np.ndarray:
 def _config(info: RegressorInfo, options: FitOptions) -> EftConfig:
     config = EftConfig(learning_rate=info.learning_rate, adapt=info.adapt)
     return config if options.iterations is None else replace(config, iterations=options.iterations)
-
-
-def _body_of(info: RegressorInfo, options: FitOptions) -> Body:
-    if options.body is None and info.body == "smpl":
-        raise ValueError(
-            f"{info.architecture} predicts SMPL bodies: give your own SMPL file with --body"
-        )
-    return load_body(options.body or info.body)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        first_line = str(error).splitlines()[0]
-        raise ValueError(f"device {name!r} cannot be used: {first_line}") from error
-    return device

@@ -4,13 +4,13 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from exemplar.atomic_files import replacing
+from exemplar.environment import code_version
 from exemplar.results import BodyState, FitResult, PersonFit
 from exemplar.skeletons import SMPL_49
 
@@ -51,7 +51,7 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
     camera = {"focal_length": result.focal, "principal_point": result.principal_point}
     plain = _plain(
         {
-            "version": _version(),
+            "version": code_version(),
             "body": result.body,
             "regressor": result.regressor,
             "image": {"width": width, "height": height},
@@ -98,10 +98,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float | np.floating):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     return value
-
-
-def _version() -> str:
-    try:
-        return version("exemplar-hmr")
-    except PackageNotFoundError:  # run from a checkout
-        return "unknown"

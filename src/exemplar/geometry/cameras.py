@@ -180,6 +180,20 @@ def rotate_weak_camera(
     return torch.stack((scale, cos * x - sin * y, sin * x + cos * y), dim=-1)
 
 
+def move_weak_camera(
+    weak_camera: Float[Tensor, "*batch 3"],
+    centre: Float[Tensor, "*batch 2"],
+    size: Float[Tensor, "*batch"],
+    new_centre: Float[Tensor, "*batch 2"],
+    new_size: Float[Tensor, "*batch"],
+) -> Float[Tensor, "*batch 3"]:
+    """A weak camera in units of one unturned square box, in units of another (image px)."""
+    scale = weak_camera[..., :1] * (size / new_size)[..., None]
+    origin = centre + weak_camera[..., 1:] * size[..., None] / 2.0
+    shift = (origin - new_centre) * 2.0 / new_size[..., None]
+    return torch.cat((scale, shift), dim=-1)
+
+
 def fit_weak_camera(
     points: Float[Tensor, "*batch n 3"],
     targets: Float[Tensor, "*batch n 2"],

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from exemplar.assets import asset_path
+from exemplar.bodies import Body, load_body
 from exemplar.geometry.cameras import CameraModel
 from exemplar.regressors.cliff import Cliff, CliffHrnet
 from exemplar.regressors.head import BOX_NUMBERS, ESTIMATE
@@ -231,3 +232,15 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> N
         found = "; ".join(f"{what}: {', '.join(keys[:5])}" for what, keys in parts if keys)
         raise ValueError(f"{source} does not fit the network: {found}")
     module.load_state_dict({key: value.to(torch.float32) for key, value in state.items()})
+
+
+def body_for(info: RegressorInfo, chosen: str | None = None) -> Body:
+    """The body that a regressor's parameters are for, or the `chosen` one ("open" or a file).
+
+    ValueError if the regressor needs a file that only the user can have.
+    """
+    if chosen is None and info.body == "smpl":
+        raise ValueError(
+            f"{info.architecture} predicts SMPL bodies: give your own SMPL file with --body"
+        )
+    return load_body(chosen or info.body)

@@ -1,0 +1,79 @@
+"""What decides the numbers of a lifting job."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from exemplar.fitting.exemplar import EftConfig
+from exemplar.fitting.fits import Acceptance
+from exemplar.fitting.smplify import SmplifyConfig
+from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, RegressorInfo
+
+EFT_RECIPES: Mapping[str, Callable[[RegressorInfo], EftConfig]] = {
+    "eft": lambda info: EftConfig(learning_rate=info.learning_rate, adapt=info.adapt),
+    "eft-paper": lambda info: EftConfig.paper(),
+    "eft-released": lambda info: EftConfig.released(),
+    "regressor": lambda info: EftConfig(iterations=0),
+}
+"""EFT: the step stored with the weights, as printed, as released; and the regressor's answer."""
+
+SMPLIFY_RECIPES: Mapping[str, Callable[[], SmplifyConfig]] = {
+    "smplify": SmplifyConfig,
+    "smplify-paper": SmplifyConfig.paper,
+    "smplify-released": SmplifyConfig.released,
+}
+"""The baseline, from the regressor's answer."""
+
+
+@dataclass(frozen=True)
+class LiftConfig:
+    """How samples are fitted."""
+
+    regressor: str = DEFAULT_REGRESSOR
+    """Name of a shipped regressor, or a checkpoint file."""
+    body: str | None = None
+    """"open" or an SMPL file; None takes the regressor's."""
+    recipe: str = "eft"
+    """eft, eft-paper, eft-released, smplify, smplify-paper, smplify-released, or regressor."""
+    guard: bool = False
+    """Keep the most plausible iterate of EFT instead of the last."""
+    iterations: int | None = None
+    """Most weight updates of EFT; None takes the recipe's."""
+    adapt: str | None = None
+    """Which weights EFT moves (all, later, last_stage, head, words); None takes the recipe's."""
+    use_3d: bool = True
+    """Fit 3D keypoints, too, where the set has them with a nose (EFT's Eq. 4)."""
+    largest_beta: float | None = None
+    """Reject a fit with a larger |beta|; None takes the recipe's."""
+    largest_loss: float | None = None
+    """Reject a fit with a larger 2D loss, crop units squared; None takes the recipe's."""
+
+    def __post_init__(self) -> None:
+        known = [*EFT_RECIPES, *SMPLIFY_RECIPES]
+        if self.recipe not in known:
+            raise ValueError(f"unknown recipe {self.recipe!r}: expected {', '.join(known)}")
+        moved = self.guard or self.adapt is not None or self.iterations is not None
+        if self.recipe in SMPLIFY_RECIPES and moved:
+            raise ValueError("guard, adapt and iterations are EFT's: SMPLify has none")
+
+    def eft(self, info: RegressorInfo) -> EftConfig:
+        """EFT's settings for these weights; ValueError for a recipe that is not EFT's."""
+        if self.recipe not in EFT_RECIPES:
+            raise ValueError(f"{self.recipe} is not a recipe of EFT")
+        config = EFT_RECIPES[self.recipe](info)
+        return replace(
+            config,
+            iterations=config.iterations if self.iterations is None else self.iterations,
+            adapt=config.adapt if self.adapt is None else self.adapt,
+            acceptance=self._acceptance(config.acceptance),
+        )
+
+    def smplify(self) -> SmplifyConfig | None:
+        """SMPLify's settings; None for a recipe that is EFT's."""
+        if self.recipe not in SMPLIFY_RECIPES:
+            return None
+        config = SMPLIFY_RECIPES[self.recipe]()
+        return replace(config, acceptance=self._acceptance(config.acceptance))
+
+    def _acceptance(self, usual: Acceptance) -> Acceptance:
+        given = {"largest_beta": self.largest_beta, "largest_loss": self.largest_loss}
+        return replace(usual, **{key: x for key, x in given.items() if x is not None})

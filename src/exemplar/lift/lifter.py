@@ -1,0 +1,214 @@
+"""What fits a data set's people: a loaded regressor, a body, a recipe; samples in, results out."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from exemplar.bodies import Body
+from exemplar.data.crops import batch_of
+from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.environment import code_version, usable_device
+from exemplar.fitting.exemplar import EftConfig, eft_objective, stream_exemplars
+from exemplar.fitting.fits import Acceptance, Fits
+from exemplar.fitting.inputs import checked
+from exemplar.fitting.memory import plan
+from exemplar.fitting.projections import projection_of
+from exemplar.fitting.smplify import fit_smplify
+from exemplar.fitting.weights import RegressorWeights, moving_names, predict_in_blocks
+from exemplar.geometry.cameras import (
+    CameraModel,
+    crop_to_full_translation,
+    image_camera,
+    move_weak_camera,
+    weak_equivalent,
+    weak_to_full_translation,
+)
+from exemplar.geometry.crops import Box
+from exemplar.lift.config import LiftConfig
+from exemplar.lift.prepare import Prepared, Preparer, Shown, annotated_box
+from exemplar.regressors.checkpoints import body_for, load_regressor
+from exemplar.regressors.prediction import Prediction
+from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, REJECTED
+from exemplar.samples import Batch, BodyTruth, Sample
+
+BLOCK = 32
+"""Samples handed over together, for each that is in work: threads or slots idle at a block's end."""
+
+SMPLIFY_BATCH = 64
+"""People that SMPLify fits together."""
+
+_REASONS: Mapping[str, str] = {
+    NOTHING_TO_FIT: "no keypoints: fewer than 2 that the fit uses",
+    DIVERGED: "numbers: not finite after an update",
+    BAD_INPUT: "numbers: not finite",
+}
+
+Finished = Callable[[int, PseudoTruth], None]
+"""Called with a sample's number and what became of it, from any thread."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many exemplars are worked on at a time."""
+
+    slots: int
+    """Side by side."""
+    workers: int
+    """Threads."""
+
+
+class Lifter:
+    """Fits samples, each by itself: on a CPU the numbers of one do not depend on its company.
+
+    (SMPLify's people share batches, and a GPU's exemplars their kernels: last bits may differ.)
+    """
+
+    def __init__(self, config: LiftConfig, device: str = "cpu", workers: int | None = None) -> None:
+        """Load everything. `workers` threads of a CPU; by default as many as torch has threads and
+        memory has room for. ValueError or FileNotFoundError as `load_regressor` raises them."""
+        self.device = usable_device(device)
+        self.guard = config.guard
+        module, info = load_regressor(config.regressor)
+        self.regressor: nn.Module = module.to(self.device)
+        self.body: Body = body_for(info, config.body).to(self.device)
+        self.smplify = config.smplify()
+        self.eft = EftConfig() if self.smplify else config.eft(info)
+        self.acceptance: Acceptance = (self.smplify or self.eft).acceptance
+        resolution = int(getattr(module, "resolution"))  # noqa: B009 - a Module attribute
+        self.shown = Shown(
+            resolution,
+            int(getattr(module, "width", resolution)),
+            upright=bool(getattr(module, "upright", False)),
+            use_3d=config.use_3d,
+            border_ankles=config.recipe != "eft-released",
+        )
+        self.made_by = {
+            "regressor": f"{Path(config.regressor).name}@{weights_digest(module)}",
+            "body_model": self.body.name,
+            "recipe": config.recipe + ("+guard" if config.guard else ""),
+            "version": code_version(),
+        }
+        self.room = self._room(workers)
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)
+        torch.set_flush_denormal(True)
+
+    @property
+    def window(self) -> int:
+        """How many samples are best handed over together."""
+        return BLOCK * self.room.slots * self.room.workers if not self.smplify else SMPLIFY_BATCH
+
+    def preparer(self, images: Path) -> Preparer:
+        """What makes samples ready for this regressor."""
+        return Preparer(images, self.shown)
+
+    def _room(self, workers: int | None) -> Room:
+        if self.smplify or (workers is not None and self.device.type == "cpu"):
+            return Room(1, workers or 1)
+        many = 1 + torch.get_num_threads()
+        one = torch.ones(many)
+        box = Box(torch.zeros(many, 2), one, 0 * one, one, torch.zeros(many, 2)).to(self.device)
+        image = torch.zeros(many, 3, self.shown.resolution, self.shown.width, device=self.device)
+        batch = Batch(image, box, torch.zeros(many, 49, 3, device=self.device))
+        moving = moving_names(self.regressor, self.eft.adapt)
+        unknowns = RegressorWeights(self.regressor, image, box, moving)
+        see = projection_of(self.regressor, box)
+        return Room(
+            *plan(unknowns, eft_objective(self.body, batch, self.eft, see), self.device, many)
+        )
+
+    def fit(self, people: Sequence[Prepared], finished: Finished) -> None:
+        """Fit samples; `finished` hears of each as soon as it is done."""
+        for one in people:
+            if one.person is None:
+                finished(one.number, self._result(one.sample, BAD_INPUT, one.message))
+        sound = [one for one in people if one.person is not None]
+        if not sound:
+            return
+        batch = batch_of([one.person for one in sound if one.person is not None], self.device)
+
+        def done(rows: Int[Tensor, " b"], fits: Fits) -> None:
+            for i, row in enumerate(rows.tolist()):
+                finished(sound[row].number, self._made(sound[row], fits, i))
+
+        if self.smplify is not None:
+            clean, _ = checked(batch)
+            start = predict_in_blocks(self.regressor, clean.image, clean.box)
+            start = replace(start, camera=weak_equivalent(start.camera, self._camera_model()))
+            fits = fit_smplify(start, clean.keypoints_2d, self.body, self.smplify)
+            done(torch.arange(len(sound)), fits)
+            return
+        stream_exemplars(
+            self.regressor,
+            self.body,
+            batch,
+            self.eft,
+            done,
+            guard=self.guard,
+            chunk_size=self.room.slots,
+            workers=self.room.workers,
+        )
+
+    def _camera_model(self) -> CameraModel:
+        return getattr(self.regressor, "camera_model", "weak")
+
+    def _result(self, sample: Sample, status: str, message: str, **found: Any) -> PseudoTruth:
+        return PseudoTruth(sample, status, message, **self.made_by, **found)
+
+    def _made(self, one: Prepared, fits: Fits, row: int) -> PseudoTruth:
+        """One of the fits as a result."""
+        status, loss = fits.status[row], float(fits.loss_2d[row])
+        message = _REASONS.get(status, "")
+        if status == REJECTED:
+            largest = float(fits.after.prediction.betas[row].abs().max())
+            message = self.acceptance.reason(largest, loss)
+        return self._result(
+            replace(one.sample, body=self._body_truth(one, fits, row)),
+            status,
+            message,
+            error_px_before=float(fits.before.evaluation.error_px[row]),
+            error_px_after=float(fits.after.evaluation.error_px[row]),
+            loss_2d=loss,
+            iterations=int(fits.made[row]),
+            kept_iteration=int(fits.trace.updates[row]),
+        )
+
+    def _body_truth(self, one: Prepared, fits: Fits, row: int) -> BodyTruth:
+        """The fit in the frame of the unturned image, its camera in units of the sample's box."""
+        assert one.person is not None
+        box, own = one.person.box, fits.after.prediction
+        found = Prediction(*(value[row].cpu() for value in vars(own).values()))
+        model: CameraModel = "weak" if self.smplify else self._camera_model()
+        weak = replace(found, camera=weak_equivalent(found.camera, model)).turned_back(box)
+        annotated = annotated_box(one.sample)
+        camera = move_weak_camera(
+            weak.camera, box.centre, box.size, annotated.centre, annotated.size
+        )
+        translation = None
+        if model == "full_perspective":
+            translation = crop_to_full_translation(found.camera, box)
+        elif one.sample.intrinsics is not None:
+            translation = weak_to_full_translation(
+                weak.camera, *image_camera(box), box.centre, box.size
+            )
+        return BodyTruth(
+            pose=torch.cat((weak.global_orient[None], weak.body_pose)).double().numpy(),
+            betas=weak.betas.double().numpy(),
+            weak_camera=camera.double().numpy(),
+            translation=None if translation is None else translation.double().numpy(),
+        )
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Eight hexadecimal digits that tell a network's weights from others."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]

@@ -1,0 +1,163 @@
+"""From an annotated sample to what a regressor is shown; what is wrong with it becomes a message."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from exemplar.data.crops import CroppedPerson, crop_person, person_box
+from exemplar.fitting.inputs import checked_keypoints
+from exemplar.geometry.crops import Box
+from exemplar.image_files import read_image
+from exemplar.samples import Sample
+from exemplar.skeletons import GT_24, OPENPOSE_25, OPENPOSE_PREFIX, SMPL_49
+
+BORDER_PX = 10.0
+"""EFT's program drops ankles nearer than this to the image's lower border, px."""
+
+BORDER_CONFIDENCE = 0.1
+"""... unless OpenPose sees the ankle with at least this confidence."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sample that is ready for the regressor, or what kept it from being so."""
+
+    number: int
+    """Its number in the job."""
+    sample: Sample
+    """As annotated."""
+    person: CroppedPerson | None
+    """What the regressor is shown; None for a broken sample."""
+    message: str = ""
+    """What is wrong with a broken sample: kind, colon, details."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a regressor wants to see of a sample."""
+
+    resolution: int
+    """Height of its crops, px."""
+    width: int
+    """Their width, px."""
+    upright: bool
+    """Whether crops are turned so that the torso points up."""
+    use_3d: bool = True
+    """Whether 3D joints are wanted."""
+    border_ankles: bool = True
+    """Whether ankles at the image's lower border are kept."""
+
+
+class Preparer:
+    """Reads images and crops people, for one thread; people of one image share its decoding."""
+
+    def __init__(self, images: Path, shown: Shown) -> None:
+        self.images = images
+        self.shown = shown
+        self._last: tuple[Path | None, np.ndarray | str] = (None, "")
+
+    def __call__(self, number: int, sample: Sample) -> Prepared:
+        """The sample's crop, or its problem."""
+        try:
+            return Prepared(number, sample, self._person(sample))
+        except (ValueError, OSError) as error:
+            return Prepared(number, sample, None, str(error))
+
+    def _person(self, sample: Sample) -> CroppedPerson:
+        """ValueError with kind, colon, details for a broken sample."""
+        if sample.problem:
+            raise ValueError(sample.problem)
+        if not (np.isfinite(sample.box_centre).all() and 0 < sample.box_scale < float("inf")):
+            raise ValueError(f"empty box: scale {sample.box_scale:g}")
+        clean, bad = checked_keypoints(torch.from_numpy(sample.keypoints_2d)[None])
+        if bool(bad[0]):
+            raise ValueError("keypoints: a number that is not finite, or a negative confidence")
+        pixels = self._pixels(self.images / sample.image)
+        if isinstance(pixels, str):
+            raise ValueError(pixels)
+        height, width = pixels.shape[:2]
+        joints = clean[0].float()
+        if not self.shown.border_ankles:
+            joints = without_border_ankles(joints, height)
+        box = self._box(sample, joints)
+        _check_inside(box, width, height)
+        return crop_person(
+            pixels,
+            joints,
+            _with_camera(box, sample, width, height),
+            self.shown.resolution,
+            self.shown.width,
+            fitted_3d(sample) if self.shown.use_3d else None,
+        )
+
+    def _box(self, sample: Sample, joints: Tensor) -> Box:
+        """The annotated box, or an upright one about the keypoints for a regressor that needs it."""
+        if self.shown.upright:
+            try:
+                return person_box(joints, turned=True)
+            except ValueError:  # too few keypoints, or all in one place: the annotated box will do
+                pass
+        return annotated_box(sample)
+
+    def _pixels(self, path: Path) -> np.ndarray | str:
+        if self._last[0] != path:
+            self._last = (path, _read(path))
+        return self._last[1]
+
+
+def annotated_box(sample: Sample) -> Box:
+    """The sample's own box."""
+    centre = torch.from_numpy(np.asarray(sample.box_centre)).float()
+    return Box(centre, torch.tensor(float(sample.box_size)), torch.tensor(0.0))
+
+
+def fitted_3d(sample: Sample) -> Float[Tensor, "24 4"] | None:
+    """The sample's 3D joints if they can be fitted: EFT compares them about the nose (Eq. 4)."""
+    joints = sample.joints_3d
+    if joints is None or joints[GT_24.index("nose"), 3] <= 0:
+        return None
+    return torch.from_numpy(joints).float()
+
+
+def without_border_ankles(joints: Float[Tensor, "49 3"], height: int) -> Float[Tensor, "49 3"]:
+    """The joints without annotated ankles at the lower border of an image of `height` px.
+
+    A rule of EFT's program: such ankles are often the border, not the ankle.
+    """
+    joints = joints.clone()
+    for name in ("left_ankle", "right_ankle"):
+        row = len(OPENPOSE_25) + GT_24.index(name)
+        seen = joints[SMPL_49.index(OPENPOSE_PREFIX + name), 2] >= BORDER_CONFIDENCE
+        if abs(float(joints[row, 1]) - height) < BORDER_PX and not seen:
+            joints[row, 2] = 0.0
+    return joints
+
+
+def _read(path: Path) -> np.ndarray | str:
+    """The image, or what is wrong with it."""
+    try:
+        return read_image(path)
+    except FileNotFoundError as error:
+        return f"missing image: {error}"
+    except (ValueError, OSError) as error:
+        return f"unreadable image: {error}"
+
+
+def _check_inside(box: Box, width: int, height: int) -> None:
+    size = np.array([width, height])
+    reach = np.abs(box.centre.numpy() - size / 2)
+    if not (reach < (size + float(box.size)) / 2).all():
+        raise ValueError(f"box outside the image: an image of {width}x{height} px")
+
+
+def _with_camera(box: Box, sample: Sample, width: int, height: int) -> Box:
+    """The box with its image's camera; unknown ones see about 55 degrees (CLIFF's default)."""
+    focal, centre = float(np.hypot(width, height)), (width / 2, height / 2)
+    if sample.intrinsics is not None:
+        focal, centre = float(sample.intrinsics[0, 0]), tuple(sample.intrinsics[:2, 2])
+    point = torch.tensor([float(x) for x in centre])
+    return replace(box, focal=torch.tensor(focal), principal_point=point)
