@@ -1,5 +1,6 @@
 """MATLAB files: variables by name, and one line for what is none."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,3 +41,14 @@ def test_what_is_no_matlab_file_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_mat(tmp_path / "missing.mat", "x")
     assert mat_shapes(Contents(tmp_path)) == {}
+
+
+def test_an_absent_package_names_what_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    path = tmp_path / "a.mat"
+    path.touch()
+    assert mat_shapes(Contents(path)) == {}
+    with pytest.raises(ImportError, match=r"exemplar-hmr\[data\]"):
+        read_mat(path, "x")

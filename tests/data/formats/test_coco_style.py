@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,11 @@ def test_image_names_are_joined_with_forward_slashes() -> None:
 def test_reading_is_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert np.isfinite(next(coco.read(write_file(tmp_path, [annotation(1)]))).box_scale)
     assert capsys.readouterr() == ("", "")
+
+
+def test_an_absent_package_names_what_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
+    with pytest.raises(ImportError, match=r"exemplar-hmr\[data\]"):
+        coco.read(write_file(tmp_path, [annotation(1)]))
