@@ -1,1 +1,138 @@
-"""Data sets: a reader a file, and which of them a file is for."""
+"""Annotation formats: a reader a file, and which of them a file is for."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+from exemplar.data.contents import Contents
+from exemplar.data.formats import (
+    cliff_npz,
+    coco,
+    coco_wholebody,
+    crowdpose,
+    eft_json,
+    h36m,
+    h36m_train,
+    lsp,
+    mpi_inf_3dhp,
+    mpii,
+    ochuman,
+    openpose,
+    panoptic,
+    posetrack,
+    spin_npz,
+    table,
+    threedpw,
+)
+from exemplar.data.options import check_options
+from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.samples import Sample
+
+__all__ = ["FORMATS", "Format", "format_named", "read", "read_truths", "recognise"]
+
+
+@runtime_checkable
+class Format(Protocol):
+    """A module that reads one kind of annotation."""
+
+    @property
+    def TITLE(self) -> str:
+        """What a person calls the data set."""
+        ...
+
+    @property
+    def JOINTS(self) -> tuple[str, ...]:
+        """The annotated joints."""
+        ...
+
+    @property
+    def matches(self) -> Callable[[Contents], bool]:
+        """Whether a file or folder is of this format."""
+        ...
+
+    @property
+    def read(self) -> Callable[..., Iterator[Sample] | Iterator[PseudoTruth]]:
+        """Its people: `read(source, *, options...)`."""
+        ...
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        "coco": coco,
+        "coco_wholebody": coco_wholebody,
+        "crowdpose": crowdpose,
+        "ochuman": ochuman,
+        "posetrack": posetrack,
+        "mpii": mpii,
+        "lsp": lsp,
+        "h36m": h36m,
+        "h36m_train": h36m_train,
+        "mpi_inf_3dhp": mpi_inf_3dhp,
+        "panoptic": panoptic,
+        "threedpw": threedpw,
+        "openpose": openpose,
+        "spin_npz": spin_npz,
+        "cliff_npz": cliff_npz,
+        "eft_json": eft_json,
+        "table": table,
+    }
+)
+"""Every format by name."""
+
+_SEEN_AT_ONCE = ("eft_json", "table", "spin_npz", "cliff_npz")
+"""Formats that a file's beginning tells: the others parse whole files, so they are asked later."""
+
+
+def format_named(name: str) -> Format:
+    """A format by name; ValueError lists those that there are."""
+    if name not in FORMATS:
+        raise ValueError(f"unknown format {name!r}, expected one of {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def recognise(contents: Contents) -> str:
+    """Name of the format of a file or folder.
+
+    ValueError, with the formats that there are, if none or several fit.
+    """
+    for name in _SEEN_AT_ONCE:
+        if FORMATS[name].matches(contents):
+            return name
+    rest = (name for name in FORMATS if name not in _SEEN_AT_ONCE)
+    found = [name for name in rest if FORMATS[name].matches(contents)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(FORMATS)
+    if found:
+        raise ValueError(f"{contents.path} may be {' or '.join(found)}: name its format")
+    what = "this folder" if contents.path.is_dir() else "this file"
+    raise ValueError(f"{contents.path}: {what} is of none of the known formats ({known})")
+
+
+def read(
+    path: str | Path | Contents, format: str | None = None, **options: Any
+) -> Iterator[Sample]:
+    """The people of an annotation file or folder, lazily, in its own order.
+
+    Args:
+        path: the file or folder.
+        format: name of its format in `FORMATS`; recognised if not given.
+        options: of that format's reader.
+
+    FileNotFoundError if there is nothing at `path`; ValueError, in one line, if it is not of the
+    format or an option is unknown.
+    """
+    return (row.sample for row in read_truths(path, format, **options))
+
+
+def read_truths(
+    path: str | Path | Contents, format: str | None = None, **options: Any
+) -> Iterator[PseudoTruth]:
+    """Like `read`, with what a table knows of each fit; samples of other formats are imported."""
+    contents = Contents(path)
+    name = recognise(contents) if format is None else format
+    reader = format_named(name)
+    check_options(reader.read, options, f"format {name}")
+    rows = reader.read(contents, **options)
+    return (row if isinstance(row, PseudoTruth) else PseudoTruth(row) for row in rows)
