@@ -49,11 +49,6 @@ def relative_path(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
 
 
-def first_where(items: Sequence[Path], test: Callable[[Path], bool]) -> Path | None:
-    """The first that passes."""
-    return next((item for item in items if test(item)), None)
-
-
 def frame_sample(
     image: str,
     names: Sequence[str],
@@ -98,7 +93,7 @@ def body_truth(
 ) -> BodyTruth:
     """A body from 72 numbers of axis-angle (radians, root first) and its shape, of which the first
     `SHAPES` are kept. ValueError if they are not that many finite numbers."""
-    flat = numbers(pose, (3 * len(SMPL_24),), "pose")
+    flat = numbers(pose, (3 * len(SMPL_24),), "pose angles")
     shape = np.asarray(betas)
     kept = numbers(shape[:SHAPES] if shape.ndim else shape, (SHAPES,), "betas")
     rotmats = axis_angle_to_rotmat(torch.from_numpy(flat.reshape(len(SMPL_24), 3)))

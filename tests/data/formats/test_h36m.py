@@ -122,6 +122,21 @@ def test_conversions_to_matlab_are_read(tmp_path: Path) -> None:
     assert sample.keypoints_2d[25].tolist() == [106.0, 491.0, 1.0]
 
 
+def test_conversions_to_hdf5_are_read(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    folder = tmp_path / "S11" / "MyPoseFeatures"
+    for name, values in (("D3_Positions_mono", poses(3)), ("D2_Positions", pixels(3))):
+        (folder / name).mkdir(parents=True)
+        with h5py.File(folder / name / "Waiting.60457274.h5", "w") as file:
+            file["Pose"] = values.reshape(3, -1)
+    (sample,) = h36m.read(tmp_path)
+    assert sample.keypoints_2d[25].tolist() == [106.0, 491.0, 1.0]
+    with h5py.File(folder / "D2_Positions" / "Waiting.60457274.h5", "w") as file:
+        file["other"] = [1.0]
+    (sample,) = h36m.read(tmp_path)
+    assert "expected Pose or data, got other" in sample.problem
+
+
 def test_without_2d_poses_a_sample_says_that_it_has_no_box(tmp_path: Path) -> None:
     recording(tmp_path, f"{ACTION}.60457274", with_pixels=False)
     sample = next(iter(h36m.read(tmp_path)))

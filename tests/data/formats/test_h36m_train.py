@@ -109,7 +109,7 @@ def test_broken_frames_and_files_do_not_cost_the_rest(tmp_path: Path) -> None:
     save(tmp_path / "S6", {**data, "3d": data["3d"][:, :14]})
     good, infinite, keys, joints = h36m_train.read(tmp_path)
     assert not good.problem
-    assert infinite.problem == "broken annotation: pose are not all finite"
+    assert infinite.problem == "broken annotation: pose angles are not all finite"
     assert "expected the keys 2d, 3d, smplParms, got ['2d']" in keys.problem
     assert "expected (N, 17, 3), got (2, 14, 3)" in joints.problem
     with pytest.raises(ValueError, match="expected the keys 2d, 3d, smplParms"):

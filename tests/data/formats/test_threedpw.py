@@ -184,16 +184,19 @@ def test_broken_frames_people_and_files_do_not_cost_the_rest(tmp_path: Path) -> 
     save(tmp_path, content(2, poses=[poses]), name="a")
     save(tmp_path, content(1, genders=["x"]), name="b")
     save(tmp_path, content(1, poses=None), name="c")
-    save(tmp_path, content(1, trans=[np.zeros((5, 3))]), name="d")
+    save(tmp_path, content(1, trans=[np.zeros((1, 2))]), name="d")
     save(tmp_path, "no dict", name="e")
-    good, nan, gender, keys, rows, other = threedpw.read(tmp_path)
+    save(tmp_path, content(2, cam_poses=content(1)["cam_poses"]), name="f")
+    good, nan, gender, keys, rows, other, first, without_camera = threedpw.read(tmp_path)
     assert not good.problem
-    assert nan.problem == "broken annotation: pose are not all finite"
+    assert nan.problem == "broken annotation: pose angles are not all finite"
     assert nan.image == "imageFiles/downtown_walk_00/image_00001.jpg"
     assert "person 0: expected gender m or f, got 'x'" in gender.problem
     assert "is not a sequence of 3DPW: it lacks poses" in keys.problem
-    assert "person 0: expected trans (1, 3), got (5, 3)" in rows.problem
+    assert "person 0: expected trans (frames, 3), got (1, 2)" in rows.problem
     assert "expected a dict of arrays, got str" in other.problem
+    assert not first.problem
+    assert without_camera.problem.startswith("broken annotation: IndexError: index 1 is out of")
     with pytest.raises(ValueError, match="it lacks poses"):
         list(threedpw.read(tmp_path / "sequenceFiles" / "test" / "c.pkl"))
 

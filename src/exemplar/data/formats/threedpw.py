@@ -143,20 +143,21 @@ def _sequence(path: Path, *, rule: Rule, crop: Crop) -> Iterator[Sample]:
     cameras = as_array(content["cam_poses"])
     for number in range(len(content["poses"])):
         try:
-            person = _person(content, name, number, len(cameras))
+            person = _person(content, name, number)
         except (ValueError, IndexError, TypeError) as error:
             raise ValueError(f"{path}: person {number}: {error}") from error
         for frame in np.flatnonzero(person.valid):
             image = f"imageFiles/{name}/image_{frame:05d}.jpg"
-            make = partial(_sample, person, int(frame), cameras[frame], intrinsics, rule, crop)
-            yield from sample_or_problem(partial(make, image), image=image)
+            make = partial(_sample, person, int(frame), cameras, intrinsics, rule, crop, image)
+            yield from sample_or_problem(make, image=image)
 
 
-def _person(content: Mapping[str, Any], name: str, number: int, frames: int) -> Person:
+def _person(content: Mapping[str, Any], name: str, number: int) -> Person:
     def rows(key: str, *shape: int) -> np.ndarray:
         array = as_array(content[key][number])
-        if array.shape != (frames, *shape):
-            raise ValueError(f"expected {key} {(frames, *shape)}, got {array.shape}")
+        if array.shape[1:] != shape or not array.ndim:
+            wanted = ", ".join(["frames", *(str(size) for size in shape)])
+            raise ValueError(f"expected {key} ({wanted}), got {array.shape}")
         return array
 
     gender = content["genders"][number]
@@ -178,7 +179,7 @@ def _person(content: Mapping[str, Any], name: str, number: int, frames: int) -> 
 def _sample(
     person: Person,
     frame: int,
-    world_to_camera: np.ndarray,
+    cameras: np.ndarray,
     intrinsics: Float[np.ndarray, "3 3"],
     rule: Rule,
     crop: Crop,
@@ -197,7 +198,7 @@ def _sample(
         box_scale=scale,
         keypoints_2d=joints49(JOINTS, _seen(shown)),
         subject=person.subject,
-        body=_body(person, frame, numbers(world_to_camera, (4, 4), "cam_poses")),
+        body=_body(person, frame, numbers(cameras[frame], (4, 4), "cam_poses")),
         intrinsics=intrinsics,
     )
 
