@@ -30,7 +30,8 @@ _MARGIN = 1.15
 _KEYPOINTS_MARGIN = 1.35
 _LEAST_SIDE = 16.0
 _LARGEST_SIDE = 20_000.0
-_NO_PHOTO = (112, 117, 122)
+_GREY = (112, 117, 122)
+_OPACITY = 0.8
 _NEAREST = 0.05
 _FILLED = 0.9
 
@@ -68,9 +69,8 @@ def review_picture(
         raise ValueError(f"a picture of {size} px is too small, expected {_LEAST_SIDE:.0f} or more")
     view = _view(sample, image, size)
     page = np.full((size, picture_width(size), 3), PAPER, np.uint8)
-    keypoints = view.photo.copy()
-    draw_keypoints(keypoints, _finite(sample.keypoints_2d), view.points)
-    page[:, :size] = keypoints
+    page[:, :size] = view.photo
+    draw_keypoints(page[:, :size], _finite(sample.keypoints_2d), view.points)
     second, third = size + _gap(size), 2 * (size + _gap(size))
     posed = _posed(sample.body, body)
     if isinstance(posed, str):
@@ -84,10 +84,15 @@ def review_picture(
         page[:, second : second + size] = _text_panel("no camera for the body", size, size)
     else:
         points, depth, scale = seen
-        drawn = with_body(view.photo, points, depth, faces, pixels_per_metre=scale)
-        page[:, second : second + size] = drawn
+        page[:, second : second + size] = with_body(
+            view.photo, points, depth, faces, pixels_per_metre=scale, opacity=_OPACITY
+        )
     page[:, third:] = _side_view(vertices, pelvis, faces, page.shape[1] - third, size)
     return page
+
+
+def _text_size(size: int) -> int:
+    return max(11, size // 16)
 
 
 def _gap(size: int) -> int:
@@ -103,12 +108,20 @@ def _view(sample: Sample, image: np.ndarray | None, size: int) -> View:
     """The photo about the person, `size` px wide and high."""
     centre, side = _square(sample, image)
     if image is None:
-        photo = np.full((size, size, 3), _NO_PHOTO, np.uint8)
+        photo = _no_photo(size)
     else:
         place = torch.from_numpy(centre).float()
         box = Box(place, torch.tensor(side, dtype=place.dtype), torch.zeros_like(place[0]))
         photo = crop_image(image, box, size)
     return View(centre - side / 2, np.full(2, size / side), photo)
+
+
+def _no_photo(size: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Grey, which says what is missing at its foot."""
+    page = Image.new("RGB", (size, size), _GREY)
+    font = ImageFont.load_default(_text_size(size))
+    ImageDraw.Draw(page).text((size / 2, 0.98 * size), "no image", PAPER, font=font, anchor="mb")
+    return np.asarray(page, np.uint8)
 
 
 def _square(sample: Sample, image: np.ndarray | None) -> tuple[Float[np.ndarray, "2"], float]:
@@ -185,7 +198,7 @@ def _side_view(
 def _text_panel(text: str, width: int, height: int) -> UInt8[np.ndarray, "h w 3"]:
     """The text in the middle of a plain panel, in as many lines as it takes."""
     page = Image.new("RGB", (width, height), BACKDROP)
-    font = ImageFont.load_default(max(11, height // 16))
+    font = ImageFont.load_default(_text_size(height))
     letters = max(8, int(0.9 * width / font.getlength("n")))
     lines = textwrap.wrap(text or "no body", letters, max_lines=8, placeholder=" ...")
     middle = (width / 2, height / 2)

@@ -98,7 +98,7 @@ function undo() {
 
 // Drawing --------------------------------------------------------------------------------------
 
-const pixels = (value) => (value === null ? "–" : value.toFixed(1));
+const pixels = (value) => value.toFixed(1);
 
 function fill(card, row, size, lazy) {
   const find = (name) => card.querySelector(name);
@@ -112,9 +112,12 @@ function fill(card, row, size, lazy) {
   find(".name").title = `${row.image} (sample ${row.id})`;
   find(".status").textContent = row.status.replaceAll("_", " ");
   find(".status").classList.add(row.status === "ok" ? "ok" : row.message ? "bad" : "other");
-  const after = document.createElement("b");
-  after.textContent = `${pixels(row.error_after)} px`;
-  find(".error").append(`2D error ${pixels(row.error_before)} → `, after);
+  if (row.error_after !== null) {
+    const after = document.createElement("b");
+    after.textContent = `${pixels(row.error_after)} px`;
+    const before = row.error_before === null ? "" : `${pixels(row.error_before)} → `;
+    find(".error").append(`2D error ${before}`, after);
+  }
   find(".loss").textContent = row.loss === null ? "" : `loss ${row.loss.toPrecision(2)}`;
   const kept = row.kept_iteration < row.iterations ? `${row.kept_iteration} of ` : "";
   find(".updates").textContent = row.iterations ? `${kept}${row.iterations} updates` : "";
@@ -282,6 +285,7 @@ const KEYS = {
   a: () => decideAndMove("accepted"), r: () => decideAndMove("rejected"),
   c: () => rows.length && decide([selected], ""),
   A: acceptRest, u: undo, n: () => turn(true), p: () => turn(false),
+  Escape: () => byId("large").close(),
   Enter: () => (byId("large").open ? byId("large").close() : enlarge()),
 };
 
