@@ -68,7 +68,9 @@ class LedgerReview:
 
     def __init__(self, ledger: Ledger, *, images: Path | None = None, body: str | None = None):
         """`images` and `body` stand for what the ledger names. ValueError for a body that cannot
-        be read."""
+        be read, or a job that has no samples yet."""
+        if not ledger.filled():
+            raise ValueError(f"{ledger.folder}: no samples are recorded yet: run exemplar lift")
         self._ledger, self._images = ledger, images or ledger.images
         self._body_name, self._bodies = body, dict[str, Body]()
         self._loading = threading.Lock()
