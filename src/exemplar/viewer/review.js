@@ -28,9 +28,10 @@ async function ask(address, options) {
 function tell(problem) {
   byId("problem").textContent = problem;
   byId("problem").hidden = !problem;
+  if (problem) byId("large").close();  // it would hide the line
 }
 
-async function load(keepSelected = 0) {
+async function load() {
   const mine = ++newest;
   history.replaceState(null, "", "#" + new URLSearchParams(view));
   const { offset, ...filters } = view;
@@ -49,7 +50,7 @@ async function load(keepSelected = 0) {
     view.offset = String(Math.max(0, Number(view.offset) - Number(view.limit)));
     return load();
   }
-  drawGrid(keepSelected);
+  drawGrid();
 }
 
 // Decisions go out one after another, in the order in which they were made.
@@ -148,7 +149,7 @@ function press(index, decision) {
   decide([index], rows[index].decision === decision ? "" : decision);
 }
 
-function drawGrid(keepSelected) {
+function drawGrid() {
   cards = rows.map((_, index) => {
     const card = newCard(index, sizes[0], true);
     card.querySelector(".picture").onclick = () => { select(index); enlarge(); };
@@ -166,7 +167,7 @@ function drawGrid(keepSelected) {
   rows.forEach((_, index) => mark(index));
   drawCounts();
   scrollTo(0, 0);
-  if (rows.length) select(Math.min(keepSelected, rows.length - 1));
+  select(0);
 }
 
 function mark(index) {
