@@ -32,6 +32,7 @@ def sample(number: int) -> Sample:
         subject=f"id{number % 4}",
         joints_3d=rng.normal(size=(len(GT_24), 4)) if number % 2 else None,
         intrinsics=np.eye(3) * number if number % 2 else None,
+        extra={"kp_face": rng.normal(size=(68, 3))} if number == 5 else {},
         problem="broken annotation: text" if number == 7 else "",
     )
 
@@ -56,6 +57,8 @@ def same(one: Sample, other: Sample) -> bool:
     def equal(a, b) -> bool:
         return np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
 
+    assert one.extra.keys() == other.extra.keys()
+    assert all(np.array_equal(one.extra[key], other.extra[key]) for key in one.extra)
     plain = [name for name in vars(one) if name not in ("body", "extra")]
     return all(equal(getattr(one, name), getattr(other, name)) for name in plain)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import tyro
 from rich.console import Console
 
-from exemplar.cli import fit
+from exemplar.cli import fit, lift
 
-VERBS = {"fit": fit}
+VERBS = {"fit": fit, "lift": lift}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -33,8 +33,6 @@ class PseudoTruth:
     """Updates that the fit made."""
     kept_iteration: int = 0
     """Updates behind the body that was kept: fewer than `iterations` if the guard chose so."""
-    seconds: float = float("nan")
-    """Time that the fit took."""
     regressor: str = ""
     """Name of the regressor."""
     body_model: str = ""

@@ -36,9 +36,10 @@ from exemplar.regressors.checkpoints import body_for, load_regressor
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, REJECTED
 from exemplar.samples import Batch, BodyTruth, Sample
+from exemplar.skeletons import SMPL_49
 
 BLOCK = 32
-"""Samples handed over together, for each that is in work: threads or slots idle at a block's end."""
+"""Samples handed over together for each in work: threads or slots idle at the end of a block."""
 
 SMPLIFY_BATCH = 64
 """People that SMPLify fits together."""
@@ -115,13 +116,11 @@ class Lifter:
         one = torch.ones(many)
         box = Box(torch.zeros(many, 2), one, 0 * one, one, torch.zeros(many, 2)).to(self.device)
         image = torch.zeros(many, 3, self.shown.resolution, self.shown.width, device=self.device)
-        batch = Batch(image, box, torch.zeros(many, 49, 3, device=self.device))
+        batch = Batch(image, box, torch.zeros(many, len(SMPL_49), 3, device=self.device))
         moving = moving_names(self.regressor, self.eft.adapt)
         unknowns = RegressorWeights(self.regressor, image, box, moving)
-        see = projection_of(self.regressor, box)
-        return Room(
-            *plan(unknowns, eft_objective(self.body, batch, self.eft, see), self.device, many)
-        )
+        objective = eft_objective(self.body, batch, self.eft, projection_of(self.regressor, box))
+        return Room(*plan(unknowns, objective, self.device, many))
 
     def fit(self, people: Sequence[Prepared], finished: Finished) -> None:
         """Fit samples; `finished` hears of each as soon as it is done."""

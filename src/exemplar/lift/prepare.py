@@ -1,4 +1,4 @@
-"""From an annotated sample to what a regressor is shown; what is wrong with it becomes a message."""
+"""From an annotated sample to what a regressor is shown; what is wrong becomes a message."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,7 +95,7 @@ class Preparer:
         )
 
     def _box(self, sample: Sample, joints: Tensor) -> Box:
-        """The annotated box, or an upright one about the keypoints for a regressor that needs it."""
+        """The annotated box, or an upright one about the keypoints."""
         if self.shown.upright:
             try:
                 return person_box(joints, turned=True)
@@ -118,7 +118,7 @@ def annotated_box(sample: Sample) -> Box:
 def fitted_3d(sample: Sample) -> Float[Tensor, "24 4"] | None:
     """The sample's 3D joints if they can be fitted: EFT compares them about the nose (Eq. 4)."""
     joints = sample.joints_3d
-    if joints is None or joints[GT_24.index("nose"), 3] <= 0:
+    if joints is None or joints[GT_24.index("nose"), -1] <= 0:
         return None
     return torch.from_numpy(joints).float()
 
@@ -133,7 +133,7 @@ def without_border_ankles(joints: Float[Tensor, "49 3"], height: int) -> Float[T
         row = len(OPENPOSE_25) + GT_24.index(name)
         seen = joints[SMPL_49.index(OPENPOSE_PREFIX + name), 2] >= BORDER_CONFIDENCE
         if abs(float(joints[row, 1]) - height) < BORDER_PX and not seen:
-            joints[row, 2] = 0.0
+            joints[row, -1] = 0.0
     return joints
 
 

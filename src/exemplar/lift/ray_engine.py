@@ -26,8 +26,9 @@ class RayConfig:
 
     address: str | None = None
     """Address of a running cluster; None starts one on this machine."""
-    actors: int = 1
-    """Processes that fit, one CPU each (and one GPU each for a CUDA device)."""
+    actors: int | None = None
+    """Processes that fit, one CPU each (and one GPU each for a CUDA device); None takes as many as
+    the cluster has of these."""
     window: int = 8
     """Samples sent to an actor at a time."""
 
@@ -81,7 +82,8 @@ def run_ray(
     def hire() -> Any:
         return remote.remote(config, device, images)
 
-    actors = {number: hire() for number in range(cluster.actors)}
+    room = int(ray.cluster_resources().get("GPU" if gpus else "CPU", 1))
+    actors = {number: hire() for number in range(cluster.actors or max(1, room))}
     working: dict[Any, tuple[int, list[tuple[int, Sample]], int]] = {}
     returned: deque[tuple[list[tuple[int, Sample]], int]] = deque()
 
@@ -110,9 +112,7 @@ def run_ray(
                 report([truth for _, truth in made])
             except RayActorError as error:
                 if tries + 1 == TRIES:
-                    raise OSError(
-                        f"{TRIES} Ray workers died at the same samples: {error}"
-                    ) from error
+                    raise OSError(f"{TRIES} Ray workers died at the same samples") from error
                 returned.append((window, tries + 1))
                 lost = [task for task, (busy, _, _) in working.items() if busy == number]
                 returned.extend(working.pop(task)[1:] for task in lost)

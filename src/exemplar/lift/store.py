@@ -5,6 +5,7 @@ claimed, fitted and committed; samples claimed by a process that is no longer al
 """
 
 import contextlib
+import io
 import json
 import sqlite3
 import threading
@@ -34,13 +35,13 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS samples (
     id INTEGER PRIMARY KEY, image TEXT NOT NULL, annotation_id INTEGER, subject TEXT NOT NULL,
     x REAL NOT NULL, y REAL NOT NULL, scale REAL NOT NULL, keypoints INTEGER NOT NULL,
-    points BLOB NOT NULL, joints_3d BLOB, intrinsics BLOB, problem TEXT NOT NULL);
+    points BLOB NOT NULL, joints_3d BLOB, intrinsics BLOB, extra BLOB, problem TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS work (id INTEGER PRIMARY KEY, owner TEXT);
 CREATE INDEX IF NOT EXISTS waiting ON work (id) WHERE owner IS NULL;
 CREATE TABLE IF NOT EXISTS results (
     id INTEGER PRIMARY KEY, status TEXT NOT NULL, message TEXT NOT NULL,
     error_px_before REAL, error_px_after REAL, loss_2d REAL, iterations INTEGER NOT NULL,
-    kept_iteration INTEGER NOT NULL, seconds REAL, pose BLOB, betas BLOB, weak_camera BLOB,
+    kept_iteration INTEGER NOT NULL, pose BLOB, betas BLOB, weak_camera BLOB,
     translation BLOB, made_by TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY, decision TEXT NOT NULL);
 """
@@ -175,7 +176,7 @@ class Ledger:
                 return
             for number, sample in enumerate(samples):
                 db.execute(
-                    f"INSERT INTO samples VALUES ({','.join('?' * 12)})", _to_row(number, sample)
+                    f"INSERT INTO samples VALUES ({','.join('?' * 13)})", _to_row(number, sample)
                 )
                 db.execute("INSERT INTO work VALUES (?, NULL)", (number,))
             for key, value in meta.items():
@@ -218,7 +219,7 @@ class Ledger:
         with self._writing() as db:
             for number, truth in made:
                 db.execute(
-                    f"INSERT OR IGNORE INTO results VALUES ({','.join('?' * 14)})",
+                    f"INSERT OR IGNORE INTO results VALUES ({','.join('?' * 13)})",
                     _to_result(number, truth),
                 )
                 db.execute("DELETE FROM work WHERE id = ?", (number,))
@@ -358,6 +359,19 @@ def _array(blob: bytes | None, *shape: int) -> np.ndarray | None:
     return None if blob is None else np.frombuffer(blob, "<f8").reshape(shape).astype(np.float64)
 
 
+def _pack(arrays: Mapping[str, np.ndarray]) -> bytes | None:
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    return stream.getvalue() if arrays else None
+
+
+def _unpack(blob: bytes | None) -> dict[str, np.ndarray]:
+    if blob is None:
+        return {}
+    with np.load(io.BytesIO(blob), allow_pickle=False) as file:
+        return dict(file)
+
+
 def _to_row(number: int, sample: Sample) -> tuple[Any, ...]:
     centre, points = np.nan_to_num(sample.box_centre), sample.keypoints_2d
     return (
@@ -372,6 +386,7 @@ def _to_row(number: int, sample: Sample) -> tuple[Any, ...]:
         _blob(points),
         _blob(sample.joints_3d),
         _blob(sample.intrinsics),
+        _pack(sample.extra),
         sample.problem,
     )
 
@@ -388,6 +403,7 @@ def _from_row(row: sqlite3.Row) -> Sample:
         subject=row["subject"],
         joints_3d=_array(row["joints_3d"], -1, 4),
         intrinsics=_array(row["intrinsics"], 3, 3),
+        extra=_unpack(row["extra"]),
         problem=row["problem"],
     )
 
@@ -404,7 +420,6 @@ def _to_result(number: int, truth: PseudoTruth) -> tuple[Any, ...]:
         truth.loss_2d,
         truth.iterations,
         truth.kept_iteration,
-        truth.seconds,
         *(_blob(x) for x in _numbers(body)),
         json.dumps(made_by),
     )
@@ -431,7 +446,6 @@ def _to_truth(row: sqlite3.Row) -> PseudoTruth:
         loss_2d=_number(row["loss_2d"]),
         iterations=row["iterations"],
         kept_iteration=row["kept_iteration"],
-        seconds=_number(row["seconds"]),
         regressor=regressor,
         body_model=body_model,
         recipe=recipe,

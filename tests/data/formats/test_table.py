@@ -49,7 +49,6 @@ def full(seed: int) -> PseudoTruth:
         1e-5,
         20,
         17,
-        0.5,
         "mobile",
         "open",
         "eft",

@@ -121,6 +121,11 @@ def write(
     return count
 
 
+def require() -> None:
+    """ImportError, naming the extra that brings it, if the package for tables is missing."""
+    _parquet()
+
+
 def _arrow() -> Any:
     try:
         import pyarrow

@@ -1,0 +1,221 @@
+"""`exemplar lift`: a 2D data set to pseudo ground truth."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from exemplar.data.formats import table
+from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.lift.config import LiftConfig
+from exemplar.lift.job import export, open_job, settings
+from exemplar.lift.lifter import Lifter
+from exemplar.lift.local import run_local
+from exemplar.lift.ray_engine import RayConfig, run_ray
+from exemplar.lift.store import Ledger, Selection
+from exemplar.results import OK
+
+LINE_SECONDS = 30.0
+"""Where there is no terminal, a line of progress is printed this often."""
+
+
+@dataclass(frozen=True)
+class LiftCommand:
+    """Lift a 2D data set to 3D: pseudo ground truth by exemplar fine-tuning (EFT).
+
+    Stop it at any moment and run the same command again: what is done is kept, nothing is done
+    twice. Several processes may run it at once on the same output folder. When all is done, writes
+    pseudo_gt.parquet (everything), eft.json and train.npz (what was accepted).
+    """
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder of the job: its ledger and the files that it writes."""
+    annotations: Path | None = None
+    """Annotation file or folder; `exemplar data inspect` says what it is. Not needed to go on."""
+    images: Path | None = None
+    """Folder that the annotation's image names are relative to. Not needed to go on."""
+    config: tyro.conf.OmitArgPrefixes[LiftConfig] = field(default_factory=LiftConfig)
+    """How people are fitted."""
+    format: str | None = None
+    """Format of the annotation, where it cannot be told."""
+    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """NAME=VALUE for the format's reader, such as min_keypoints=12; may be repeated."""
+    limit: int | None = None
+    """Only the first so many people."""
+    shard: str = "1/1"
+    """i/n: only the i-th of n shares, for machines that share nothing."""
+    where: str = ""
+    """Only people for whom this SQL condition holds, on id, image, annotation_id, subject, x, y,
+    scale, keypoints (how many are known)."""
+    engine: Literal["local", "ray"] = "local"
+    """local: threads of this process. ray: actors of a Ray cluster (extra: ray)."""
+    workers: int | None = None
+    """Threads, or Ray actors; by default as many as there are cores and memory has room for."""
+    ray_address: str | None = None
+    """Address of a running Ray cluster; without it one is started on this machine."""
+    device: str = "cpu"
+    """Torch device."""
+    export: tuple[Literal["table", "eft_json", "spin_npz"], ...] = ("table", "eft_json", "spin_npz")
+    """Files to write when all is done."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def run(command: tyro.conf.OmitArgPrefixes[LiftCommand]) -> None:
+    """Lift a 2D data set to 3D: pseudo ground truth by exemplar fine-tuning (EFT)."""
+    console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
+    selection = Selection(command.limit, *parse_shard(command.shard), command.where)
+    if command.workers is not None and command.workers < 1:
+        raise ValueError(f"--workers must be 1 or more, got {command.workers}")
+    if "table" in command.export:
+        table.require()
+    with stopped_by_signals(), _job(command) as ledger:
+        total, done, _ = ledger.progress(selection)
+        console.print(f"{command.output}: {done} of {total} people done", markup=False)
+        ledger.join()
+        began = time.monotonic()
+        try:
+            if done < total:
+                _work(command, ledger, selection, console)
+        except KeyboardInterrupt:
+            ledger.release()
+            console.print("stopped; run the same command again to go on")
+            _tell(ledger, console)
+            raise
+        seconds = time.monotonic() - began
+        made = ledger.progress(selection)[1] - done
+        if made:
+            rate = made / seconds
+            console.print(f"{made} people in {seconds:.0f} s, {rate:.2f} a second", markup=False)
+        _tell(ledger, console)
+        _, finished, _ = ledger.progress(Selection())
+        if finished == ledger.progress(Selection())[0]:
+            for path, rows in export(ledger, command.export).items():
+                console.print(f"wrote {path} ({rows} people)", markup=False)
+        else:
+            hint = f"exemplar data convert {command.output} FILE exports what is there"
+            console.print(f"the job has more people to do; {hint}", markup=False)
+
+
+def _job(command: LiftCommand) -> Ledger:
+    return open_job(
+        command.output,
+        command.annotations,
+        command.images,
+        command.config,
+        format=command.format,
+        options=command.option,
+    )
+
+
+def _work(command: LiftCommand, ledger: Ledger, selection: Selection, console: Console) -> None:
+    config = settings(ledger)
+    with Reporter(ledger, selection, console) as reporter:
+        if command.engine == "ray":
+            cluster = RayConfig(command.ray_address, command.workers)
+            run_ray(ledger, config, command.device, selection, reporter.report, cluster)
+        else:
+            lifter = Lifter(config, command.device, command.workers)
+            run_local(ledger, lifter, selection, reporter.report)
+
+
+class Reporter:
+    """Progress of a run: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, ledger: Ledger, selection: Selection, console: Console) -> None:
+        self._ledger, self._selection, self._console = ledger, selection, console
+        self._lock = threading.Lock()
+        self._made, self._accepted = 0, 0
+        self._refused: dict[str, int] = {}
+        total, done, _ = ledger.progress(selection)
+        self._total, self._before = total, done
+        self._began = self._spoke = time.monotonic()
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        self._bar = Progress(*columns, console=console, transient=True)
+        self._task = self._bar.add_task("loading", total=total, completed=done)
+
+    def __enter__(self) -> "Reporter":
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def report(self, truths: Sequence[PseudoTruth]) -> None:
+        """Hear of results."""
+        with self._lock:
+            for truth in truths:
+                self._made += 1
+                if truth.status == OK:
+                    self._accepted += 1
+                else:
+                    why = f"{truth.status}: {truth.message.partition(':')[0]}".removesuffix(": ")
+                    self._refused[why] = self._refused.get(why, 0) + 1
+            now = time.monotonic()
+            if self._console.is_terminal:
+                done = self._before + self._made
+                self._bar.update(self._task, completed=done, description=self._text(now))
+            elif now - self._spoke > LINE_SECONDS:
+                self._spoke = now
+                # other processes may have done some, too
+                done = self._ledger.progress(self._selection)[1]
+                self._console.print(f"{done}/{self._total}  {self._text(now)}", markup=False)
+
+    def _text(self, now: float) -> str:
+        rate = self._made / max(now - self._began, 1e-9)
+        left = max(0, self._total - self._before - self._made) / rate
+        refused = "".join(f"  {count} {why}" for why, count in self._refused.items())
+        return f"{rate:.2f}/s  {_clock(left)} left  {self._accepted} ok{refused}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _tell(ledger: Ledger, console: Console) -> None:
+    """What became of everybody so far."""
+    outcomes = ledger.outcomes()
+    if not outcomes:
+        return
+    rows = Table("people", "outcome", title_justify="left", show_edge=False, pad_edge=False)
+    rows.columns[0].justify = "right"
+    for outcome, count in outcomes.items():
+        rows.add_row(str(count), outcome)
+    console.print(rows)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """i/n as (share from 0, number of shares); ValueError if it is anything else."""
+    try:
+        number, shards = (int(part) for part in text.split("/"))
+    except ValueError:
+        raise ValueError(f"--shard {text!r}: expected i/n, such as 1/4") from None
+    return number - 1, shards
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Take a request to terminate (as a cluster sends it) for Ctrl-C: the job ends cleanly."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

@@ -1,0 +1,133 @@
+"""A lifting job from its parts: samples into the ledger, results out of it."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from exemplar.data.contents import Contents
+from exemplar.data.formats import FORMATS, eft_json, read, recognise, spin_npz, table
+from exemplar.data.options import parse_options
+from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.lift.config import LiftConfig
+from exemplar.lift.store import Ledger
+from exemplar.samples import Sample
+
+EXPORTS: Mapping[str, str] = {
+    "table": "pseudo_gt.parquet",
+    "eft_json": "eft.json",
+    "spin_npz": "train.npz",
+}
+"""Files that a finished job writes, by format: all rows in the table, usable ones in the others."""
+
+
+def open_job(
+    folder: Path,
+    annotations: Path | None,
+    images: Path | None,
+    config: LiftConfig,
+    *,
+    format: str | None = None,
+    options: Sequence[str] = (),
+) -> Ledger:
+    """The ledger of a job, filled with the samples of `annotations` if it is new.
+
+    A job that is there already must be the same one: the same annotation file (by its bytes),
+    reader options, images and settings (`settings` reads them back); what is not given is its own.
+    ValueError otherwise.
+    """
+    _check_sources(folder, annotations, images)
+    ledger = Ledger(folder, create=annotations is not None)
+    try:
+        if annotations is not None:
+            assert images is not None
+            meta = {
+                "annotations": _fingerprint(annotations),
+                "options": sorted(options),
+                "images": str(images.resolve()),
+                "config": asdict(config),
+            }
+            ledger.fill(_samples(annotations, format, options), meta)
+        elif not ledger.filled():
+            raise ValueError(
+                f"the job in {folder} was never begun: give --annotations and --images"
+            )
+        elif config != LiftConfig():
+            ledger.fill((), {"config": asdict(config)})
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def settings(ledger: Ledger) -> LiftConfig:
+    """How the job's people are fitted."""
+    return LiftConfig(**ledger.meta()["config"])
+
+
+def _check_sources(folder: Path, annotations: Path | None, images: Path | None) -> None:
+    if (annotations is None) != (images is None):
+        raise ValueError("--annotations and --images go together")
+    if annotations is not None and not annotations.exists():
+        raise FileNotFoundError(f"no annotations at {annotations}")
+    if images is not None and not images.is_dir():
+        raise FileNotFoundError(f"no folder of images at {images}")
+    if folder.is_file():
+        raise OSError(f"cannot write to {folder}: it is a file, expected a folder")
+
+
+def _samples(annotations: Path, format: str | None, options: Sequence[str]) -> Iterator[Sample]:
+    contents = Contents(annotations)
+    name = format or recognise(contents)
+    if name not in FORMATS:
+        raise ValueError(f"unknown format {name!r}, expected one of {', '.join(FORMATS)}")
+    parsed = parse_options(FORMATS[name].read, options, f"format {name}")
+    empty = True
+    for sample in read(contents, name, **parsed):
+        empty = False
+        yield sample
+    if empty:
+        raise ValueError(f"{annotations} has nobody to lift (as {name}, with its rules)")
+
+
+def _fingerprint(path: Path) -> str:
+    """What tells an annotation file from another: name, size and bytes; of a folder, its files'
+    names and sizes."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            size = file.stat().st_size if file.is_file() else 0
+            digest.update(f"{file.relative_to(path).as_posix()} {size}\n".encode())
+    else:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return f"{path.name}:{digest.hexdigest()[:16]}"
+
+
+def export(ledger: Ledger, formats: Sequence[str] = tuple(EXPORTS)) -> dict[Path, int]:
+    """Write the job's results beside the ledger; each file appears whole. Rows by path.
+
+    ImportError naming the extra if the table's package is missing.
+    """
+    meta = ledger.meta()
+    writers: Mapping[str, Callable[[Iterator[PseudoTruth], Path], int]] = {
+        "table": lambda rows, path: table.write(rows, path, made=meta),
+        "eft_json": lambda rows, path: eft_json.write(_usable(rows), path),
+        "spin_npz": lambda rows, path: spin_npz.write(_usable(rows), path),
+    }
+    written = {}
+    for name in formats:
+        path = ledger.folder / EXPORTS[name]
+        written[path] = writers[name](ledger.truths(), path)
+    return written
+
+
+def _usable(rows: Iterator[PseudoTruth]) -> Iterator[Sample]:
+    return (row.sample for row in rows if row.usable)
+
+
+def summary(ledger: Ledger) -> dict[str, Any]:
+    """What became of the job so far, for people."""
+    return {"outcomes": ledger.outcomes(), "decisions": ledger.counts()["decision"]}
