@@ -140,11 +140,11 @@ def draw_keypoints(
         for a, b in BONES:
             ends = [ALIASES.get(name, name) for name in (a, b)]
             if ends[0] in places and ends[1] in places:
-                colour = _OUTLINE if dark else _colour(a, b)
+                colour = _OUTLINE if dark else joint_colour(a, b)
                 _line(picture, places[ends[0]], places[ends[1]], colour, width)
     for name, place in places.items():
         _dot(picture, place, _OUTLINE, thickness + 2)
-        _dot(picture, place, _colour(name, name), thickness + 1)
+        _dot(picture, place, joint_colour(name, name), thickness + 1)
 
 
 def _visible(keypoints_2d: np.ndarray) -> dict[str, np.ndarray]:
@@ -156,7 +156,7 @@ def _visible(keypoints_2d: np.ndarray) -> dict[str, np.ndarray]:
     return places
 
 
-def _colour(a: str, b: str) -> Rgb:
+def joint_colour(a: str, b: str) -> Rgb:
     """The colour of a bone between two joints, or of one joint given twice."""
     left, right = "left" in a or "left" in b, "right" in a or "right" in b
     if left == right:

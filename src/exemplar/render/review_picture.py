@@ -67,7 +67,7 @@ def review_picture(
     """
     if size < _LEAST_SIDE:
         raise ValueError(f"a picture of {size} px is too small, expected {_LEAST_SIDE:.0f} or more")
-    view = _view(sample, image, size)
+    view = person_view(sample, image, size)
     page = np.full((size, picture_width(size), 3), PAPER, np.uint8)
     page[:, :size] = view.photo
     draw_keypoints(page[:, :size], _finite(sample.keypoints_2d), view.points)
@@ -104,7 +104,7 @@ def _finite(keypoints_2d: np.ndarray) -> Float[np.ndarray, "49 3"]:
     return np.where(np.isfinite(keypoints_2d).all(1, keepdims=True), keypoints_2d, 0.0)
 
 
-def _view(sample: Sample, image: np.ndarray | None, size: int) -> View:
+def person_view(sample: Sample, image: np.ndarray | None, size: int) -> View:
     """The photo about the person, `size` px wide and high."""
     centre, side = _square(sample, image)
     if image is None:
@@ -181,6 +181,19 @@ def _seen(
     points = homogeneous[:, :2] / homogeneous[:, 2:]
     scale = float(sample.intrinsics[0, 0] / placed[:, 2].mean())
     return view.points(points), placed[:, 2], scale * zoom
+
+
+def with_sample_body(
+    picture: UInt8[np.ndarray, "h w 3"], sample: Sample, body: Body, view: View
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture of the view with the sample's body over it; without one, the picture."""
+    posed = _posed(sample.body, body)
+    seen = None if isinstance(posed, str) else _seen(sample, posed[0], view)
+    if seen is None:
+        return picture
+    points, depth, scale = seen
+    faces = body.faces.cpu().numpy()
+    return with_body(picture, points, depth, faces, pixels_per_metre=scale, opacity=_OPACITY)
 
 
 def _side_view(
