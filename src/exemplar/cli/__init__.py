@@ -2,20 +2,21 @@
 
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 import tyro
 from rich.console import Console
 
-from exemplar.cli import fit, lift
+from exemplar.cli import data, fit, lift
 
-VERBS = {"fit": fit, "lift": lift}
+VERBS = {"fit": fit, "data": data, "lift": lift}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb. Exits 1 with one line on bad input, 2 on wrong usage, 130 on Ctrl-C."""
     app = tyro.extras.SubcommandApp()
     for name, module in VERBS.items():
-        app.command(name=name)(module.run)
+        _add(app, name, module)
     try:
         app.cli(
             prog="exemplar",
@@ -29,6 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted")
         sys.exit(130)
+
+
+def _add(app: tyro.extras.SubcommandApp, name: str, module: ModuleType) -> None:
+    """A verb, or one with the verbs of its module's `VERBS` below it."""
+    if not hasattr(module, "VERBS"):
+        app.command(name=name)(module.run)
+        return
+    below = tyro.extras.SubcommandApp()
+    for verb, run in module.VERBS.items():
+        below.command(name=verb)(run)
+    title = (module.__doc__ or "").partition(": ")[2].strip()
+    app.command(below, name=name, help=title[:1].upper() + title[1:])
 
 
 def _escape(text: str) -> str:

@@ -108,7 +108,7 @@ def doubts(sample: Sample) -> list[str]:
 def _doubts_3d(sample: Sample) -> list[str]:
     found = []
     if sample.joints_3d is not None:
-        known = sample.joints_3d[sample.joints_3d[:, 3] > 0, :3]
+        known = sample.joints_3d[sample.joints_3d[:, -1] > 0, :3]
         if len(known) and np.ptp(known, axis=0).max() > LARGEST_BODY:
             found.append(f"3D joints over {LARGEST_BODY:g} m apart")
     if sample.body is not None:

@@ -177,7 +177,7 @@ def _keypoints(numbers: Row) -> Float[np.ndarray, "49 3"]:
 
 def _joints(numbers: Row) -> Float[np.ndarray, "24 4"] | None:
     joints = numbers.get("S")
-    return joints if joints is not None and (joints[:, 3] > 0).any() else None
+    return joints if joints is not None and (joints[:, -1] > 0).any() else None
 
 
 def _body(numbers: Row, texts: Mapping[str, str], pose: np.ndarray) -> BodyTruth:

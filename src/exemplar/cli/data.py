@@ -1,0 +1,215 @@
+"""`exemplar data`: what annotation files hold, and their conversion into each other."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.markup import escape
+
+from exemplar.bodies import OPEN_BODY, load_body
+from exemplar.cli import data_review
+from exemplar.data.contents import Contents
+from exemplar.data.convert import convert as convert_file
+from exemplar.data.convert import target_format
+from exemplar.data.formats import FORMATS, format_named, read, recognise
+from exemplar.data.inspection import Summary, summarise
+from exemplar.data.options import describe, options_of, parse_options
+from exemplar.image_files import image_size, read_image, write_image
+from exemplar.render.contact_sheet import contact_sheet
+from exemplar.samples import Sample
+from exemplar.skeletons import SMPL_49
+
+DRAWN = 24
+"""People on a contact sheet."""
+
+_MOST_PROBLEMS = 5
+
+Options = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE")]
+
+
+@dataclass(frozen=True)
+class InspectCommand:
+    """Say what an annotation file is, count what it holds, and draw people of it."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """Annotation file or folder, of any known format."""
+    format: str | None = None
+    """Its format; recognised if not given."""
+    images: Path | None = None
+    """Folder of the images; without it people are drawn on grey."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("contact_sheet.png")
+    """Picture to write: people spread over the file, with the names of their keypoints."""
+    sheet: bool = True
+    """Draw the picture."""
+    body: str = OPEN_BODY
+    """"open", or an SMPL .npz or .pkl file, to draw annotated bodies with."""
+    option: Options = ()
+    """An option of the format's reader; may be given several times."""
+
+
+@dataclass(frozen=True)
+class ConvertCommand:
+    """Write the people of an annotation file in another format.
+
+    The new file's suffix tells the format: .npz SPIN's, .json EFT's, .parquet our table. From a
+    table only accepted fits go into JSON and .npz.
+    """
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """Annotation file or folder, of any known format."""
+    target: Annotated[Path, tyro.conf.Positional]
+    """The new file."""
+    to: str | None = None
+    """Its format: spin_npz, eft_json, table, cliff_npz or coco."""
+    format: str | None = None
+    """Format of the source; recognised if not given."""
+    images: Path | None = None
+    """Folder of the images, whose sizes CLIFF's camera needs."""
+    option: Options = ()
+    """An option of the source's reader; may be given several times."""
+
+
+def inspect(command: tyro.conf.OmitArgPrefixes[InspectCommand]) -> None:
+    """Say what an annotation file is, count what it holds, and draw people of it."""
+    console = Console(soft_wrap=True, highlight=False)
+    _check_folder(command.images)
+    contents = Contents(command.file)
+    name, options = _reader(contents, command.format, command.option)
+    console.print(f"[bold]{escape(str(command.file))}[/bold]: {name}, {FORMATS[name].TITLE}")
+    summary = summarise(read(contents, name, **options), spread=DRAWN)
+    for line in [*_counts(summary), *_warnings(summary, command.images)]:
+        console.print(line, markup=False)
+    _print_joints(summary, console)
+    _print_options(name, console)
+    if not summary.people:
+        raise ValueError(f"{command.file} has no people that its reader takes")
+    if command.sheet and summary.spread:
+        title = f"{FORMATS[name].TITLE}: {len(summary.spread)} of {summary.people:,} people"
+        body = load_body(command.body) if summary.with_body else None
+        title += f", drawn with the {body.name} body" if body else ""
+        page = contact_sheet(summary.spread, _image_of(command.images), title=title, body=body)
+        write_image(page, command.output)
+        console.print(f"wrote {command.output}", markup=False)
+
+
+def convert(command: tyro.conf.OmitArgPrefixes[ConvertCommand]) -> None:
+    """Write the people of an annotation file in another format."""
+    console = Console(soft_wrap=True, highlight=False)
+    _check_folder(command.images)
+    target_format(command.target, command.to)
+    contents = Contents(command.source)
+    name, options = _reader(contents, command.format, command.option)
+    done = convert_file(
+        contents.path,
+        command.target,
+        to=command.to,
+        format=name,
+        images=command.images,
+        options=options,
+    )
+    console.print(
+        f"{command.source} ({done.source}) to {command.target} ({done.target}):"
+        f" {done.written:,} people",
+        markup=False,
+    )
+    for reason, count in done.left_out.items():
+        console.print(f"left out {count:,}: {reason}", markup=False)
+
+
+VERBS: Mapping[str, Callable[..., None]] = {
+    "inspect": inspect,
+    "convert": convert,
+    "review": data_review.run,
+}
+"""The verbs below `exemplar data`."""
+
+
+def _reader(
+    contents: Contents, format: str | None, texts: Sequence[str]
+) -> tuple[str, dict[str, Any]]:
+    """Name of the format and the options of its reader."""
+    name = recognise(contents) if format is None else format
+    return name, parse_options(format_named(name).read, texts, f"format {name}")
+
+
+def _check_folder(images: Path | None) -> None:
+    if images is not None and not images.is_dir():
+        raise FileNotFoundError(f"no folder of images at {images}")
+
+
+def _counts(summary: Summary) -> list[str]:
+    images = len(summary.images)
+    lines = [f"{summary.people:,} people in {images:,} image{'s' if images != 1 else ''}"]
+    subjects = len(summary.subjects)
+    also = [
+        (summary.with_3d, "with 3D joints"),
+        (summary.with_body, "with a body"),
+        (subjects, "subject" if subjects == 1 else "subjects"),
+    ]
+    known = [f"{count:,} {what}" for count, what in also if count]
+    return [*lines, ", ".join(known)] if known else lines
+
+
+def _warnings(summary: Summary, images: Path | None) -> list[str]:
+    """What looks wrong, one a line."""
+    lines = []
+    if summary.broken:
+        lines.append(f"{summary.broken:,} broken:")
+        lines += [f"  {n:,} x {what}" for what, n in summary.problems.most_common(_MOST_PROBLEMS)]
+        more = len(summary.problems) - _MOST_PROBLEMS
+        lines += [f"  and {more:,} other kinds"] if more > 0 else []
+    lines += [f"doubtful, {n:,} people: {what}" for what, n in summary.doubtful.most_common()]
+    if images is not None:
+        missing = sum(not (images / name).is_file() for name in summary.images)
+        if missing:
+            lines.append(f"{missing:,} of {len(summary.images):,} images are not in {images}")
+        beyond = sum(_beyond(sample, images) for _, sample in summary.spread)
+        if beyond:
+            drawn = len(summary.spread)
+            lines.append(f"doubtful, {beyond} of the {drawn} drawn: keypoints outside the image")
+    return lines
+
+
+def _beyond(sample: Sample, images: Path) -> bool:
+    """Whether keypoints lie outside the image, by more than a pixel."""
+    try:
+        size = np.array(image_size(images / sample.image))
+    except (OSError, ValueError):
+        return False
+    points = sample.keypoints_2d[sample.keypoints_2d[:, 2] > 0, :2]
+    return bool((points < -1).any() or (points > size + 1).any())
+
+
+def _print_joints(summary: Summary, console: Console) -> None:
+    whole = summary.people - summary.broken
+    shares = [
+        f"{name} {100 * count / whole:.0f}%"
+        for name, count in zip(SMPL_49, summary.visible.tolist(), strict=True)
+        if count
+    ]
+    if shares:
+        console.print(f"keypoints: {', '.join(shares)}", markup=False)
+
+
+def _print_options(name: str, console: Console) -> None:
+    for option, parameter in options_of(FORMATS[name].read).items():
+        default = parameter.default
+        default = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        kind = describe(parameter.annotation)
+        console.print(f"option {option}={default}  ({kind})", markup=False)
+
+
+def _image_of(folder: Path | None) -> Callable[[Sample], np.ndarray | None]:
+    def image(sample: Sample) -> np.ndarray | None:
+        if folder is None:
+            return None
+        try:
+            return read_image(folder / sample.image)
+        except (OSError, ValueError):
+            return None
+
+    return image
