@@ -226,8 +226,8 @@ def test_rows_for_review_come_worst_first(ledger: Ledger) -> None:
     ledger.finish([(i, truth(i, error_px_after=error)) for i, error in enumerate(errors)])
     ledger.decide(2, "accepted")
     order = [number for number, _ in ledger.review_rows()]
-    assert order == [1, 2, 0, 3], "no error at all is worst"
-    assert [n for n, _ in ledger.review_rows(decision="")] == [1, 0, 3]
+    assert order == [2, 0, 3, 1], "those without an error come last"
+    assert [n for n, _ in ledger.review_rows(decision="")] == [0, 3, 1]
     assert [n for n, _ in ledger.review_rows(decision="accepted")] == [2]
     assert [n for n, _ in ledger.review_rows(sort="id", offset=1, limit=2)] == [1, 2]
     assert ledger.review_rows(status="diverged") == []

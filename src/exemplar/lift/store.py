@@ -34,7 +34,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS samples (
     id INTEGER PRIMARY KEY, image TEXT NOT NULL, annotation_id INTEGER, subject TEXT NOT NULL,
-    x REAL NOT NULL, y REAL NOT NULL, scale REAL NOT NULL, keypoints INTEGER NOT NULL,
+    x REAL, y REAL, scale REAL, keypoints INTEGER NOT NULL,
     points BLOB NOT NULL, joints_3d BLOB, intrinsics BLOB, extra BLOB, problem TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS work (id INTEGER PRIMARY KEY, owner TEXT);
 CREATE INDEX IF NOT EXISTS waiting ON work (id) WHERE owner IS NULL;
@@ -48,12 +48,12 @@ CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY, decision TEXT NOT 
 """`work` holds what is not done: a row leaves it when its result is committed."""
 
 SORTS: Mapping[str, str] = {
-    "error_after": "error_px_after IS NULL DESC, error_px_after DESC, id",
-    "error_before": "error_px_before IS NULL DESC, error_px_before DESC, id",
-    "loss": "loss_2d IS NULL DESC, loss_2d DESC, id",
+    "error_after": "error_px_after DESC NULLS LAST, id",
+    "error_before": "error_px_before DESC NULLS LAST, id",
+    "loss": "loss_2d DESC NULLS LAST, id",
     "id": "id",
 }
-"""Orders in which results can be listed, the worst first."""
+"""Orders in which results can be listed, the worst first; those without the number come last."""
 
 
 @dataclass(frozen=True)
@@ -309,8 +309,12 @@ class Ledger:
         if decision is not None:
             parts.append("coalesce(decision, '') = ?")
             values.append(decision)
-        where = f"WHERE {' AND '.join(parts)} ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?"
-        return self._results(where, (*values, limit, offset))
+        chosen = (
+            "SELECT id FROM results LEFT JOIN decisions USING (id)"
+            f" WHERE {' AND '.join(parts)} ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?"
+        )
+        found = [row["id"] for row in self._read(chosen, (*values, limit, offset))]
+        return [(number, self.truth(number)) for number in found]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many results have each "status", and each "decision" ("" for none)."""
@@ -343,12 +347,21 @@ class Ledger:
 
 
 def _check_same(folder: Path, present: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    for key in wanted:
-        if present.get(key) != wanted[key]:
+    former, latter = _flat(present), _flat(wanted)
+    for key, value in latter.items():
+        if former.get(key) != value:
             raise ValueError(
-                f"{folder} holds a job with {key} {present.get(key)}, not {wanted[key]}:"
+                f"{folder} holds a job with {key} {former.get(key)}, not {value}:"
                 " choose another output folder"
             )
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """One level of nested settings brought up."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= value if isinstance(value, dict) else {key: value}
+    return flat
 
 
 def _blob(values: np.ndarray | None) -> bytes | None:
@@ -373,15 +386,15 @@ def _unpack(blob: bytes | None) -> dict[str, np.ndarray]:
 
 
 def _to_row(number: int, sample: Sample) -> tuple[Any, ...]:
-    centre, points = np.nan_to_num(sample.box_centre), sample.keypoints_2d
+    points = sample.keypoints_2d
     return (
         number,
         sample.image,
         sample.annotation_id,
         sample.subject,
-        float(centre[0]),
-        float(centre[1]),
-        float(np.nan_to_num(sample.box_scale)),
+        float(sample.box_centre[0]),
+        float(sample.box_centre[1]),
+        float(sample.box_scale),
         int((points[:, 2] > 0).sum()),
         _blob(points),
         _blob(sample.joints_3d),
@@ -396,8 +409,8 @@ def _from_row(row: sqlite3.Row) -> Sample:
     assert keypoints is not None
     return Sample(
         image=row["image"],
-        box_centre=np.array([row["x"], row["y"]]),
-        box_scale=row["scale"],
+        box_centre=np.array([_number(row["x"]), _number(row["y"])]),
+        box_scale=_number(row["scale"]),
         keypoints_2d=keypoints,
         annotation_id=row["annotation_id"],
         subject=row["subject"],

@@ -1,0 +1,5 @@
+"""What the tests of lifting share."""
+
+from tests.lift.toy import photographs
+
+__all__ = ["photographs"]
