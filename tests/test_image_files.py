@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from exemplar.geometry.crops import Box, image_to_crop
-from exemplar.image_files import SMALLEST_SIDE, crop_image, read_image, write_image
+from exemplar.image_files import SMALLEST_SIDE, crop_image, image_size, read_image, write_image
 
 WIDTH, HEIGHT = 32, 24
 COLOUR = (204, 102, 51)
@@ -261,3 +261,20 @@ def test_a_crop_needs_a_positive_width() -> None:
     box = Box(torch.zeros(2), torch.tensor(10.0), torch.tensor(0.0))
     with pytest.raises(ValueError, match="0 x 8"):
         crop_image(np.zeros((20, 20, 3), np.uint8), box, 8, 0)
+
+
+@pytest.mark.parametrize("orientation", [None, 1, 3, 6, 8])
+def test_the_size_is_that_of_the_image_as_displayed(
+    tmp_path: Path, orientation: int | None
+) -> None:
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif)
+    height, width = read_image(tmp_path / "a.jpg").shape[:2]
+    assert image_size(tmp_path / "a.jpg") == (width, height)
+    (tmp_path / "b.jpg").write_text("text")
+    with pytest.raises(ValueError, match="not an image"):
+        image_size(tmp_path / "b.jpg")
+    with pytest.raises(FileNotFoundError, match="no image at"):
+        image_size(tmp_path / "c.jpg")

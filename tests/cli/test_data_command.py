@@ -1,6 +1,7 @@
 """`exemplar data inspect` and `convert`: what they print and write, one line for bad input."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from PIL import Image
 
 from exemplar.cli import main
-from exemplar.data.formats import spin_npz, table
+from exemplar.data.formats import eft_json, spin_npz, table
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.lift.store import Ledger, Selection
 from exemplar.samples import BodyTruth, Sample
 from tests.golden import eft
 
@@ -115,6 +117,30 @@ def test_convert_there_and_back(tmp_path: Path) -> None:
     assert back["data"] == json.loads(EXAMPLE.read_text())["data"]
     assert run("convert", EXAMPLE, tmp_path / "coco.json", "--to", "coco") == 0
     assert len(json.loads((tmp_path / "coco.json").read_text())["annotations"]) == 4
+
+
+def test_convert_exports_what_a_lifting_job_has_so_far(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = BodyTruth(np.tile(np.eye(3), (24, 1, 1)), np.zeros(10), np.array([0.9, 0.0, 0.0]))
+    people = [Sample(f"{i}.jpg", np.ones(2), 1.0, np.ones((49, 3))) for i in range(4)]
+    with Ledger(tmp_path / "job", create=True) as ledger:
+        ledger.fill(people, {"images": str(tmp_path)})
+        ledger.join()
+        claimed = ledger.claim(3, Selection())
+        statuses = ("ok", "rejected", "ok")
+        ledger.finish(
+            [
+                (number, PseudoTruth(replace(sample, body=body), status))
+                for (number, sample), status in zip(claimed, statuses, strict=True)
+            ]
+        )
+    for name, count in (("o.json", 2), ("o.npz", 2), ("o.parquet", 3)):
+        assert run("convert", tmp_path / "job", tmp_path / name) == 0
+        assert f": {count} people" in capsys.readouterr().out
+    assert [s.image for s in eft_json.read(tmp_path / "o.json")] == ["0.jpg", "2.jpg"]
+    out = tmp_path / "o.npz"
+    assert "is a lifting job" in fails(capsys, "convert", tmp_path / "job", out, "--format", "coco")
 
 
 def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
 """`exemplar data`: what annotation files hold, and their conversion into each other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,12 +13,13 @@ from rich.markup import escape
 from exemplar.bodies import OPEN_BODY, load_body
 from exemplar.cli import data_review
 from exemplar.data.contents import Contents
+from exemplar.data.convert import Conversion, target_format, write_rows
 from exemplar.data.convert import convert as convert_file
-from exemplar.data.convert import target_format
 from exemplar.data.formats import FORMATS, format_named, read, recognise
 from exemplar.data.inspection import Summary, summarise
 from exemplar.data.options import describe, options_of, parse_options
 from exemplar.image_files import image_size, read_image, write_image
+from exemplar.lift.store import LEDGER, Ledger
 from exemplar.render.contact_sheet import contact_sheet
 from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49
@@ -60,7 +61,7 @@ class ConvertCommand:
     """
 
     source: Annotated[Path, tyro.conf.Positional]
-    """Annotation file or folder, of any known format."""
+    """Annotation file or folder of any known format, or the output folder of `exemplar lift`."""
     target: Annotated[Path, tyro.conf.Positional]
     """The new file."""
     to: str | None = None
@@ -101,16 +102,7 @@ def convert(command: tyro.conf.OmitArgPrefixes[ConvertCommand]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     _check_folder(command.images)
     target_format(command.target, command.to)
-    contents = Contents(command.source)
-    name, options = _reader(contents, command.format, command.option)
-    done = convert_file(
-        contents.path,
-        command.target,
-        to=command.to,
-        format=name,
-        images=command.images,
-        options=options,
-    )
+    done = _from_job(command) if (command.source / LEDGER).is_file() else _from_file(command)
     console.print(
         f"{command.source} ({done.source}) to {command.target} ({done.target}):"
         f" {done.written:,} people",
@@ -118,6 +110,34 @@ def convert(command: tyro.conf.OmitArgPrefixes[ConvertCommand]) -> None:
     )
     for reason, count in done.left_out.items():
         console.print(f"left out {count:,}: {reason}", markup=False)
+
+
+def _from_file(command: ConvertCommand) -> Conversion:
+    contents = Contents(command.source)
+    name, options = _reader(contents, command.format, command.option)
+    return convert_file(
+        contents.path,
+        command.target,
+        to=command.to,
+        format=name,
+        images=command.images,
+        options=options,
+    )
+
+
+def _from_job(command: ConvertCommand) -> Conversion:
+    """What a lifting job has fitted so far."""
+    if command.format is not None or command.option:
+        raise ValueError(f"{command.source} is a lifting job: it takes no format and no options")
+    with Ledger.open(command.source) as ledger:
+        done = write_rows(
+            ledger.truths(),
+            command.target,
+            to=command.to,
+            images=command.images or ledger.images,
+            made=ledger.meta(),
+        )
+    return replace(done, source="lifting job")
 
 
 VERBS: Mapping[str, Callable[..., None]] = {
