@@ -147,13 +147,15 @@ def test_boxes_of_multi_crop_training(tmp_path: Path) -> None:
 
 class Evil:
     def __reduce__(self) -> tuple:
-        return (Path.touch, (Path("/tmp/evil"),))
+        return (Path.touch, (Path("touched"),))
 
 
-def test_objects_run_no_code(tmp_path: Path) -> None:
+def test_objects_run_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     names = np.array(["a.jpg", "b.jpg", Evil()], dtype=object)
     with pytest.raises(ValueError, match="not a pickle of plain arrays"):
         next(spin_npz.read(saved(tmp_path, **(base() | {"imgname": names}))))
+    assert not (tmp_path / "touched").exists()
 
 
 @pytest.mark.parametrize(
