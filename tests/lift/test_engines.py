@@ -1,0 +1,239 @@
+"""Running jobs: interrupted, killed, shared, on a Ray cluster; the same table always."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exemplar.cli import main
+from exemplar.cli.lift import parse_shard
+from exemplar.data.formats import eft_json, spin_npz, table
+from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.lift.config import LiftConfig
+from exemplar.lift.job import open_job
+from exemplar.lift.lifter import Lifter
+from exemplar.lift.local import claim_size, run_local
+from exemplar.lift.ray_engine import RayConfig, run_ray
+from exemplar.lift.store import Ledger, Selection
+from tests.lift.toy import sample, write_annotation
+
+FAST = LiftConfig(iterations=2)
+EVERYONE = Selection()
+COUNT = 18
+
+
+def numbers(rows: list[PseudoTruth]) -> list[tuple]:
+    """What must not depend on who did the work: everything but the identity of objects."""
+    found = []
+    for row in rows:
+        body = row.sample.body
+        assert body is not None
+        fields = tuple(repr(value) for name, value in vars(row).items() if name != "sample")
+        found.append((row.sample.image, fields, body.pose.tobytes(), body.betas.tobytes()))
+    return found
+
+
+def new_job(folder: Path, photographs: Path, count: int = COUNT) -> Ledger:
+    ledger = Ledger(folder, create=True)
+    ledger.fill((sample(i) for i in range(count)), {"images": str(photographs)})
+    return ledger
+
+
+@pytest.fixture(scope="module")
+def undisturbed(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> list[PseudoTruth]:
+    with new_job(tmp_path_factory.mktemp("job"), photographs) as ledger:
+        ledger.join()
+        run_local(ledger, Lifter(FAST, workers=1), EVERYONE, lambda made: None)
+        return list(ledger.truths())
+
+
+def test_threads_change_no_number(
+    photographs: Path, tmp_path: Path, undisturbed: list[PseudoTruth]
+) -> None:
+    with new_job(tmp_path, photographs) as ledger:
+        ledger.join()
+        run_local(ledger, Lifter(FAST, workers=3), EVERYONE, lambda made: None)
+        assert numbers(list(ledger.truths())) == numbers(undisturbed)
+
+
+def test_an_interrupt_keeps_what_is_done_and_frees_the_rest(
+    photographs: Path, tmp_path: Path, undisturbed: list[PseudoTruth]
+) -> None:
+    ledger = new_job(tmp_path, photographs)
+    ledger.join()
+    heard: list[PseudoTruth] = []
+
+    def interrupt(made) -> None:
+        heard.extend(made)
+        if len(heard) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_local(ledger, Lifter(FAST, workers=2), EVERYONE, interrupt)
+    ledger.release()
+    total, done, claimed = ledger.progress(EVERYONE)
+    assert (total, claimed) == (COUNT, 0)
+    assert 5 <= done <= 7, "those in work may end"
+    run_local(ledger, Lifter(FAST, workers=2), EVERYONE, lambda made: heard.extend(made))
+    assert len(heard) <= COUNT + 2
+    assert numbers(list(ledger.truths())) == numbers(undisturbed)
+    ledger.close()
+
+
+def job_command(folder: Path, annotation: Path, photographs: Path) -> list[str]:
+    options = ("--iterations", "2", "--workers", "1", "--quiet")
+    files = ("--annotations", str(annotation), "--images", str(photographs))
+    return [sys.executable, "-m", "exemplar.cli", "lift", *files, "-o", str(folder), *options]
+
+
+def wait_for(folder: Path, done: int) -> None:
+    for _ in range(600):
+        try:
+            with Ledger(folder) as ledger:
+                if ledger.progress(EVERYONE)[1] >= done:
+                    return
+        except (FileNotFoundError, ValueError):
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"{done} people were not done in 30 s")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_process_and_two_at_once_leave_the_same_table(
+    photographs: Path, tmp_path: Path, undisturbed: list[PseudoTruth], how: signal.Signals
+) -> None:
+    folder = tmp_path / "out"
+    command = job_command(folder, write_annotation(tmp_path / "a.npz", COUNT), photographs)
+    first = subprocess.Popen(command, stderr=subprocess.PIPE)
+    wait_for(folder, 3)
+    first.send_signal(how)
+    _, errors = first.communicate(timeout=60)
+    assert first.returncode == (-signal.SIGKILL if how is signal.SIGKILL else 130)
+    assert b"Traceback" not in errors
+    others = [subprocess.Popen(command) for _ in range(2)]
+    assert [other.wait(120) for other in others] == [0, 0]
+    made = list(table.read(folder / "pseudo_gt.parquet"))
+    assert numbers(made) == numbers(undisturbed)
+    assert len(list(eft_json.read(folder / "eft.json"))) == sum(row.usable for row in made)
+    assert len(list(spin_npz.read(folder / "train.npz"))) == sum(row.usable for row in made)
+
+
+@pytest.mark.slow
+def test_ray_workers_may_die(
+    photographs: Path, tmp_path: Path, undisturbed: list[PseudoTruth]
+) -> None:
+    pytest.importorskip("ray")
+    with new_job(tmp_path, photographs) as ledger:
+        ledger.join()
+        heard: list[PseudoTruth] = []
+        killed: list[int] = []
+
+        def kill_one(made) -> None:
+            heard.extend(made)
+            if not killed:
+                found = subprocess.run(
+                    ["pgrep", "-f", "ray::_Fitter"], capture_output=True, text=True, check=False
+                )
+                killed.extend(int(pid) for pid in found.stdout.split()[:1])
+                for pid in killed:
+                    os.kill(pid, signal.SIGKILL)
+
+        run_ray(ledger, FAST, "cpu", EVERYONE, kill_one, RayConfig(actors=2, window=2))
+        assert killed, "no worker was found to kill"
+        assert len(heard) == COUNT
+        assert numbers(list(ledger.truths())) == numbers(undisturbed)
+
+
+def test_claims_shrink_towards_the_end(tmp_path: Path) -> None:
+    with new_job(tmp_path, tmp_path) as ledger:
+        ledger.join()
+        sizes = []
+        while claimed := ledger.claim(claim_size(ledger, EVERYONE, 3, 1), EVERYONE):
+            sizes.append(len(claimed))
+    assert sum(sizes) == COUNT
+    assert sizes[0] == 3
+    assert sizes[-1] == 1
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_command_lifts_and_goes_on(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotation = str(write_annotation(tmp_path / "a.npz"))
+    out = str(tmp_path / "out")
+    job = ["lift", "--annotations", annotation, "--images", str(photographs), "-o", out]
+    main([*job, "--iterations", "1", "--limit", "2"])
+    said = capsys.readouterr().out
+    assert "0 of 2 people done" in said
+    assert "more people to do" in said
+    assert not (tmp_path / "out" / "eft.json").exists()
+    main(["lift", "-o", out])  # what is not given is the job's own
+    said = capsys.readouterr().out
+    assert "2 of 6 people done" in said
+    rows = list(table.read(tmp_path / "out" / "pseudo_gt.parquet"))
+    assert [row.sample.image for row in rows] == [f"{i}.png" for i in range(6)]
+    assert {row.iterations for row in rows} == {1}
+    assert f"eft.json ({sum(row.usable for row in rows)} people)" in said.replace("\n", "")
+    with pytest.raises(SystemExit):
+        main([*job, "--iterations", "2"])
+    assert "a job with iterations 1, not 2" in capsys.readouterr().err
+    main(["lift", "-o", out, "--quiet"])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_job_is_lifted_from_another_thread_too(photographs: Path, tmp_path: Path) -> None:
+    """Where signals cannot be caught."""
+    annotation = write_annotation(tmp_path / "a.npz")
+    arguments = ["lift", "--annotations", str(annotation), "--images", str(photographs)]
+    arguments += ["-o", str(tmp_path / "out"), "--recipe", "regressor", "--quiet"]
+    thread = threading.Thread(target=main, args=(arguments,))
+    thread.start()
+    thread.join()
+    rows = list(table.read(tmp_path / "out" / "pseudo_gt.parquet"))
+    assert len(rows) == 6
+    assert all(np.isfinite(row.error_px_after) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--shard", "3/2"), "shard"),
+        (("--shard", "half"), "expected i/n"),
+        (("--workers", "0"), "--workers"),
+        (("--format", "magic"), "unknown format"),
+        (("--option", "colour=red"), "no option 'colour'"),
+        (("--recipe", "magic"), "unknown recipe"),
+        (("--regressor", "none.pt"), "no regressor"),
+        (("--device", "cuda:77"), "device"),
+        (("--images", "nowhere"), "no folder of images"),
+        (("--limit", "-1"), "limit"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    options: tuple[str, str], message: str, photographs: Path, tmp_path: Path, capsys
+) -> None:
+    annotation = str(write_annotation(tmp_path / "a.npz"))
+    out = ["-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as stop:
+        main(["lift", "--annotations", annotation, "--images", str(photographs), *out, *options])
+    assert stop.value.code in (1, 2)
+    errors = capsys.readouterr().err
+    assert message in errors.replace("\n", " ")
+    assert "Traceback" not in errors
+
+
+def test_shards_are_read_from_text() -> None:
+    assert parse_shard("1/1") == (0, 1)
+    assert parse_shard("2/4") == (1, 4)
+
+
+def test_an_annotation_needs_its_images(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="go together"):
+        open_job(tmp_path, tmp_path / "a.npz", None, FAST)

@@ -1,0 +1,141 @@
+"""Samples in, results out: where the bodies lie, which recipe made them, why they are rejected."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from exemplar.bodies import BodyParams, load_body
+from exemplar.data.formats.eft_json import image_keypoints
+from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.lift.config import LiftConfig
+from exemplar.lift.lifter import Lifter, weights_digest
+from exemplar.regressors.checkpoints import load_regressor
+from exemplar.results import OK, REJECTED
+from exemplar.samples import Sample
+from exemplar.skeletons import GT_24, OPENPOSE_25
+from tests.lift.toy import sample
+
+QUICK = LiftConfig(iterations=3)
+
+
+@cache
+def lifter(config: LiftConfig) -> Lifter:
+    return Lifter(config, workers=1)
+
+
+def lift(photographs: Path, config: LiftConfig, *people: Sample) -> list[PseudoTruth]:
+    one = lifter(config)
+    prepare = one.preparer(photographs)
+    made: dict[int, PseudoTruth] = {}
+    one.fit([prepare(i, person) for i, person in enumerate(people)], made.__setitem__)
+    return [made[i] for i in range(len(people))]
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"box_centre": np.array([70.0, 150.0]), "box_scale": 0.4}], ids=["", "moved"]
+)
+def test_bodies_lie_on_the_image_where_the_fit_left_them(photographs: Path, changes: dict) -> None:
+    """The weak camera in units of the annotated box gives back the fit's own 2D error."""
+    (made,) = lift(photographs, QUICK, sample(1, **changes))
+    points = made.sample.keypoints_2d
+    projected = image_keypoints(made.sample, load_body("open"))
+    box = lifter(QUICK).preparer(photographs)(0, made.sample).person.box  # type: ignore[union-attr]
+    weight = points[:, 2].copy()
+    weight[: len(OPENPOSE_25)] = 0
+    names = lifter(QUICK).eft.ignored
+    for name in names:
+        weight[len(OPENPOSE_25) + GT_24.index(name)] = 0
+    distance = np.linalg.norm(projected - points[:, :2], axis=1)
+    error = (weight * distance).sum() / weight.sum() * 224 / float(box.size)
+    # float32 through a rotation and two boxes
+    assert error == pytest.approx(made.error_px_after, abs=5e-3)
+
+
+def test_a_body_knows_its_translation_where_the_camera_is_known(photographs: Path) -> None:
+    camera = np.array([[500.0, 0, 128], [0, 500, 128], [0, 0, 1]])
+    (made,) = lift(photographs, QUICK, sample(1, intrinsics=camera))
+    body = made.sample.body
+    assert body is not None
+    assert body.translation is not None
+    model = load_body("open")
+    pose = torch.from_numpy(body.pose).float()
+    params = BodyParams(pose[:1].squeeze(0), pose[1:], torch.from_numpy(body.betas).float())
+    joints = model.keypoints(params, "smpl49").numpy() + body.translation
+    seen = joints[:, :2] / joints[:, 2:] * 500 + 128
+    weak = image_keypoints(made.sample, model)
+    # perspective against weak perspective of a body some metres away
+    assert np.abs(seen - weak).mean() < 12
+    (made,) = lift(photographs, QUICK, sample(1))
+    assert made.sample.body is not None
+    assert made.sample.body.translation is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "iterations"),
+    [("regressor", 0), ("eft", 3), ("eft-paper", 3), ("eft-released", 3)],
+)
+def test_recipes_of_eft(photographs: Path, recipe: str, iterations: int) -> None:
+    config = LiftConfig(recipe=recipe, iterations=3 if iterations else None)
+    (made,) = lift(photographs, config, sample(1))
+    assert made.recipe == recipe
+    assert made.iterations <= iterations
+    assert (made.error_px_after < made.error_px_before) == (made.iterations > 0)
+
+
+def test_smplify_lowers_the_2d_error(photographs: Path) -> None:
+    config = LiftConfig(recipe="smplify")
+    made = lift(photographs, config, sample(1), sample(4))
+    assert all(one.error_px_after < 0.7 * one.error_px_before for one in made)
+    assert all(one.recipe == "smplify" for one in made)
+    assert lifter(config).window == 64
+
+
+def test_the_guard_says_which_iterate_it_kept(photographs: Path) -> None:
+    config = replace(QUICK, guard=True)
+    made = lift(photographs, config, *(sample(i) for i in range(4)))
+    assert all(one.recipe == "eft+guard" for one in made)
+    assert all(one.kept_iteration <= one.iterations for one in made)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"), [({"largest_loss": 1e-9}, "2D error"), ({"largest_beta": 0.0}, "shape")]
+)
+def test_a_rejected_fit_says_why(photographs: Path, changes: dict, reason: str) -> None:
+    (made,) = lift(photographs, replace(QUICK, **changes), sample(1))
+    assert made.status == REJECTED
+    assert made.message.startswith(reason + ":")
+    assert not made.usable
+    assert made.sample.body is not None, "to look at"
+
+
+def test_results_name_what_made_them(photographs: Path) -> None:
+    (made,) = lift(photographs, QUICK, sample(1))
+    module, _ = load_regressor("mobile")
+    assert made.status == OK
+    assert made.regressor == f"mobile@{weights_digest(module)}"
+    assert made.body_model == "open"
+    assert made.version[0].isdigit()
+
+
+def test_another_networks_weights_have_another_digest() -> None:
+    module, _ = load_regressor("mobile")
+    before = weights_digest(module)
+    next(module.parameters()).data.view(-1)[0] += 1e-6
+    assert weights_digest(module) != before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"recipe": "magic"},
+        {"recipe": "smplify", "guard": True},
+        {"recipe": "smplify", "iterations": 3},
+    ],
+)
+def test_settings_that_make_no_sense(options: dict) -> None:
+    with pytest.raises(ValueError, match=r"recipe|EFT"):
+        LiftConfig(**options)
