@@ -7,6 +7,7 @@ again). The table of one must be that of the other, number by number.
 """
 
 import random
+import shlex
 import subprocess
 import sys
 import time
@@ -39,8 +40,8 @@ class Config:
     """Mean time that a process lives; each lives 0 to 2 times this."""
     seed: int = 0
     """Of the moments."""
-    options: tuple[str, ...] = ()
-    """More options of `exemplar lift`, for both jobs."""
+    options: str = ""
+    """More options of `exemplar lift`, for both jobs, in one text."""
     output: Path | None = None
     """JSON file to write."""
 
@@ -69,7 +70,7 @@ def command(config: Config, folder: Path) -> Sequence[str]:
     """The job's command line."""
     files = ("--annotations", str(config.data / "exact.npz"), "--images", str(config.data))
     limit = ("--limit", str(config.count))
-    return ("exemplar", "lift", *files, "-o", str(folder), *limit, *config.options)
+    return ("exemplar", "lift", *files, "-o", str(folder), *limit, *shlex.split(config.options))
 
 
 def killed_run(config: Config, folder: Path) -> list[int]:
