@@ -99,8 +99,8 @@ def run(command: tyro.conf.OmitArgPrefixes[LiftCommand]) -> None:
         _tell(ledger, console)
         _, finished, _ = ledger.progress(Selection())
         if finished == ledger.progress(Selection())[0]:
-            for path, rows in export(ledger, command.export).items():
-                console.print(f"wrote {path} ({rows} people)", markup=False)
+            for line in export(ledger, command.export):
+                console.print(line, markup=False)
         else:
             hint = f"exemplar data convert {command.output} FILE exports what is there"
             console.print(f"the job has more people to do; {hint}", markup=False)

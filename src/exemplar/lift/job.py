@@ -1,15 +1,15 @@
 """A lifting job from its parts: samples into the ledger, results out of it."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from exemplar.data.contents import Contents
-from exemplar.data.formats import FORMATS, eft_json, read, recognise, spin_npz, table
+from exemplar.data.convert import write_rows
+from exemplar.data.formats import eft_json, format_named, read, recognise
 from exemplar.data.options import parse_options
-from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.store import Ledger
 from exemplar.samples import Sample
@@ -80,9 +80,7 @@ def _check_sources(folder: Path, annotations: Path | None, images: Path | None) 
 def _samples(annotations: Path, format: str | None, options: Sequence[str]) -> Iterator[Sample]:
     contents = Contents(annotations)
     name = format or recognise(contents)
-    if name not in FORMATS:
-        raise ValueError(f"unknown format {name!r}, expected one of {', '.join(FORMATS)}")
-    parsed = parse_options(FORMATS[name].read, options, f"format {name}")
+    parsed = parse_options(format_named(name).read, options, f"format {name}")
     empty = True
     for sample in read(contents, name, **parsed):
         empty = False
@@ -106,28 +104,23 @@ def _fingerprint(path: Path) -> str:
     return f"{path.name}:{digest.hexdigest()[:16]}"
 
 
-def export(ledger: Ledger, formats: Sequence[str] = tuple(EXPORTS)) -> dict[Path, int]:
-    """Write the job's results beside the ledger; each file appears whole. Rows by path.
+def export(ledger: Ledger, formats: Sequence[str] = tuple(EXPORTS)) -> list[str]:
+    """Write the job's results beside the ledger; each file appears whole. A line about each.
 
-    ImportError naming the extra if the table's package is missing.
+    All rows go into the table, usable ones into the other files. ImportError naming the extra if
+    the table's package is missing.
     """
     meta = ledger.meta()
-    writers: Mapping[str, Callable[[Iterator[PseudoTruth], Path], int]] = {
-        "table": lambda rows, path: table.write(rows, path, made=meta),
-        "eft_json": lambda rows, path: eft_json.write(_usable(rows), path),
-        "spin_npz": lambda rows, path: spin_npz.write(_usable(rows), path),
-    }
-    written = {}
-    for name in formats:
-        path = ledger.folder / EXPORTS[name]
-        written[path] = writers[name](ledger.truths(), path)
-    return written
-
-
-def _usable(rows: Iterator[PseudoTruth]) -> Iterator[Sample]:
-    return (row.sample for row in rows if row.usable)
-
-
-def summary(ledger: Ledger) -> dict[str, Any]:
-    """What became of the job so far, for people."""
-    return {"outcomes": ledger.outcomes(), "decisions": ledger.counts()["decision"]}
+    name = meta.get("annotations", "").partition(":")[0]
+    header = eft_json.EftHeader(meta={"dbname": Path(name).stem, "rawname": name})
+    lines = []
+    for format in formats:
+        path = ledger.folder / EXPORTS[format]
+        try:
+            done = write_rows(
+                ledger.truths(), path, to=format, images=ledger.images, header=header, made=meta
+            )
+            lines.append(f"wrote {path} ({done.written:,} people)")
+        except ValueError as error:
+            lines.append(f"no {path}: {error}")
+    return lines

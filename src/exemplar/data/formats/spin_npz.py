@@ -67,6 +67,7 @@ _GENDERS: Mapping[str, Gender] = {
     "m": "male", "male": "male", "0": "male", "f": "female", "female": "female", "1": "female",
     "n": "neutral", "neutral": "neutral", "": "neutral", "-1": "neutral",
 }  # fmt: skip
+_WITH_CONFIDENCE = {"part", "openpose", "S"}
 _LETTERS: Mapping[Gender, str] = {"male": "m", "female": "f", "neutral": "n"}
 
 Row = dict[str, np.ndarray]
@@ -150,6 +151,8 @@ def _rows(table: _Table) -> Iterator[tuple[Sample, Mapping[str, np.ndarray]]]:
 def _sample(table: _Table, row: int, pose: np.ndarray | None) -> Sample:
     numbers = {name: np.asarray(rows[row], np.float64) for name, rows in table.numbers.items()}
     texts = {name: rows[row] for name, rows in table.texts.items()}
+    for name in _WITH_CONFIDENCE & numbers.keys():
+        numbers[name][numbers[name][:, -1] == 0] = 0.0
     checked = set(numbers) - ({"pose", "shape", "cam_param"} if pose is None else set())
     for name in sorted(checked):
         if not np.isfinite(numbers[name]).all():
