@@ -76,7 +76,7 @@ def mat_file(folder: Path, *annorects: Any) -> Path:
 def test_a_person_of_a_json_list(tmp_path: Path) -> None:
     path = json_file(tmp_path, json_person())
     assert mpii.matches(Contents(path))
-    (person,) = mpii.read(path, image_folder="images")
+    (person,) = mpii.read(path, image_folder="images", box="stored")
     assert person.image == "images/015601864.jpg"
     assert person.box_centre.tolist() == [594, 257]
     assert person.box_scale == 3.5
@@ -84,10 +84,10 @@ def test_a_person_of_a_json_list(tmp_path: Path) -> None:
     assert person.annotation_id is None
 
 
-def test_the_box_of_the_h5_file(tmp_path: Path) -> None:
+def test_boxes_are_widened_to_those_of_the_h5_file(tmp_path: Path) -> None:
     """Centre down by 15 px per scale, scale 1.25 times as large."""
     path = json_file(tmp_path, json_person())
-    (person,) = mpii.read(path, box="hourglass")
+    (person,) = mpii.read(path)
     assert person.box_centre.tolist() == [594, 257 + 52.5]
     assert person.box_scale == 4.375
 
@@ -124,7 +124,7 @@ def test_people_of_the_mat_file(tmp_path: Path) -> None:
     )
     assert mpii.matches(Contents(path))
     assert not lsp.matches(Contents(path))
-    people = list(mpii.read(path))
+    people = list(mpii.read(path, box="stored"))
     assert [each.problem for each in people] == [""] * 3
     assert [each.image for each in people] == ["000000000.jpg", "000000001.jpg", "000000004.jpg"]
     for person in people:
@@ -234,5 +234,5 @@ def test_real_people_are_read() -> None:
     assert first.keypoints_2d[25 + 6].tolist() == [869, 214, 1]  # the right wrist
     assert first.keypoints_2d[25 + 13].tolist() == [962.2409, 80.0306, 1]  # the top of the head
     assert first.keypoints_2d[25 + 14].tolist() == [974, 446, 1]  # the pelvis
-    assert first.box_centre.tolist() == [966, 340]
-    assert first.box_scale == 4.718488
+    assert first.box_centre == pytest.approx([966, 340 + 15 * 4.718488])
+    assert first.box_scale == 1.25 * 4.718488

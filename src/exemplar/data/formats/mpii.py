@@ -16,7 +16,7 @@ side, without the margin of other sets.
 Pixels are counted from 1, as MATLAB does, in all three files; so they stay, as in the published
 programs. The boxes of the h5 file are not those of the other two: its authors moved centres down by
 15 x scale px and made scales 1.25 times as large, without which feet are cut off. The published
-fits are made from that file; `box="hourglass"` makes the others' boxes alike.
+fits are made from that file, so the others' boxes are made alike; `box="stored"` leaves them.
 """
 
 import contextlib
@@ -69,20 +69,22 @@ def read(
     source: str | Path | Contents,
     *,
     min_joints: int = len(MPII_16),
-    box: Literal["stored", "hourglass"] = "stored",
+    box: Literal["stored", "hourglass"] | None = None,
     image_folder: str = "",
 ) -> Iterator[Sample]:
     """People of an MPII file, in its order; images without annotation (the test set) have none.
 
-    min_joints: of the 16, how many must be known. box: "stored", or "hourglass" for JSON and `.mat`
-    files (see above). image_folder: put before the images' names.
+    min_joints: of the 16, how many must be known. box: "hourglass" widens the boxes of JSON and
+    `.mat` files (see above), which is also done by default; "stored" leaves them. image_folder: put
+    before the images' names.
     """
     contents = Contents(source)
     if not 0 <= min_joints <= len(JOINTS):
         raise ValueError(f"expected min_joints from 0 to {len(JOINTS)}, got {min_joints}")
-    if box not in ("stored", "hourglass"):
-        raise ValueError(f"expected a box stored or hourglass, got {box!r}")
-    rules = _Rules(min_joints, image_folder, hourglass=box == "hourglass")
+    widened = contents.suffix in (".h5", ".hdf5")
+    if widened and box == "hourglass":
+        raise ValueError(f"the boxes of {contents.path} are widened already: use box='stored'")
+    rules = _Rules(min_joints, image_folder, hourglass=not widened and box != "stored")
     if contents.path.is_dir():
         raise ValueError(f"{contents.path} is not {TITLE}: expected a file, got a folder")
     if contents.suffix == ".mat":
@@ -148,8 +150,6 @@ def _json_person(each: Any, rules: _Rules) -> Sample | None:
 
 
 def _read_h5(contents: Contents, rules: _Rules) -> Iterator[Sample]:
-    if rules.hourglass:
-        raise ValueError(f"the boxes of {contents.path} are widened already: use box='stored'")
     arrays = read_h5(contents.path, sorted(_H5_KEYS))
     counts = {key: array.shape[:1] for key, array in arrays.items()}
     if counts.keys() != _H5_KEYS or len(set(counts.values())) != 1:
