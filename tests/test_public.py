@@ -12,13 +12,17 @@ def test_public_names_are_these() -> None:
         "FitOptions",
         "FitResult",
         "Fitter",
+        "LiftConfig",
         "PersonFit",
+        "Sample",
         "SmplifyConfig",
         "fit",
         "fit_dual",
         "fit_exemplars",
         "fit_smplify",
+        "lift_dataset",
         "load_body",
         "load_regressor",
+        "read_dataset",
     ]
     assert all(hasattr(exemplar, name) for name in exemplar.__all__)

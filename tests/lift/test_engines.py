@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import exemplar
 from exemplar.cli import main
 from exemplar.cli.lift import parse_shard
 from exemplar.data.formats import eft_json, spin_npz, table
@@ -186,6 +187,19 @@ def test_the_command_lifts_and_goes_on(
     assert "a job with iterations 1, not 2" in capsys.readouterr().err
     main(["lift", "-o", out, "--quiet"])
     assert capsys.readouterr().out == ""
+
+
+def test_a_job_as_a_function(photographs: Path, tmp_path: Path) -> None:
+    annotation, out = write_annotation(tmp_path / "a.npz"), tmp_path / "out"
+    first = Selection(limit=2)
+    config = LiftConfig(recipe="regressor")
+    heard: list[PseudoTruth] = []
+    outcomes = exemplar.lift_dataset(
+        annotation, photographs, out, config, selection=first, report=heard.extend
+    )
+    assert sum(outcomes.values()) == len(heard) == 2
+    assert sum(exemplar.lift_dataset(annotation, photographs, out, config).values()) == 6
+    assert len(list(exemplar.read_dataset(out / "pseudo_gt.parquet"))) == 6
 
 
 def test_a_job_is_lifted_from_another_thread_too(photographs: Path, tmp_path: Path) -> None:

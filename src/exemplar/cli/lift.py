@@ -97,8 +97,7 @@ def run(command: tyro.conf.OmitArgPrefixes[LiftCommand]) -> None:
             rate = made / seconds
             console.print(f"{made} people in {seconds:.0f} s, {rate:.2f} a second", markup=False)
         _tell(ledger, console)
-        _, finished, _ = ledger.progress(Selection())
-        if finished == ledger.progress(Selection())[0]:
+        if ledger.finished():
             for line in export(ledger, command.export):
                 console.print(line, markup=False)
         else:

@@ -4,14 +4,15 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from exemplar.data.contents import Contents
 from exemplar.data.convert import write_rows
 from exemplar.data.formats import eft_json, format_named, read, recognise
 from exemplar.data.options import parse_options
 from exemplar.lift.config import LiftConfig
-from exemplar.lift.store import Ledger
+from exemplar.lift.lifter import Lifter
+from exemplar.lift.local import Report, run_local
+from exemplar.lift.store import Ledger, Selection
 from exemplar.samples import Sample
 
 EXPORTS: Mapping[str, str] = {
@@ -124,3 +125,45 @@ def export(ledger: Ledger, formats: Sequence[str] = tuple(EXPORTS)) -> list[str]
         except ValueError as error:
             lines.append(f"no {path}: {error}")
     return lines
+
+
+def lift_dataset(
+    annotations: str | Path,
+    images: str | Path,
+    output: str | Path,
+    config: LiftConfig | None = None,
+    *,
+    format: str | None = None,
+    options: Sequence[str] = (),
+    selection: Selection | None = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    report: Report = lambda made: None,
+) -> dict[str, int]:
+    """Lift a 2D data set to pseudo ground truth: `exemplar lift` as a function.
+
+    Args:
+        annotations: file or folder of any format that `exemplar data inspect` knows.
+        images: folder that its image names are relative to.
+        output: folder of the job. What is done there is kept: call again to go on.
+        config: how people are fitted.
+        format: of the annotations; recognised if not given.
+        options: "name=value" for the format's reader.
+        selection: whom to fit; everybody if not given.
+        device: torch device.
+        workers: threads of a CPU.
+        report: hears of results as they are committed, from any thread.
+
+    When everybody is done the files `EXPORTS` are written. Returns how many people have each
+    outcome so far. ValueError, OSError or ImportError, in one line, for what the user can mend.
+    """
+    with open_job(
+        Path(output), Path(annotations), Path(images), config or LiftConfig(),
+        format=format, options=options,
+    ) as ledger:  # fmt: skip
+        ledger.join()
+        lifter = Lifter(settings(ledger), device, workers)
+        run_local(ledger, lifter, selection or Selection(), report)
+        if ledger.finished():
+            export(ledger)
+        return ledger.outcomes()

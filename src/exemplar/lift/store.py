@@ -186,6 +186,10 @@ class Ledger:
         """Whether the job's samples are recorded."""
         return bool(self._read("SELECT 1 FROM meta LIMIT 1"))
 
+    def finished(self) -> bool:
+        """Whether every sample has its result."""
+        return not self._read("SELECT 1 FROM work LIMIT 1")
+
     # who does what
 
     def join(self) -> None:
