@@ -17,8 +17,7 @@ SHARE = 4
 
 def claim_size(ledger: Ledger, selection: Selection, window: int, least: int = 1) -> int:
     """How many samples to claim: a window, less towards the end."""
-    total, done, claimed = ledger.progress(selection)
-    return max(least, min(window, (total - done - claimed) // SHARE))
+    return max(least, min(window, ledger.waiting(selection) // SHARE))
 
 
 def run_local(ledger: Ledger, lifter: Lifter, selection: Selection, report: Report) -> None:

@@ -269,6 +269,14 @@ class Ledger:
         )[0]
         return total, total - left, claimed
 
+    def waiting(self, selection: Selection) -> int:
+        """How many samples of the selection nobody has claimed yet."""
+        self._check(selection)
+        chosen = selection.sql()
+        if selection.where and selection.limit is None:
+            chosen = f"id IN (SELECT id FROM samples WHERE {chosen})"
+        return self._read(f"SELECT count(*) FROM work WHERE owner IS NULL AND {chosen}")[0][0]
+
     def _check(self, selection: Selection) -> None:
         """ValueError if the selection's condition is not a condition by itself."""
         try:
