@@ -13,6 +13,7 @@ from exemplar.geometry.cameras import (
     fit_translation,
     fit_weak_camera,
     image_camera,
+    move_weak_camera,
     project,
     project_crop_perspective,
     project_full,
@@ -21,7 +22,7 @@ from exemplar.geometry.cameras import (
     weak_equivalent,
     weak_to_full_translation,
 )
-from exemplar.geometry.crops import Box, image_to_crop, turn
+from exemplar.geometry.crops import Box, crop_to_image, image_to_crop, turn
 from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.skeletons import OPENPOSE_25
 from tests.golden import dual, eft
@@ -146,3 +147,17 @@ def test_a_full_camera_without_an_image_is_refused() -> None:
     box = Box(torch.zeros(1, 2), torch.ones(1), torch.zeros(1), focal=torch.ones(1))
     with pytest.raises(ValueError, match="expected a Box with focal and principal_point"):
         image_camera(box)
+
+
+def test_a_weak_camera_in_another_box_shows_the_same_pixels() -> None:
+    generator = torch.Generator().manual_seed(3)
+    points = torch.randn(4, 9, 3, generator=generator, dtype=torch.float64)
+    camera = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    centres = 300 * torch.rand(2, 4, 2, generator=generator, dtype=torch.float64)
+    sizes = 50 + 200 * torch.rand(2, 4, generator=generator, dtype=torch.float64)
+    angle = torch.zeros(4, dtype=torch.float64)
+    moved = move_weak_camera(camera, centres[0], sizes[0], centres[1], sizes[1])
+    first = crop_to_image(project_weak(points, camera), Box(centres[0], sizes[0], angle))
+    second = crop_to_image(project_weak(points, moved), Box(centres[1], sizes[1], angle))
+    # float64 pixels
+    assert torch.allclose(first, second, rtol=0, atol=1e-9)

@@ -17,7 +17,7 @@ from exemplar.regressors.checkpoints import load_regressor
 from exemplar.results import OK, REJECTED
 from exemplar.samples import Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25
-from tests.lift.toy import sample
+from tests.lift.toy import drawn, sample
 
 QUICK = LiftConfig(iterations=3)
 
@@ -139,3 +139,22 @@ def test_another_networks_weights_have_another_digest() -> None:
 def test_settings_that_make_no_sense(options: dict) -> None:
     with pytest.raises(ValueError, match=r"recipe|EFT"):
         LiftConfig(**options)
+
+
+def test_3d_keypoints_are_fitted_where_the_set_has_them(photographs: Path) -> None:
+    """Eq. 4: with them the body's joints come nearer to the 3D keypoints, about the nose."""
+    truth = drawn().keypoints_3d[1, len(OPENPOSE_25) :].astype(np.float64)
+    joints = np.concatenate([truth, np.ones((len(truth), 1))], axis=1)
+    config = LiftConfig(iterations=8)
+    found = []
+    for use_3d in (True, False):
+        (made,) = lift(photographs, replace(config, use_3d=use_3d), sample(1, joints_3d=joints))
+        body = made.sample.body
+        assert body is not None
+        pose, betas = torch.from_numpy(body.pose).float(), torch.from_numpy(body.betas).float()
+        points = load_body("open").keypoints(BodyParams(pose[0], pose[1:], betas), "smpl49")
+        points = points[len(OPENPOSE_25) :].numpy()
+        nose = GT_24.index("nose")
+        apart = (points - points[nose]) - (truth - truth[nose])
+        found.append(float(np.linalg.norm(apart, axis=1).mean()))
+    assert found[0] < 0.98 * found[1]
