@@ -24,6 +24,9 @@ from exemplar.lift.ray_engine import RayConfig, run_ray
 from exemplar.lift.store import Ledger, Selection
 from exemplar.results import OK
 
+ASK_SECONDS = 5.0
+"""How often the ledger is asked what other processes have done."""
+
 LINE_SECONDS = 30.0
 """Where there is no terminal, a line of progress is printed this often."""
 
@@ -133,14 +136,13 @@ class Reporter:
     def __init__(self, ledger: Ledger, selection: Selection, console: Console) -> None:
         self._ledger, self._selection, self._console = ledger, selection, console
         self._lock = threading.Lock()
-        self._made, self._accepted = 0, 0
-        self._refused: dict[str, int] = {}
-        total, done, _ = ledger.progress(selection)
-        self._total, self._before = total, done
-        self._began = self._spoke = time.monotonic()
+        self._accepted, self._refused = 0, dict[str, int]()
+        self._total, self._before, _ = ledger.progress(selection)
+        self._done = self._before
+        self._began = self._asked = self._spoke = time.monotonic()
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         self._bar = Progress(*columns, console=console, transient=True)
-        self._task = self._bar.add_task("loading", total=total, completed=done)
+        self._task = self._bar.add_task("loading", total=self._total, completed=self._done)
 
     def __enter__(self) -> "Reporter":
         if self._console.is_terminal:
@@ -153,26 +155,31 @@ class Reporter:
     def report(self, truths: Sequence[PseudoTruth]) -> None:
         """Hear of results."""
         with self._lock:
-            for truth in truths:
-                self._made += 1
-                if truth.status == OK:
-                    self._accepted += 1
-                else:
-                    why = f"{truth.status}: {truth.message.partition(':')[0]}".removesuffix(": ")
-                    self._refused[why] = self._refused.get(why, 0) + 1
+            self._count(truths)
             now = time.monotonic()
+            if now - self._asked > ASK_SECONDS:
+                self._asked = now
+                self._done = self._total - self._ledger.left(self._selection)[0]
             if self._console.is_terminal:
-                done = self._before + self._made
-                self._bar.update(self._task, completed=done, description=self._text(now))
+                self._bar.update(self._task, completed=self._done, description=self._text(now))
             elif now - self._spoke > LINE_SECONDS:
                 self._spoke = now
-                # other processes may have done some, too
-                done = self._ledger.progress(self._selection)[1]
-                self._console.print(f"{done}/{self._total}  {self._text(now)}", markup=False)
+                line = f"{self._done}/{self._total}  {self._text(now)}"
+                self._console.print(line, markup=False)
+
+    def _count(self, truths: Sequence[PseudoTruth]) -> None:
+        self._done += len(truths)
+        for truth in truths:
+            if truth.status == OK:
+                self._accepted += 1
+            else:
+                why = f"{truth.status}: {truth.message.partition(':')[0]}".removesuffix(": ")
+                self._refused[why] = self._refused.get(why, 0) + 1
 
     def _text(self, now: float) -> str:
-        rate = self._made / max(now - self._began, 1e-9)
-        left = max(0, self._total - self._before - self._made) / rate
+        """Rate and time left, of all processes of the job; this one's results."""
+        rate = max(1, self._done - self._before) / max(now - self._began, 1e-9)
+        left = max(0, self._total - self._done) / rate
         refused = "".join(f"  {count} {why}" for why, count in self._refused.items())
         return f"{rate:.2f}/s  {_clock(left)} left  {self._accepted} ok{refused}"
 

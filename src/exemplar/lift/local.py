@@ -17,7 +17,7 @@ SHARE = 4
 
 def claim_size(ledger: Ledger, selection: Selection, window: int, least: int = 1) -> int:
     """How many samples to claim: a window, less towards the end."""
-    return max(least, min(window, ledger.waiting(selection) // SHARE))
+    return max(least, min(window, ledger.left(selection)[1] // SHARE))
 
 
 def run_local(ledger: Ledger, lifter: Lifter, selection: Selection, report: Report) -> None:

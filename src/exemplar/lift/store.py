@@ -261,21 +261,19 @@ class Ledger:
 
     def progress(self, selection: Selection) -> tuple[int, int, int]:
         """How many samples of the selection there are, are done, and are claimed."""
-        self._check(selection)
+        left, waiting = self.left(selection)
         (total,) = self._read(f"SELECT count(*) FROM samples WHERE {selection.sql()}")[0]
-        left, claimed = self._read(
-            "SELECT count(*), count(owner) FROM work WHERE id IN"
-            f" (SELECT id FROM samples WHERE {selection.sql()})"
-        )[0]
-        return total, total - left, claimed
+        return total, total - left, left - waiting
 
-    def waiting(self, selection: Selection) -> int:
-        """How many samples of the selection nobody has claimed yet."""
+    def left(self, selection: Selection) -> tuple[int, int]:
+        """How many samples of the selection are not done, and how many of these nobody claimed."""
         self._check(selection)
         chosen = selection.sql()
         if selection.where and selection.limit is None:
             chosen = f"id IN (SELECT id FROM samples WHERE {chosen})"
-        return self._read(f"SELECT count(*) FROM work WHERE owner IS NULL AND {chosen}")[0][0]
+        query = f"SELECT count(*), count(*) - count(owner) FROM work WHERE {chosen}"
+        left, waiting = self._read(query)[0]
+        return left, waiting
 
     def _check(self, selection: Selection) -> None:
         """ValueError if the selection's condition is not a condition by itself."""
