@@ -8,7 +8,7 @@ from exemplar.render import contact_sheet as module
 from exemplar.render.contact_sheet import TILE, contact_sheet
 from exemplar.render.drawing import LEFT, RIGHT
 from exemplar.samples import BodyTruth, Sample
-from exemplar.skeletons import SMPL_49
+from exemplar.skeletons import GT_24, SMPL_49
 from tests.golden import eft
 
 
@@ -97,3 +97,22 @@ def test_a_sheet_has_a_tile_a_person_even_for_broken_ones() -> None:
     gap = module._GAP
     assert page.shape == (module._HEADING + 2 * (height + gap), gap + 2 * (width + gap), 3)
     assert contact_sheet([], lambda sample: None, title="Nobody").ndim == 3
+
+
+def test_3d_joints_stand_for_missing_keypoints_as_they_look_from_the_front() -> None:
+    joints = np.zeros((len(GT_24), 4))
+    joints[GT_24.index("left_knee")] = (0.2, 0.5, 3.0, 1)
+    joints[GT_24.index("right_wrist")] = (-0.1, -0.5, 9.0, 1)
+    joints[GT_24.index("jaw")] = (7.0, 7.0, 7.0, 0)
+    shown = module._from_the_front(person({}, joints_3d=joints)).keypoints_2d
+    assert np.flatnonzero(shown[:, 2]).tolist() == sorted(
+        SMPL_49.index(name) for name in ("left_knee", "right_wrist")
+    )
+    span = 400 / 1.2  # the larger extent, in the box of 400 px
+    left_knee, right_wrist = (
+        shown[SMPL_49.index(name), :2] for name in ("left_knee", "right_wrist")
+    )
+    assert left_knee == pytest.approx([300 + 0.15 * span, 200 + 0.5 * span])
+    assert right_wrist == pytest.approx([300 - 0.15 * span, 200 - 0.5 * span])
+    known = person({"nose": (300.0, 100.0)}, joints_3d=joints)
+    assert module._from_the_front(known) is known

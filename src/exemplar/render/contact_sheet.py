@@ -1,6 +1,7 @@
 """A page of annotated people, to see at a glance whether a file was read as it is meant."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -24,6 +25,9 @@ from exemplar.render.review_picture import person_view, with_sample_body
 from exemplar.samples import Sample
 from exemplar.skeletons import GT_24, OPENPOSE_PREFIX, SMPL_49, indices
 
+BOX_MARGIN = 1.2
+"""Side of a box over the person in it, for people whose 2D keypoints are not known."""
+
 TILE = 320
 """Side of a person's picture, px."""
 
@@ -44,7 +48,8 @@ def contact_sheet(
     """People about their boxes, with the skeleton and the name of every keypoint.
 
     Left and right have their colours, which the heading names; a joint of OpenPose's block is
-    marked (OP). Bodies are drawn under the keypoints.
+    marked (OP). Bodies are drawn under the keypoints. Somebody without 2D keypoints is drawn with the
+    3D joints as they look from the front, as large as the box: the caption says so.
 
     Args:
         people: number in the file, and sample.
@@ -60,14 +65,33 @@ def contact_sheet(
     page = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(page)
     _heading(draw, title, size[0])
-    for place, (number, sample) in enumerate(people):
+    for place, (number, given) in enumerate(people):
+        sample = _from_the_front(given)
         x = _GAP + place % columns * (width + _GAP)
         y = _HEADING + place // columns * (height + _GAP)
         page.paste(Image.fromarray(_tile(sample, image_of(sample), body)), (x, y + _CAPTION))
         caption, colour = _caption(number, sample)
+        caption += "  (3D joints)" if sample is not given else ""
         font = fitting_font(caption, 13, width)
         draw.text((x + width / 2, y + _CAPTION / 2), caption, colour, font=font, anchor="mm")
     return np.asarray(page, np.uint8)
+
+
+def _from_the_front(sample: Sample) -> Sample:
+    """3D joints along the camera's axes in place of missing 2D ones, fitted into the box."""
+    joints, size = sample.joints_3d, sample.box_size
+    if joints is None or (sample.keypoints_2d[:, 2] > 0).any() or not size > 0:
+        return sample
+    known = np.isfinite(joints).all(1) & (joints[:, -1] > 0)
+    if not known.any():
+        return sample
+    low, high = joints[known, :2].min(0), joints[known, :2].max(0)
+    scale = size / BOX_MARGIN / max(float((high - low).max()), 1e-6)
+    points = np.zeros_like(sample.keypoints_2d)
+    rows = len(points) - len(joints) + np.flatnonzero(known)
+    points[rows, :2] = (joints[known, :2] - (low + high) / 2) * scale + sample.box_centre
+    points[rows, 2] = 1.0
+    return replace(sample, keypoints_2d=points)
 
 
 def _heading(draw: ImageDraw.ImageDraw, title: str, width: int) -> None:
