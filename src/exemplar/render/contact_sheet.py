@@ -48,8 +48,8 @@ def contact_sheet(
     """People about their boxes, with the skeleton and the name of every keypoint.
 
     Left and right have their colours, which the heading names; a joint of OpenPose's block is
-    marked (OP). Bodies are drawn under the keypoints. Somebody without 2D keypoints is drawn with the
-    3D joints as they look from the front, as large as the box: the caption says so.
+    marked (OP). Bodies are drawn under the keypoints. Somebody without 2D keypoints is drawn with
+    the 3D joints as they look from the front, as large as the box: the caption says so.
 
     Args:
         people: number in the file, and sample.
