@@ -235,6 +235,36 @@ def test_rows_for_review_come_worst_first(ledger: Ledger) -> None:
         ledger.review_rows(sort="colour")
 
 
+def test_a_full_disk_is_one_line_and_loses_nothing(ledger: Ledger) -> None:
+    ledger.claim(3, EVERYONE)
+    ledger.finish([(0, truth(0))])
+    pages = ledger._db.execute("PRAGMA page_count").fetchone()[0]
+    ledger._db.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(OSError, match="cannot write to") as error:
+        ledger.finish([(i, truth(i, message="x" * 9000)) for i in (1, 2)])
+    assert "\n" not in str(error.value)
+    ledger._db.execute("PRAGMA max_page_count=1000000")
+    assert ledger.progress(EVERYONE) == (12, 1, 2)
+    ledger.finish([(i, truth(i)) for i in (1, 2)])
+    assert [found.error_px_after for found in ledger.truths()] == [0.0, 1.0, 2.0]
+
+
+def test_many_processes_may_make_the_ledger_at_once(tmp_path: Path) -> None:
+    made: list[tuple[int, int, int]] = []
+
+    def make() -> None:
+        with Ledger(tmp_path, create=True) as own:
+            own.fill((sample(i) for i in range(12)), {"images": "/data"})
+            made.append(own.progress(EVERYONE))
+
+    threads = [threading.Thread(target=make) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [(12, 0, 0)] * 6
+
+
 def test_a_folder_without_a_job(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no lifting job"):
         Ledger(tmp_path)

@@ -99,18 +99,11 @@ class Ledger:
             raise FileNotFoundError(f"no lifting job in {folder}: expected {path}")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
+        self._path = path
         try:
-            self._db = sqlite3.connect(
-                path, timeout=LONGEST_WAIT, isolation_level=None, check_same_thread=False
-            )
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            empty = self._db.execute("SELECT name FROM sqlite_master").fetchone() is None
-            if not empty and self._db.execute("PRAGMA application_id").fetchone()[0] != _MARK:
-                raise sqlite3.DatabaseError("a database of another program")
-            self._db.execute(f"PRAGMA application_id={_MARK}")
-            self._db.executescript(_SCHEMA)
+            # one process at a time: two that make the file at once would see it half made
+            with FileLock(self.folder / "opening.lock"):
+                self._db = _opened(path)
         except sqlite3.Error as error:
             raise ValueError(f"{path} is not a ledger of a lifting job: {error}") from error
         self.owner = ""
@@ -139,15 +132,18 @@ class Ledger:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: whole or not at all."""
+        """One transaction: whole or not at all. OSError, in one line, if it cannot be written."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise OSError(f"cannot write to {self._path}: {error}") from error
                 raise
-            self._db.execute("COMMIT")
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         with self._lock:
@@ -354,6 +350,20 @@ class Ledger:
             values,
         )
         return [(row["id"], _to_truth(row)) for row in rows]
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The file with its tables; sqlite3.Error if it is something else."""
+    db = sqlite3.connect(path, timeout=LONGEST_WAIT, isolation_level=None, check_same_thread=False)
+    db.row_factory = sqlite3.Row
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")
+    empty = db.execute("SELECT name FROM sqlite_master").fetchone() is None
+    if not empty and db.execute("PRAGMA application_id").fetchone()[0] != _MARK:
+        raise sqlite3.DatabaseError("a database of another program")
+    db.execute(f"PRAGMA application_id={_MARK}")
+    db.executescript(_SCHEMA)
+    return db
 
 
 def _check_same(folder: Path, present: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
