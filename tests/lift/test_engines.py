@@ -223,6 +223,7 @@ def test_a_job_is_lifted_from_another_thread_too(photographs: Path, tmp_path: Pa
         (("--workers", "0"), "--workers"),
         (("--format", "magic"), "unknown format"),
         (("--option", "colour=red"), "no option 'colour'"),
+        (("--min-keypoints", "6"), "no option 'min_keypoints'"),
         (("--recipe", "magic"), "unknown recipe"),
         (("--regressor", "none.pt"), "no regressor"),
         (("--device", "cuda:77"), "device"),

@@ -52,6 +52,9 @@ class LiftCommand:
     """Format of the annotation, where it cannot be told."""
     option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """NAME=VALUE for the format's reader, such as min_keypoints=12; may be repeated."""
+    min_keypoints: int | None = None
+    """Fewest known limb joints (of 12), for readers that have this option: the same as
+    --option min_keypoints=N."""
     limit: int | None = None
     """Only the first so many people."""
     shard: str = "1/1"
@@ -109,13 +112,16 @@ def run(command: tyro.conf.OmitArgPrefixes[LiftCommand]) -> None:
 
 
 def _job(command: LiftCommand) -> Ledger:
+    options = command.option
+    if command.min_keypoints is not None:
+        options = (*options, f"min_keypoints={command.min_keypoints}")
     return open_job(
         command.output,
         command.annotations,
         command.images,
         command.config,
         format=command.format,
-        options=command.option,
+        options=options,
     )
 
 
