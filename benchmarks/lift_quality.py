@@ -140,7 +140,9 @@ def _vertex_errors(
     for start in range(0, len(ours.betas), 50):
         part = slice(start, start + 50)
         meshes = [
-            body(BodyParams(*(value[part] for value in vars(params).values()))).vertices
+            body(
+                BodyParams(params.global_orient[part], params.body_pose[part], params.betas[part])
+            ).vertices
             - pelvis[part, :1]
             for params, pelvis in zip((ours, theirs), joints, strict=True)
         ]
