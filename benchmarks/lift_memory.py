@@ -2,8 +2,8 @@
 
 python -m benchmarks.lift_memory --data F --work W --count 20000 --picture P
 
-The people of the data are repeated; each is fitted briefly (the head, 2 updates), since what is
-asked is whether anything grows with the number of people.
+The people of the data are repeated. By default they get the regressor's answer, since what is
+asked is whether anything grows with the number of people; `--iterations 2` fits the head briefly.
 """
 
 import time
@@ -24,8 +24,6 @@ from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import run_local
 from exemplar.lift.store import Selection
 
-BRIEF = LiftConfig(adapt="head", iterations=2)
-
 
 @dataclass(frozen=True)
 class Config:
@@ -37,6 +35,8 @@ class Config:
     """Folder of the job; it must not be there yet."""
     count: int = 20000
     """People."""
+    iterations: int = 0
+    """Updates of the head."""
     every: int = 500
     """People between two readings."""
     picture: Path | None = None
@@ -62,9 +62,10 @@ def main(config: Config) -> None:
             readings.append((done, resident_mib(), time.monotonic() - began))
             print(*(f"{value:.1f}" for value in readings[-1]), flush=True)
 
-    with open_job(config.work / "job", annotation, config.data, BRIEF) as ledger:
+    brief = LiftConfig(adapt="head", iterations=config.iterations)
+    with open_job(config.work / "job", annotation, config.data, brief) as ledger:
         ledger.join()
-        lifter = Lifter(BRIEF)
+        lifter = Lifter(brief)
         began = time.monotonic()
         run_local(ledger, lifter, Selection(), report)
         before = resident_mib()
