@@ -1,6 +1,8 @@
 """Continuous batching: the numbers of fits alone, in whatever order and company."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 import torch
@@ -161,3 +163,23 @@ def test_streamed_fits_are_those_of_a_batch(
         assert torch.allclose(fit.after.prediction.body_pose[0], expected, **CLOSE)
         assert int(fit.made[0]) == int(whole.made[i])
         assert torch.allclose(fit.loss_2d, whole.loss_2d[i : i + 1], **CLOSE)
+
+
+@pytest.mark.parametrize(("chunk", "workers"), [(1, 1), (1, 2), (3, 1)])
+def test_a_fit_leaves_nothing_behind(body: Body, chunk: int, workers: int) -> None:
+    """No circle of references keeps a batch until Python looks for circles: in long jobs that is
+    late, and a batch is large."""
+    batch, net = exemplar_of(body, people(4)), ToyConvNet().double().eval()
+    image = weakref.ref(batch.image)
+    config = EftConfig(learning_rate=2e-3, iterations=1)
+    gc.collect()
+    gc.disable()
+    try:
+        stream_exemplars(
+            net, body, batch, config, lambda rows, fits: None,
+            chunk_size=chunk, workers=workers,
+        )  # fmt: skip
+        del batch
+        assert image() is None
+    finally:
+        gc.enable()

@@ -70,31 +70,25 @@ def minimise(
         done[int(rows[0])] = trace
         finished(rows, trace)
 
-    def work(rows: Tensor, most: int = side_by_side) -> None:
-        group = min(group_size, len(rows))
-        most = min(most, len(rows))
-        try:
-            if refill:
-                left = torch.tensor([row not in done for row in rows.tolist()]).to(rows.device)
-                fit_in_slots(
-                    unknowns,
-                    rows[left],
-                    stages[0],
-                    most,
-                    idle=idle,
-                    history=history,
-                    progress=progress,
-                    finished=keep,
-                )
-            else:
-                keep(rows, _fit_chunk(unknowns, rows, stages, group, idle[rows], history, progress))
+    def attempt(rows: Tensor, most: int) -> None:
+        if not refill:
+            group = min(group_size, len(rows))
+            keep(rows, _fit_chunk(unknowns, rows, stages, group, idle[rows], history, progress))
             return
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error) or most == group:
-                raise
-        half = max(1, most // group // 2) * group
-        for part in [rows] if refill else rows.split(half):
-            work(part, half)
+        left = torch.tensor([row not in done for row in rows.tolist()]).to(rows.device)
+        fit_in_slots(
+            unknowns,
+            rows[left],
+            stages[0],
+            most,
+            idle=idle,
+            history=history,
+            progress=progress,
+            finished=keep,
+        )
+
+    def work(rows: Tensor) -> None:
+        _in_memory(attempt, rows, min(side_by_side, len(rows)), group_size, whole=refill)
 
     if workers == 1:
         for rows in chunks:
@@ -188,6 +182,26 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in str(
         error
     )
+
+
+def _in_memory(
+    attempt: Callable[[Tensor, int], None], rows: Tensor, most: int, group: int, *, whole: bool
+) -> None:
+    """Attempt `rows` with `most` side by side; with half as many each time memory runs out.
+
+    What does not take `whole` rows gets them in parts. (Not a closure that calls itself: such a
+    circle would keep the batch in memory until Python looks for circles.)
+    """
+    group = min(group, len(rows))
+    try:
+        attempt(rows, most)
+        return
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error) or most == group:
+            raise
+    half = max(1, most // group // 2) * group
+    for part in [rows] if whole else rows.split(half):
+        _in_memory(attempt, part, min(half, len(part)), group, whole=whole)
 
 
 def _in_threads(work: Callable[[Tensor], None], chunks: Sequence[Tensor], workers: int) -> None:
