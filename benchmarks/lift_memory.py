@@ -3,7 +3,7 @@
 python -m benchmarks.lift_memory --data F --work W --count 20000 --picture P
 
 The people of the data are repeated. By default they get the regressor's answer, since what is
-asked is whether anything grows with the number of people; `--iterations 2` fits the head briefly.
+asked is whether anything grows with the number of people; `--iterations 2` fits them briefly.
 """
 
 import time
@@ -36,7 +36,7 @@ class Config:
     count: int = 20000
     """People."""
     iterations: int = 0
-    """Updates of the head."""
+    """Updates of all weights."""
     every: int = 500
     """People between two readings."""
     picture: Path | None = None
@@ -62,7 +62,7 @@ def main(config: Config) -> None:
             readings.append((done, resident_mib(), time.monotonic() - began))
             print(*(f"{value:.1f}" for value in readings[-1]), flush=True)
 
-    brief = LiftConfig(adapt="head", iterations=config.iterations)
+    brief = LiftConfig(iterations=config.iterations)
     with open_job(config.work / "job", annotation, config.data, brief) as ledger:
         ledger.join()
         lifter = Lifter(brief)

@@ -166,20 +166,27 @@ def test_streamed_fits_are_those_of_a_batch(
 
 
 @pytest.mark.parametrize(("chunk", "workers"), [(1, 1), (1, 2), (3, 1)])
-def test_a_fit_leaves_nothing_behind(body: Body, chunk: int, workers: int) -> None:
+def test_a_fit_leaves_nothing_behind(
+    body: Body, chunk: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No circle of references keeps a batch until Python looks for circles: in long jobs that is
     late, and a batch is large."""
     batch, net = exemplar_of(body, people(4)), ToyConvNet().double().eval()
-    image = weakref.ref(batch.image)
+    kept: list[weakref.ref[RegressorWeights]] = []
+
+    def noted(*arguments, **options) -> RegressorWeights:
+        made = RegressorWeights(*arguments, **options)
+        kept.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr("exemplar.fitting.exemplar.RegressorWeights", noted)
     config = EftConfig(learning_rate=2e-3, iterations=1)
     gc.collect()
     gc.disable()
     try:
         stream_exemplars(
-            net, body, batch, config, lambda rows, fits: None,
-            chunk_size=chunk, workers=workers,
-        )  # fmt: skip
-        del batch
-        assert image() is None
+            net, body, batch, config, lambda rows, fits: None, chunk_size=chunk, workers=workers
+        )
+        assert [held() for held in kept] == [None]
     finally:
         gc.enable()
