@@ -67,8 +67,10 @@ def run_ray(
     A window whose actor dies is given to another one. ImportError naming the extra without ray.
     """
     try:
-        import ray
-        from ray.exceptions import RayActorError
+        import ray  # pyright: ignore[reportMissingImports] - an extra
+        from ray.exceptions import (  # pyright: ignore[reportMissingImports]
+            RayActorError,
+        )
     except ImportError as error:
         raise ImportError("--engine ray needs ray: pip install 'exemplar-hmr[ray]'") from error
 
