@@ -68,9 +68,7 @@ def run_ray(
     """
     try:
         import ray  # pyright: ignore[reportMissingImports] - an extra
-        from ray.exceptions import (  # pyright: ignore[reportMissingImports]
-            RayActorError,
-        )
+        from ray.exceptions import RayActorError  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError("--engine ray needs ray: pip install 'exemplar-hmr[ray]'") from error
 
