@@ -157,6 +157,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C works here, even where the shell began the tests in the background without it."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_the_command_serves_until_ctrl_c_and_ends_well(
     job: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

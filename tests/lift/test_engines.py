@@ -112,7 +112,9 @@ def test_a_killed_process_and_two_at_once_leave_the_same_table(
 ) -> None:
     folder = tmp_path / "out"
     command = job_command(folder, write_annotation(tmp_path / "a.npz", COUNT), photographs)
-    first = subprocess.Popen(command, stderr=subprocess.PIPE)
+    heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - see below
+    # a shell that began the tests in the background has them, and their children, ignore Ctrl-C
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heeding)
     wait_for(folder, 3)
     first.send_signal(how)
     _, errors = first.communicate(timeout=60)
