@@ -47,12 +47,6 @@ class _Fitter:
         self.lifter.fit(people, lambda number, truth: made.append((number, truth)))
         return made
 
-    def pid(self) -> int:
-        """The actor's process."""
-        import os
-
-        return os.getpid()
-
 
 def run_ray(
     ledger: Ledger,

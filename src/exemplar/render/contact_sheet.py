@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from exemplar.bodies import Body
+from exemplar.data.records import BOX_MARGIN
 from exemplar.render.drawing import (
     INK,
     LEFT,
@@ -24,9 +25,6 @@ from exemplar.render.drawing import (
 from exemplar.render.review_picture import person_view, with_sample_body
 from exemplar.samples import Sample
 from exemplar.skeletons import GT_24, OPENPOSE_PREFIX, SMPL_49, indices
-
-BOX_MARGIN = 1.2
-"""Side of a box over the person in it, for people whose 2D keypoints are not known."""
 
 TILE = 320
 """Side of a person's picture, px."""
