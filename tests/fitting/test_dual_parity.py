@@ -184,6 +184,6 @@ def test_the_presets_differ_where_the_table_says() -> None:
     assert (paper.iterations, paper.adam_iterations) == (14, 0)
     assert (released.iterations, released.adam_iterations) == (1, 14)
     assert (paper.adapt, released.adapt) == ("all", "head")
-    assert (paper.vertex_norm, released.vertex_norm) == ("l2", "l1")
-    assert (paper.camera_weight, released.camera_weight) == (0.0, 1.0)
+    assert (paper.loss.vertex_norm, released.loss.vertex_norm) == ("l2", "l1")
+    assert (paper.loss.camera, released.loss.camera) == (0.0, 1.0)
     assert (paper.stop_after_update, released.stop_after_update) == (False, True)

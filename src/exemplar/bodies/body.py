@@ -91,14 +91,16 @@ class Body(nn.Module):
         """Number of shape coefficients."""
         return self.shapedirs.shape[-1]
 
-    def forward(self, params: BodyParams) -> BodyOutput:
-        """Pose the joints and the mesh."""
+    def forward(self, params: BodyParams, *, stride: int = 1) -> BodyOutput:
+        """Pose the joints and the mesh, or each `stride`-th vertex of it."""
         world, joints, rest = self._pose(params)
-        points = self.v_template + torch.einsum("vcb,...b->...vc", self.shapedirs, params.betas)
+        shapedirs, weights = self.shapedirs[::stride], self.skinning_weights[::stride]
+        points = torch.einsum("vcb,...b->...vc", shapedirs, params.betas)
+        points = self.v_template[::stride] + points
         if self.posedirs is not None:
             feature = pose_feature(params.body_pose)
-            points = points + torch.einsum("vcp,...p->...vc", self.posedirs, feature)
-        vertices = skin(points, self.skinning_weights, world, joints - apply(world, rest))
+            points = points + torch.einsum("vcp,...p->...vc", self.posedirs[::stride], feature)
+        vertices = skin(points, weights, world, joints - apply(world, rest))
         if params.transl is not None:
             joints = joints + params.transl[..., None, :]
             vertices = vertices + params.transl[..., None, :]

@@ -4,7 +4,7 @@ An auxiliary network's body stands in for the truth, so that the fit minimises t
 main network was trained with.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from exemplar import objectives
 from exemplar.bodies import Body
+from exemplar.fitting.body_loss import BodyLossConfig, BodyTarget, body_terms, pseudo_target
 from exemplar.fitting.fits import PAPER_ACCEPTANCE, Acceptance, Fits, judged, too_few
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import minimise_in_memory
-from exemplar.fitting.projections import Projection, projection_of
+from exemplar.fitting.projections import Projection, aspect_of, projection_of
 from exemplar.fitting.stages import Objective, Progress, Stage, Stop
 from exemplar.fitting.trace import Evaluation
 from exemplar.fitting.updates import Adam, Sgd
@@ -52,20 +53,8 @@ class DualConfig:
     """Whether the update of the iterate that stops is still made."""
     keypoints: Literal["annotated", "openpose"] = "annotated"
     """Which of the 49 keypoints are fitted: the 24 annotated ones, or OpenPose's 25."""
-    keypoints_weight: float = 5.0
-    """Weight of the 2D term (paper, section 3.6)."""
-    joints_weight: float = 5.0
-    """Weight of the 3D joint term."""
-    vertices_weight: float = 0.5
-    """Weight of the vertex term."""
-    vertex_norm: Literal["l1", "l2"] = "l2"
-    """Mean absolute or mean squared vertex distance."""
-    pose_weight: float = 1.0
-    """Weight of the rotation matrices' term."""
-    shape_weight: float = 1e-3
-    """Weight of the shape term."""
-    camera_weight: float = 0.0
-    """Weight of exp(-10 s)^2."""
+    loss: BodyLossConfig = field(default_factory=BodyLossConfig)
+    """Weights of the terms (paper, section 3.6)."""
     acceptance: Acceptance = PAPER_ACCEPTANCE
     """When a fit is believed."""
 
@@ -92,25 +81,8 @@ class DualConfig:
             adapt="head",
             adam_iterations=14,
             stop_after_update=True,
-            vertex_norm="l1",
-            camera_weight=1.0,
+            loss=BodyLossConfig(vertex_norm="l1", camera=1.0),
         )
-
-
-@dataclass(frozen=True)
-class DualTarget:
-    """What the loss compares with, for the exemplars of a batch."""
-
-    keypoints_2d: Float[Tensor, "b 49 2"]
-    """Crop units."""
-    weights: Float[Tensor, "b 49"]
-    """Weights of the 2D term."""
-    body: Prediction
-    """The auxiliary network's answers."""
-    joints: Float[Tensor, "b 24 3"]
-    """Their annotated joints, metres."""
-    vertices: Float[Tensor, "b v 3"]
-    """Their vertices, metres."""
 
 
 def fit_dual(
@@ -174,15 +146,14 @@ def dual_stages(
     config: DualConfig,
 ) -> list[Stage]:
     """The stages of a fit to these auxiliary bodies (`pseudo`)."""
+    loss = config.loss
     with torch.no_grad():
         params = pseudo.body_params()
-        joints = body.keypoints(params, "smpl49")[:, len(OPENPOSE_25) :]
-        vertices = body(params).vertices
-    target = DualTarget(batch.keypoints_2d[..., :2], weights, pseudo, joints, vertices)
+        target = pseudo_target(body, params, batch.keypoints_2d[..., :2], weights, loss)
     projection = projection_of(regressor, batch.box)
-    aspect = getattr(regressor, "resolution", 1) / getattr(regressor, "width", 1)
-    full = dual_objective(body, target, config, projection, aspect)
-    flat = dual_objective(body, target, config, projection, aspect, only_2d=True)
+    aspect = aspect_of(regressor)
+    full = dual_objective(body, target, loss, projection, aspect)
+    flat = flat_objective(body, target, projection, aspect)
     head = moving_names(regressor, config.adapt)
     ends = {"stop": _stop(config), "stop_after_update": config.stop_after_update}
     first = Stage(full, Sgd(config.learning_rate), config.iterations, lambda name: name in head)
@@ -193,50 +164,30 @@ def dual_stages(
 
 def dual_objective(
     body: Body,
-    target: DualTarget,
-    config: DualConfig,
+    target: BodyTarget,
+    config: BodyLossConfig,
     projection: Projection,
     aspect: float,
-    *,
-    only_2d: bool = False,
 ) -> Objective:
-    """L_expl (dual networks, Eq. 7-8, with the auxiliary body), or its 2D term alone.
-
-    `aspect` is the crop's height over its width: the programs' 2D errors are in units of each.
-    """
+    """L_expl (dual networks, Eq. 7-8, with the auxiliary body)."""
 
     def evaluate(prediction: Prediction, rows: Tensor) -> Evaluation:
-        params = prediction.body_params()
-        joints = body.keypoints(params, "smpl49")
-        projected = projection(joints, prediction.camera, rows)
-        points, weights = target.keypoints_2d[rows], target.weights[rows]
-        unit = points.new_tensor([aspect, 1.0])
-        flat = objectives.keypoints_2d(projected * unit, points * unit, weights)
-        error = objectives.mean_error_px(projected, points, weights)
-        if only_2d:
-            return Evaluation(flat, error, {"keypoints_2d": flat})
-        annotated = joints[:, len(OPENPOSE_25) :]
-        known = body.available("smpl49")[len(OPENPOSE_25) :].expand(len(rows), -1)
-        distance = objectives.vertices_l1 if config.vertex_norm == "l1" else objectives.vertices_l2
-        rotmats, pseudo = (_rotmats(p) for p in (prediction, target.body))
-        terms = {
-            "vertices": config.vertices_weight
-            * distance(body(params).vertices, target.vertices[rows]),
-            "keypoints_2d": config.keypoints_weight * flat,
-            "joints_3d": config.joints_weight
-            * objectives.keypoints_3d_on_hips(annotated, target.joints[rows], known),
-            "pose": config.pose_weight * objectives.rotations(rotmats, pseudo[rows]),
-            "betas": config.shape_weight
-            * objectives.betas(prediction.betas, target.body.betas[rows]),
-            "camera": config.camera_weight * objectives.camera_scale_prior(prediction.camera),
-        }
+        wanted = target[rows]
+        terms, projected = body_terms(
+            body, prediction, wanted, config, projection, rows, aspect=aspect
+        )
+        error = objectives.mean_error_px(projected.detach(), wanted.keypoints_2d, wanted.weights)
         return Evaluation(torch.stack(list(terms.values())).sum(0), error, terms)
 
     return evaluate
 
 
-def _rotmats(prediction: Prediction) -> Float[Tensor, "b 24 3 3"]:
-    return torch.cat((prediction.global_orient[:, None], prediction.body_pose), dim=1)
+def flat_objective(
+    body: Body, target: BodyTarget, projection: Projection, aspect: float
+) -> Objective:
+    """The 2D term alone, unweighted: what the released program's Adam minimises."""
+    config = BodyLossConfig(keypoints_2d=1.0).only_2d()
+    return dual_objective(body, target, config, projection, aspect)
 
 
 def _stop(config: DualConfig) -> Stop | None:

@@ -28,3 +28,8 @@ def projection_of(regressor: nn.Module, box: Box) -> Projection:
         return project(points, camera, box[rows], model, resolution)
 
     return see
+
+
+def aspect_of(regressor: nn.Module) -> float:
+    """Height over width of the regressor's crops."""
+    return getattr(regressor, "resolution", 1) / getattr(regressor, "width", 1)
