@@ -75,13 +75,13 @@ class Body(nn.Module):
         super().__init__()
         self.name = name
         self.parents = arrays.parents
-        self.register_buffer("v_template", arrays.v_template)
-        self.register_buffer("shapedirs", arrays.shapedirs)
-        self.register_buffer("posedirs", arrays.posedirs)
-        self.register_buffer("joints_template", arrays.joints_template)
-        self.register_buffer("joints_shapedirs", arrays.joints_shapedirs)
-        self.register_buffer("skinning_weights", arrays.skinning_weights)
-        self.register_buffer("faces", arrays.faces)
+        self.register_buffer("v_template", arrays.v_template, persistent=False)
+        self.register_buffer("shapedirs", arrays.shapedirs, persistent=False)
+        self.register_buffer("posedirs", arrays.posedirs, persistent=False)
+        self.register_buffer("joints_template", arrays.joints_template, persistent=False)
+        self.register_buffer("joints_shapedirs", arrays.joints_shapedirs, persistent=False)
+        self.register_buffer("skinning_weights", arrays.skinning_weights, persistent=False)
+        self.register_buffer("faces", arrays.faces, persistent=False)
         self.keypoint_sets = nn.ModuleDict(
             {key: _KeypointSet(arrays, matrix) for key, matrix in arrays.regressors.items()}
         )
@@ -184,14 +184,20 @@ class _KeypointSet(nn.Module):
         placing = torch.zeros(len(matrix), len(rows), dtype=torch.float64)
         placing[rows, torch.arange(len(rows))] = 1.0
         on_joints = matrix[:, :split].to(torch.float64) + mass
-        self.register_buffer("pair_joints", cols)
-        self.register_buffer("template", spread(arrays.v_template, arrays.joints_template))
-        self.register_buffer("shapes", spread(arrays.shapedirs, arrays.joints_shapedirs))
+        self.register_buffer("pair_joints", cols, persistent=False)
+        self.register_buffer(
+            "template", spread(arrays.v_template, arrays.joints_template), persistent=False
+        )
+        self.register_buffer(
+            "shapes", spread(arrays.shapedirs, arrays.joints_shapedirs), persistent=False
+        )
         has_poses = arrays.posedirs is not None and bool(used.any())
         poses = spread(arrays.posedirs) if has_poses and arrays.posedirs is not None else None
-        self.register_buffer("poses", poses)
-        self.register_buffer("mixing", torch.cat((on_joints, placing), dim=1).to(dtype))
-        self.register_buffer("available", (matrix.abs().sum(1) > 0).to(dtype))
+        self.register_buffer("poses", poses, persistent=False)
+        self.register_buffer(
+            "mixing", torch.cat((on_joints, placing), dim=1).to(dtype), persistent=False
+        )
+        self.register_buffer("available", (matrix.abs().sum(1) > 0).to(dtype), persistent=False)
 
     def forward(self, world: Tensor, joints: Tensor, params: BodyParams) -> Tensor:
         moments = _shaped(self.template, self.shapes, params.betas)

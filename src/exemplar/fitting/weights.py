@@ -136,15 +136,11 @@ class RegressorWeights:
         inputs, box = _each(self.inputs, lambda x: x[rows]), self.box[rows]
         if groups == 1:
             return self._call({n: p.squeeze(0) for n, p in params.items()}, inputs, box)
-        fields, rebuild = _box_fields(box, groups)
 
-        def one(params: Params, inputs: Inputs, fields: list[Tensor]) -> tuple[Tensor, ...]:
-            found = self._call(params, inputs, rebuild(fields), pointwise=True)
-            return found.global_orient, found.body_pose, found.betas, found.camera
+        def one(params: Params, inputs: Inputs, box: Box) -> Prediction:
+            return self._call(params, inputs, box, pointwise=True)
 
-        grouped = _each(inputs, lambda x: x.unflatten(0, (groups, -1)))
-        found = vmap(one, randomness="error")(params, grouped, fields)
-        return Prediction(*(x.flatten(0, 1) for x in found))
+        return predict_grouped(one, params, inputs, box, groups)
 
     def _layout(self, tensor: Tensor) -> torch.memory_format:
         return torch.channels_last if self._last and tensor.ndim == 4 else torch.contiguous_format
@@ -206,6 +202,30 @@ def _conv2d(inputs, weight, bias, stride, padding, dilation, groups):
     inputs = inputs[..., :: stride[0], :: stride[1]]
     out = torch.einsum("oi,bihw->bohw", weight[..., 0, 0], inputs)
     return out if bias is None else out + bias[:, None, None]
+
+
+def predict_grouped(
+    predict: Callable[[Params, Inputs, Box], Prediction],
+    params: Params,
+    inputs: Inputs,
+    box: Box,
+    groups: int,
+    *,
+    randomness: Literal["error", "different"] = "error",
+) -> Prediction:
+    """Predictions for exemplars of which each successive B / groups share a copy of the weights.
+
+    `params` are (groups, ...); `predict` sees one group. Dropout needs randomness "different".
+    """
+    fields, rebuild = _box_fields(box, groups)
+
+    def one(params: Params, inputs: Inputs, fields: list[Tensor]) -> tuple[Tensor, ...]:
+        found = predict(params, inputs, rebuild(fields))
+        return found.global_orient, found.body_pose, found.betas, found.camera
+
+    grouped = _each(inputs, lambda x: x.unflatten(0, (groups, -1)))
+    found = vmap(one, randomness=randomness)(params, grouped, fields)
+    return Prediction(*(x.flatten(0, 1) for x in found))
 
 
 def predict_in_blocks(

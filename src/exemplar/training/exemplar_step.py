@@ -1,0 +1,177 @@
+"""One training iteration: supervised, or with an exemplar step inside (dual networks, section 3).
+
+Each exemplar's weights take a step down the loss that a fit would minimise; the training loss is
+then applied to what they predict. With an auxiliary network the inner loss compares with its body
+and has the outer loss's form; without one it is the 2D error alone.
+"""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from exemplar.bodies import Body
+from exemplar.fitting.body_loss import (
+    SPLIT,
+    BodyLossConfig,
+    BodyTarget,
+    body_terms,
+    posed_vertices,
+    pseudo_target,
+    valid_shares,
+)
+from exemplar.fitting.projections import aspect_of, projection_of
+from exemplar.regressors.prediction import Prediction, run
+from exemplar.training.adaptation import WHOLE_BATCH, InnerConfig, adapted_prediction
+from exemplar.training.batches import TrainingBatch
+from exemplar.training.trainee import Trainee, batch_norms
+
+
+class TrainingStep(nn.Module):
+    """An iteration as a module, so that it can be compiled, or spread over machines."""
+
+    def __init__(
+        self,
+        main: Trainee,
+        body: Body,
+        loss: BodyLossConfig,
+        inner: InnerConfig | None = None,
+        auxiliary: Trainee | None = None,
+    ) -> None:
+        """`inner`: the exemplar step; None is supervised training.
+
+        ValueError if the teacher is missing or superfluous, or if exemplars with weights of their
+        own would need the statistics of a batch.
+        """
+        super().__init__()
+        self.main, self.auxiliary, self.body = main, auxiliary, body
+        self.loss, self.inner = loss, inner
+        self.moves: frozenset[str] = frozenset()
+        self.own = 1
+        if (inner is not None and inner.teacher == "auxiliary") != (auxiliary is not None):
+            raise ValueError("an auxiliary network goes with teacher='auxiliary', and only with it")
+        if inner is None:
+            return
+        self.moves, self.own = main.adapted(inner.adapt)
+        shares_statistics = main.batch_norm == "train" and inner.group_size != WHOLE_BATCH
+        if shares_statistics and batch_norms(nn.ModuleList(main.split(self.own)[1])):
+            raise ValueError(
+                f"adapt={inner.adapt!r} with group_size={inner.group_size} owns batch norms, whose "
+                "statistics cannot be of a batch: set batch_norm='frozen'"
+            )
+
+    def forward(self, batch: TrainingBatch) -> dict[str, Tensor]:
+        """The loss to minimise, and what the log shows of it; scalars."""
+        before, parts = self.main.split(self.own)
+        shared = before(batch.inputs)
+        target = truth(self.body, batch, self.loss)
+        if self.inner is None:
+            prediction, log, second = run(parts, shared, batch.box), {}, None
+        else:
+            teacher = _Teacher(self, batch, target, self.inner)
+            prediction, first = adapted_prediction(
+                parts, self.moves, shared, batch.box, teacher.loss, self.inner
+            )
+            log, second = {"inner": first.mean().detach()}, teacher.prediction
+        outer = self._outer(prediction, batch, target)
+        loss = torch.stack(list(outer.values())).sum()
+        log |= {"outer": loss.detach()} | {name: term.detach() for name, term in outer.items()}
+        if second is not None and second.camera.requires_grad and self._trains_auxiliary:
+            error = torch.stack(list(self._outer(second, batch, target).values())).sum()
+            log["auxiliary"] = error.detach()
+            loss = loss + error
+        return {"loss": loss} | log
+
+    @property
+    def _trains_auxiliary(self) -> bool:
+        return self.inner is not None and self.inner.train_auxiliary
+
+    def _outer(
+        self, prediction: Prediction, batch: TrainingBatch, target: BodyTarget
+    ) -> dict[str, Tensor]:
+        """Mean terms of the training loss, each over those who have its target."""
+        terms = self.terms(prediction, batch, target, self.loss)
+        factors = valid_shares(target, 1, everywhere=_mean_over_machines)
+        return {name: (factors.get(name, 1.0) * term).mean() for name, term in terms.items()}
+
+    def terms(
+        self,
+        prediction: Prediction,
+        batch: TrainingBatch,
+        target: BodyTarget,
+        loss: BodyLossConfig,
+    ) -> dict[str, Tensor]:
+        """Weighted terms, one value per exemplar."""
+        regressor = self.main.regressor
+        projection = projection_of(regressor, batch.box)
+        rows = torch.arange(len(batch), device=target.weights.device)
+        aspect = aspect_of(regressor)
+        return body_terms(self.body, prediction, target, loss, projection, rows, aspect=aspect)[0]
+
+
+class _Teacher:
+    """The inner loss of a batch. The auxiliary network answers when it is first asked: in the
+    released program it draws its dropout after the main network."""
+
+    def __init__(
+        self, step: TrainingStep, batch: TrainingBatch, target: BodyTarget, inner: InnerConfig
+    ) -> None:
+        self.step, self.batch, self.truth, self.inner = step, batch, target, inner
+        self.prediction: Prediction | None = None
+        self.target = target
+
+    def loss(self, prediction: Prediction) -> Float[Tensor, " b"]:
+        """The inner loss of each exemplar; a mean over a group is the group's loss."""
+        if self.prediction is None and self.step.auxiliary is not None:
+            self._ask(self.step.auxiliary)
+        config = self.inner.compared
+        terms = self.step.terms(prediction, self.batch, self.target, config)
+        count = len(self.batch)
+        groups = 1 if self.inner.group_size == WHOLE_BATCH else count // self.inner.group_size
+        factors = valid_shares(self.target, groups)
+        return torch.stack([factors.get(name, 1.0) * term for name, term in terms.items()]).sum(0)
+
+    def _ask(self, auxiliary: Trainee) -> None:
+        """The auxiliary network's bodies. They are constants where no gradient reaches it."""
+        learns = self.inner.train_auxiliary or self.inner.second_order
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            answer: Prediction = auxiliary(self.batch.inputs, self.batch.box)
+        self.prediction = answer
+        seen = answer if self.inner.second_order else answer.detach()
+        points, weights = self.truth.keypoints_2d, self.truth.weights
+        with torch.set_grad_enabled(self.inner.second_order):
+            found = pseudo_target(
+                self.step.body, seen.body_params(), points, weights, self.inner.compared
+            )
+        if self.inner.pseudo_for == "annotated":
+            has_joints, has_body = self.truth.has_joints, self.truth.has_body
+            found = replace(found, has_joints=has_joints, has_body=has_body)
+        self.target = found
+
+
+def truth(body: Body, batch: TrainingBatch, config: BodyLossConfig) -> BodyTarget:
+    """What a batch's bodies are compared with; of the 49 joints in 2D, the annotated block."""
+    weights = batch.keypoints_2d[..., 2] * body.available("smpl49")
+    weights = torch.cat((torch.zeros_like(weights[:, :SPLIT]), weights[:, SPLIT:]), dim=1)
+    with torch.no_grad():
+        vertices = posed_vertices(body, batch.body, config)
+    return BodyTarget(
+        batch.keypoints_2d[..., :2],
+        weights,
+        batch.joints_3d[..., :3],
+        batch.joints_3d[..., 3],
+        batch.body,
+        vertices,
+        batch.has_joints_3d,
+        batch.has_body,
+    )
+
+
+def _mean_over_machines(share: Tensor) -> Tensor:
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return share
+    total = share.clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()
