@@ -77,8 +77,9 @@ def linear_step(
     the gradients as constants; second order differentiates through them.
     """
     uses: list[_Use] = []
-    with torch.enable_grad(), _OwnLayers(changes, uses):
-        prediction = predict()
+    with torch.enable_grad():
+        with _OwnLayers(changes, uses):
+            prediction = predict()
         values = loss(prediction)
     slopes = torch.autograd.grad(
         values.sum(), [use.output for use in uses], create_graph=second_order

@@ -21,8 +21,13 @@ class Trainee(nn.Module):
         frozen: int = 0,
         cached: bool = False,
         batch_norm: Literal["train", "frozen"] = "train",
+        passes: int = 1,
     ) -> None:
         """The first `frozen` parts stay as they are; `cached`: inputs are what they returned.
+
+        `passes`: how often running statistics take up each batch. The released dual-network
+        program sends a batch twice through a backbone that has not changed in between; here it
+        goes once.
 
         ValueError if no part is left to train.
         """
@@ -37,6 +42,9 @@ class Trainee(nn.Module):
         self.frozen, self.cached, self.batch_norm = frozen, cached, batch_norm
         for part in parts[:frozen]:
             part.requires_grad_(False)
+        for norm in batch_norms(regressor):
+            if norm.momentum is not None:
+                norm.momentum = 1 - (1 - norm.momentum) ** passes
 
     def train(self, mode: bool = True) -> "Trainee":
         """Training mode for what is trained; frozen parts and norms stay in eval mode."""
@@ -84,6 +92,6 @@ class Trainee(nn.Module):
         return run(own, shared(inputs), box)
 
 
-def batch_norms(module: nn.Module) -> list[nn.Module]:
+def batch_norms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """The batch norms in a module."""
     return [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
