@@ -2,8 +2,8 @@
 
 A source is written on the command line as `NAME=PATH[:IMAGES][@RATIO][#USE]`:
 
-- `coco=coco_train.json:train2014` has its images in `train2014`; without IMAGES they are in the
-  folder `images` beside PATH if there is one, else beside PATH (or in it, if it is a folder);
+- `coco=coco_train.json:train2014` has its images in `train2014`; without IMAGES they are beside
+  PATH (in it, if it is a folder), or in a folder `images` there;
 - `h36m=h36m.npz@0.4` is drawn with probability 0.4 (`mixtures` says what happens without);
 - `coco=train.npz#keypoints` uses the 2D keypoints alone; `#no-body`, `#no-3d` leave one thing out.
 
@@ -13,6 +13,7 @@ file given in place of a source: a list of objects with the fields of `SourceCon
 """
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from jaxtyping import Float32, Float64, Int32, Shaped
 
 from exemplar.data.contents import Contents
 from exemplar.data.formats import format_named, read_truths, recognise
+from exemplar.data.formats.cliff_npz import FOCAL
 from exemplar.data.options import parse_options
 from exemplar.data.pseudo_gt import IMPORTED, PseudoTruth
 from exemplar.image_files import image_size
@@ -71,16 +73,18 @@ class SourceConfig:
         if self.ratio is not None and not 0 < self.ratio <= 1:
             raise ValueError(f"{self.name}: expected a ratio over 0 and up to 1, got {self.ratio}")
 
-    def image_folder(self) -> Path:
-        """Where its images are. FileNotFoundError if there is no such folder."""
-        if self.images is not None:
-            folder = self.images
-        else:
-            beside = self.annotations if self.annotations.is_dir() else self.annotations.parent
-            folder = beside / "images" if (beside / "images").is_dir() else beside
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{self.name}: no folder of images at {folder}")
-        return folder
+    def image_folder(self, first: str) -> Path:
+        """The folder that image names are relative to; `first` is one of them.
+
+        FileNotFoundError if there is no such folder.
+        """
+        beside = self.annotations if self.annotations.is_dir() else self.annotations.parent
+        if self.images is None:
+            inside = beside / "images"
+            return inside if not (beside / first).exists() and inside.is_dir() else beside
+        if not self.images.is_dir():
+            raise FileNotFoundError(f"{self.name}: no folder of images at {self.images}")
+        return self.images
 
 
 def parse_sources(
@@ -228,6 +232,8 @@ class People:
     """Whose body, as an index."""
     intrinsics: Column
     """Camera matrices (3, 3)."""
+    focal: Column
+    """Focal lengths (), px, of sets that give no more of the camera."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many people of the annotation are not here, by reason."""
 
@@ -245,7 +251,7 @@ class People:
 
     def sample(self, person: int) -> Sample:
         """One person, with the supervision that the source gives."""
-        pose, betas = self.pose[person], self.betas[person]
+        pose, betas, focal = self.pose[person], self.betas[person], self.focal[person]
         body = None
         if pose is not None and betas is not None:
             body = BodyTruth(pose, betas, gender=_GENDERS[int(self.genders[person])])
@@ -257,12 +263,13 @@ class People:
             joints_3d=self.joints_3d[person],
             body=body,
             intrinsics=self.intrinsics[person],
+            extra={} if focal is None else {FOCAL: focal},
         )
 
     def digest(self) -> str:
         """What tells these people from others: all numbers and file names, not where they lie."""
         digest = hashlib.sha256(self.name.encode())
-        columns = (self.joints_3d, self.pose, self.betas, self.intrinsics)
+        columns = (self.joints_3d, self.pose, self.betas, self.intrinsics, self.focal)
         arrays = [self.names, self.boxes, self.keypoints, self.genders]
         for array in (*arrays, *(a for c in columns for a in (c.rows, c.values))):
             digest.update(f"{array.shape}{array.dtype}".encode())
@@ -290,10 +297,13 @@ def load_people(source: SourceConfig, *, check: Check = "file") -> People:
     """
     if not source.annotations.exists():
         raise FileNotFoundError(f"{source.name}: no annotations at {source.annotations}")
-    images = source.image_folder()
+    truths = _truths(source)
+    first = next(truths, None)
+    if first is None:
+        raise ValueError(f"{source.annotations} has nobody to train on, with its reader's rules")
     builder, left_out = _Builder(), Counter[str]()
-    look = _Look(images, check)
-    for truth in _truths(source):
+    look = _Look(source.image_folder(first.sample.image), check)
+    for truth in itertools.chain((first,), truths):
         try:
             sample = _checked(_supervised(truth, source), builder.shapes)
             look(sample.image)
@@ -301,7 +311,7 @@ def load_people(source: SourceConfig, *, check: Check = "file") -> People:
             left_out[str(reason)] += 1
         else:
             builder.add(sample)
-    people = builder.people(source, images, dict(left_out))
+    people = builder.people(source, look.images, dict(left_out))
     if len(people) == 0:
         raise ValueError(f"{source.annotations} has nobody to train on ({people.summary()})")
     return people
@@ -368,7 +378,8 @@ def _checked(sample: Sample, shapes: int | None) -> Sample:
     if not (np.isfinite(sample.box_centre).all() and 0 < sample.box_scale < np.inf):
         raise _LeftOut("empty box")
     keypoints, joints = _known(sample.keypoints_2d), sample.joints_3d
-    if sample.intrinsics is not None and not np.isfinite(sample.intrinsics).all():
+    camera = (sample.intrinsics, sample.extra.get(FOCAL))
+    if not all(numbers is None or np.isfinite(numbers).all() for numbers in camera):
         raise _LeftOut("broken camera")
     body = sample.body
     if body is not None:
@@ -396,6 +407,7 @@ class _Builder:
         "pose": lambda sample: None if sample.body is None else sample.body.pose,
         "betas": lambda sample: None if sample.body is None else sample.body.betas,
         "intrinsics": lambda sample: sample.intrinsics,
+        "focal": lambda sample: sample.extra.get(FOCAL),
     }
 
     def __init__(self) -> None:
