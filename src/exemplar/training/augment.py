@@ -14,14 +14,13 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from exemplar.data.crops import person_box
 from exemplar.data.formats.cliff_npz import focal_of
 from exemplar.geometry.crops import Box, image_to_crop, turn, upright_box
 from exemplar.geometry.rotations import rotation_about_z
 from exemplar.image_files import crop_image
-from exemplar.regressors.prediction import Regressor
 from exemplar.samples import Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_24, SMPL_49, flip_permutation, indices
 from exemplar.training.batches import Example
@@ -42,6 +41,9 @@ PART_JOINTS: dict[Part, tuple[str, ...]] = {
 }
 """Annotated joints about which the boxes of extreme crops lie: down to the hips, and to the
 elbows."""
+
+_FLIPS = {len(names): flip_permutation(names) for names in (SMPL_49, GT_24)}
+_POSE_FLIP = flip_permutation(SMPL_24)
 
 PART_MARGIN = 1.2
 """Side of such a box over the larger extent of its joints."""
@@ -132,13 +134,19 @@ class Frame:
     """Shape coefficients that its bodies have."""
 
 
-def frame_of(regressor: Regressor) -> Frame:
-    """What `regressor` wants to be shown."""
+def frame_of(regressor: nn.Module) -> Frame:
+    """What a regressor (`regressors.prediction.Regressor`) wants to be shown.
+
+    ValueError for a module without `resolution`, which is no regressor.
+    """
+    resolution = getattr(regressor, "resolution", None)
+    if resolution is None:
+        raise ValueError(f"expected a regressor with a resolution, got {type(regressor).__name__}")
     return Frame(
-        regressor.resolution,
-        regressor.width,
-        regressor.upright,
-        regressor.camera_model == "full_perspective",
+        int(resolution),
+        int(getattr(regressor, "width", resolution)),
+        bool(getattr(regressor, "upright", False)),
+        getattr(regressor, "camera_model", "weak") == "full_perspective",
     )
 
 
@@ -284,8 +292,7 @@ def turned_points(
 
 def mirrored_points(points: Float[Tensor, "joints values"]) -> Float[Tensor, "joints values"]:
     """49 or 24 annotated joints, x first, as a mirror shows them: x negated, sides exchanged."""
-    names = SMPL_49 if len(points) == len(SMPL_49) else GT_24
-    swapped = points[flip_permutation(names)]
+    swapped = points[_FLIPS[len(points)]]
     return torch.cat((-swapped[:, :1], swapped[:, 1:]), dim=1)
 
 
@@ -295,7 +302,7 @@ def mirrored_pose(rotmats: Float[Tensor, "24 3 3"]) -> Float[Tensor, "24 3 3"]:
     M = diag(-1, 1, 1) mirrors both the body's frame and the camera's.
     """
     signs = torch.tensor([-1.0, 1.0, 1.0], dtype=rotmats.dtype)
-    return rotmats[flip_permutation(SMPL_24)] * signs[:, None] * signs
+    return rotmats[_POSE_FLIP] * signs[:, None] * signs
 
 
 def _image_size(sample: Sample, pixels: np.ndarray | None) -> tuple[float, float]:
@@ -343,7 +350,9 @@ def _whole_box(sample: Sample, joints: Tensor, frame: Frame) -> Box:
     if not (np.isfinite(sample.box_centre).all() and 0 < side < math.inf):
         raise ValueError(f"{sample.image}: expected a box of positive finite size, got {side} px")
     centre = torch.from_numpy(np.asarray(sample.box_centre, np.float64))
-    return Box(centre, torch.tensor(side).double(), torch.tensor(0.0).double())
+    return Box(
+        centre, torch.tensor(side, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    )
 
 
 def _touches(box: Box, size: tuple[float, float]) -> bool:
