@@ -26,12 +26,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from exemplar.image_files import read_image
 from exemplar.samples import Sample
+from exemplar.training.augment import AugmentConfig, Frame, augmented_example
 from exemplar.training.batches import Example, TrainingBatch, collate
 from exemplar.training.sources import People, SourceConfig
 
 Make = Callable[[Sample, UInt8[np.ndarray, "h w 3"], np.random.Generator], Example]
-"""Crops and augments a person: `functools.partial(augmented_example, frame=..., config=...)`, with
-the random numbers as last argument."""
+"""Crops and augments a person; `Augmented` is one."""
 
 TOLERANCE = 1e-6
 """How far from 1 shares may sum: more than the rounding of a few decimals, less than a typo."""
@@ -68,6 +68,22 @@ where they differ; spin: its program's; dual, dual-3dpw: the dual networks' two 
 _BLOCK = 1 << 16
 _TRIES = 20
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """`augmented_example` for a regressor's frame."""
+
+    frame: Frame
+    """What the regressor is shown."""
+    config: AugmentConfig
+    """How far augmentation goes."""
+
+    def __call__(
+        self, sample: Sample, pixels: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator
+    ) -> Example:
+        """The person as drawn."""
+        return augmented_example(sample, pixels, self.frame, self.config, rng)
 
 
 @dataclass(frozen=True)
