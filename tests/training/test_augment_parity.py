@@ -2,8 +2,7 @@
 
 `eft_augmentation.npz` holds EFT's (commit c8400a6): `aug_*` is scene k augmented after
 `numpy.random.seed(k)`, `upper_*` and `face_*` the boxes of its extreme crops, `scene_*` the six
-invented annotations. `golden/dual/data_train.npz` is what the dual networks' data loader made of item
-i after seed s, of the people of `fixture.batch(3, "dataset")`.
+invented annotations. `golden/dual/data_train.npz` is described in `golden/README.md`.
 """
 
 import math
