@@ -7,9 +7,9 @@ from types import ModuleType
 import tyro
 from rich.console import Console
 
-from exemplar.cli import data, fit, lift
+from exemplar.cli import data, fit, lift, synth
 
-VERBS = {"fit": fit, "data": data, "lift": lift}
+VERBS = {"fit": fit, "data": data, "lift": lift, "synth": synth}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
