@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from functools import cache
 
 import cv2
 import numpy as np
@@ -10,20 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exemplar.bodies import Body, BodyParams, load_open_body
+from exemplar.bodies import BodyParams
 from exemplar.data.crops import crop_person, person_box
 from exemplar.geometry.cameras import (
     project,
-    project_full,
     project_weak,
-    weak_to_full_translation,
 )
 from exemplar.geometry.crops import Box, crop_to_image
 from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.regressors.cliff import Cliff
 from exemplar.regressors.hmr import Hmr
 from exemplar.regressors.mobile import Mobile
-from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
+from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49, TORSO, mirror_name
 from exemplar.training.augment import (
     PART_JOINTS,
@@ -40,8 +37,17 @@ from exemplar.training.augment import (
     part_box,
 )
 from exemplar.training.batches import Example, collate
+from tests.training.people import (
+    ANNOTATED,
+    FOCAL,
+    HEIGHT,
+    MIDDLE,
+    WIDTH,
+    noise,
+    open_body,
+    person,
+)
 
-WIDTH, HEIGHT = 400, 300
 SQUARE = Frame(224, 224, upright=False)
 UPRIGHT = Frame(256, 256, upright=True)
 RECT = Frame(256, 192, upright=False, full_frame=True)
@@ -54,65 +60,9 @@ DRAWS = {
     "all": Draw(flip=True, rotation=-25.0, scale=1.2, channels=(0.7, 1.0, 1.3)),
     "upper": Draw(flip=True, rotation=20.0, part="upper", part_scale=0.9, part_shift=(0.5, -1.0)),
 }
-ANNOTATED = slice(len(OPENPOSE_25), len(SMPL_49))
 FLOAT32_METRES = 2e-6
 """Examples are float32, bodies of one metre about their origin; the open body's halves are mirror
 images of one another. In crop units of the annotated box, about as much."""
-FOCAL, MIDDLE = 700.0, (190.0, 160.0)
-
-
-@cache
-def open_body() -> Body:
-    return load_open_body().double()
-
-
-def posed(seed: int = 0) -> BodyParams:
-    """A bent body that faces the camera, leaning, in float64."""
-    random = np.random.default_rng(seed)
-    angles = random.normal(0, 0.25, (24, 3))
-    angles[0] += [math.pi, 0, 0]
-    rotmats = axis_angle_to_rotmat(torch.from_numpy(angles))
-    return BodyParams(
-        rotmats[:1], rotmats[None, 1:], torch.from_numpy(random.normal(0, 1, (1, 10)))
-    )
-
-
-@cache
-def person(seed: int = 0, *, perspective: bool = False) -> Sample:
-    """That body in an image, all joints annotated, its camera known."""
-    params = posed(seed)
-    joints = open_body().keypoints(params)
-    camera = torch.tensor([[0.85, 0.1, 0.25]]).double()
-    box = Box(
-        torch.tensor([[230.0, 150.0]]).double(), torch.tensor([220.0]).double(), 0 * camera[:, 0]
-    )
-    if perspective:
-        focal, point = torch.tensor([FOCAL]).double(), torch.tensor([MIDDLE]).double()
-        moved = (
-            joints + weak_to_full_translation(camera, focal, point, box.centre, box.size)[:, None]
-        )
-        places = project_full(moved, focal, point)[0]
-    else:
-        places = crop_to_image(project_weak(joints, camera), box)[0]
-    known = torch.cat((joints[0, ANNOTATED], torch.ones(24, 1)), dim=1)
-    return Sample(
-        "person.png",
-        box.centre[0].numpy(),
-        float(box.size[0]) / SCALE_UNIT,
-        torch.cat((places, torch.ones(49, 1)), dim=1).numpy(),
-        joints_3d=known.numpy(),
-        body=BodyTruth(
-            torch.cat((params.global_orient, params.body_pose[0])).numpy(), params.betas[0].numpy()
-        ),
-        intrinsics=np.array([[FOCAL, 0, MIDDLE[0]], [0, FOCAL, MIDDLE[1]], [0, 0, 1.0]]),
-    )
-
-
-@cache
-def noise(seed: int = 0) -> np.ndarray:
-    """A picture of smooth random colours."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (HEIGHT // 10, WIDTH // 10, 3))
-    return np.asarray(cv2.resize(coarse.astype(np.uint8), (WIDTH, HEIGHT)))
 
 
 def close(first: Example, second: Example, tolerance: float) -> None:
@@ -363,6 +313,13 @@ def test_parts_with_too_few_joints_are_not_cropped_to() -> None:
     assert part_box(torch.from_numpy(keypoints), "face") is None
     found = drawn_example(few, noise(), SQUARE, NONE, Draw(part="face", part_scale=0.9, scale=1.1))
     assert float(found.box.size) == pytest.approx(1.1 * sample.box_size)
+
+
+def test_parts_of_tiny_people_are_not_cropped_to() -> None:
+    sample = person()
+    tiny = replace(sample, keypoints_2d=sample.keypoints_2d * [0.15, 0.15, 1])
+    box = drawn_example(tiny, noise(), SQUARE, NONE, Draw(part="face", part_scale=0.9)).box
+    assert float(box.size) == pytest.approx(sample.box_size)
 
 
 def test_released_extreme_crops_want_certain_joints() -> None:

@@ -51,6 +51,9 @@ PART_MARGIN = 1.2
 PART_LEAST_JOINTS = 3
 """With fewer of its joints annotated, a part is not cropped to."""
 
+PART_LEAST_SIDE = 32.0
+"""Nor if its box were smaller than this, image px: the crop would be a blur."""
+
 RANDOM_BOX = (0.8, 1.2)
 """Side of the random box over that of the part's (EFT, supplement B)."""
 
@@ -329,7 +332,7 @@ def _box(
     least = 1.0 if config.extreme_crop_released else 0.0
     part = part_box(joints, drawn.part, angle=float(whole.angle), least_confidence=least)
     box, factor, shift = whole, drawn.scale, torch.zeros(1, 2, dtype=torch.float64)
-    if part is not None and _touches(part, size):
+    if part is not None and part.size >= PART_LEAST_SIDE and _touches(part, size):
         box = part
         if drawn.part_scale is not None:
             factor = drawn.part_scale
