@@ -123,7 +123,7 @@ class _Runner:
         halves = [tensor[: len(crops)].half().cpu() for tensor in tensors]
         if not all(torch.isfinite(half).all() for half in halves):
             largest = max(float(tensor.abs().max()) for tensor in tensors)
-            raise ValueError(f"activations of up to {largest:g} do not fit half precision")
+            raise ValueError(f"activations of up to {largest:.2g} do not fit half precision")
         return [half.numpy() for half in halves]
 
 

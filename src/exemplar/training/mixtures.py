@@ -15,7 +15,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -359,6 +359,7 @@ class Packed:
         return replace(self.batch, inputs=self.crops.permute(0, 3, 1, 2) / 255)
 
 
+@runtime_checkable
 class Batches(Protocol):
     """Data whose batches can be made in other processes."""
 
