@@ -356,7 +356,7 @@ class Packed:
 
     def opened(self) -> TrainingBatch:
         """The batch, as `collate` makes it."""
-        return replace(self.batch, inputs=self.crops.permute(0, 3, 1, 2) / 255)
+        return replace(self.batch, inputs=self.crops.permute(0, 3, 1, 2).float().div_(255))
 
 
 @runtime_checkable

@@ -209,7 +209,7 @@ class Column:
 class People:
     """A source's people as arrays: a `Sample` each would take ten times the memory.
 
-    A person takes 0.7 kB, and 1.3 kB more with a body and 3D joints.
+    The arrays take 0.7 kB a person, and 1.3 kB more with a body and 3D joints.
     """
 
     config: SourceConfig
