@@ -453,9 +453,8 @@ class CachedData:
         """
         folder, header = Path(folder), read_header(folder)
         self.config = CacheConfig(**header["config"])
-        wanted = {"weights": prefix_digest(regressor, self.config.parts)}
-        wanted["regressor"] = type(regressor).__name__
-        _compare(folder, header, dict(reversed(wanted.items())))
+        digest = prefix_digest(regressor, self.config.parts)
+        _compare(folder, header, {"regressor": type(regressor).__name__, "weights": digest})
         missing = [name for name in mixture.names() if name not in header["sources"]]
         if missing:
             known = ", ".join(header["sources"])
