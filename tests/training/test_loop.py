@@ -135,6 +135,17 @@ def test_rows_of_means_are_the_same_after_a_resume_between_them(tmp_path: Path) 
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_a_row_of_the_log_has_the_means_since_the_last(tmp_path: Path) -> None:
+    for every in (1, 4):
+        go(tmp_path / str(every), small(steps=6, log_every=every))
+    losses = [float(row["loss"]) for row in logged(tmp_path / "1")]
+    rows = logged(tmp_path / "4")
+    assert [row["step"] for row in rows] == ["4", "6"]
+    # Python's sums, in the same order
+    assert float(rows[0]["loss"]) == pytest.approx(sum(losses[:4]) / 4, rel=1e-12)
+    assert float(rows[1]["loss"]) == pytest.approx(sum(losses[4:]) / 2, rel=1e-12)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_request_to_stop_ends_the_step_and_saves(
     how: signal.Signals, uninterrupted: Path, tmp_path: Path
@@ -367,6 +378,7 @@ def test_validation_sees_averaged_weights_in_eval_mode_and_the_best_are_kept(
     assert torch.equal(load_weights(folder / "best.pt")["last.weight"], seen[1][1])
     assert torch.equal(load_weights(folder / "last.pt")["last.weight"], seen[2][1])
     assert not torch.equal(module.last.weight.data, seen[2][1])
+    assert not torch.equal(seen[0][1], seen[1][1])
     assert sorted(p.name for p in folder.glob("step_*")) == ["step_00000003.pt", "step_00000006.pt"]
     rows = logged(folder)
     assert [row["validation_mm"] for row in rows] == ["", "3.0", "", "1.0", "", "2.0"]
