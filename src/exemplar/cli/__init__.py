@@ -7,9 +7,9 @@ from types import ModuleType
 import tyro
 from rich.console import Console
 
-from exemplar.cli import data, fit, lift, synth
+from exemplar.cli import data, fit, lift, synth, train
 
-VERBS = {"fit": fit, "data": data, "lift": lift, "synth": synth}
+VERBS = {"fit": fit, "data": data, "lift": lift, "synth": synth, "train": train}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

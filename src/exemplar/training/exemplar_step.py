@@ -5,6 +5,7 @@ then applied to what they predict. With an auxiliary network the inner loss comp
 and has the outer loss's form; without one it is the 2D error alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -83,6 +84,32 @@ class TrainingStep(nn.Module):
             loss = loss + error
         return {"loss": loss} | log
 
+    def predictions(
+        self, batch: TrainingBatch, steps: Sequence[int], inner: InnerConfig | None = None
+    ) -> list[Prediction]:
+        """What the main network says of a batch after so many test-time steps, for each number.
+
+        The steps are those of training with own weights for each exemplar, on the batch's 2D
+        keypoints and the auxiliary network's body; the truth is not looked at. `inner` is for steps
+        of another kind than it was trained with. ValueError if it was trained with none.
+        """
+        inner = inner or self.inner
+        if inner is None and any(steps):
+            raise ValueError("supervised training says nothing about test-time steps: give `inner`")
+        moves, own = (self.moves, self.own) if inner is None else self.main.adapted(inner.adapt)
+        before, parts = self.main.split(own)
+        with torch.no_grad():
+            shared = before(batch.inputs)
+            found = {0: run(parts, shared, batch.box)}
+        for count in sorted(set(steps) - {0}):
+            assert inner is not None
+            config = replace(inner, steps=count, group_size=1, second_order=False, pseudo_for="all")
+            teacher = _Teacher(self, batch, truth(self.body, batch, config.compared), config)
+            with torch.enable_grad():
+                moved, _ = adapted_prediction(parts, moves, shared, batch.box, teacher.loss, config)
+            found[count] = moved.detach()
+        return [found[count] for count in steps]
+
     @property
     def _trains_auxiliary(self) -> bool:
         return self.inner is not None and self.inner.train_auxiliary
@@ -102,7 +129,7 @@ class TrainingStep(nn.Module):
         target: BodyTarget,
         loss: BodyLossConfig,
     ) -> dict[str, Tensor]:
-        """Weighted terms, one value per exemplar."""
+        """Weighted terms, one value per exemplar; in full precision whatever the network's."""
         regressor = self.main.regressor
         projection = projection_of(regressor, batch.box)
         rows = torch.arange(len(batch), device=target.weights.device)
@@ -123,7 +150,8 @@ class _Teacher:
 
     def loss(self, prediction: Prediction) -> Float[Tensor, " b"]:
         """The inner loss of each exemplar; a mean over a group is the group's loss."""
-        if self.prediction is None and self.step.auxiliary is not None:
+        if self.prediction is None and self.inner.teacher == "auxiliary":
+            assert self.step.auxiliary is not None
             self._ask(self.step.auxiliary)
         config = self.inner.compared
         terms = self.step.terms(prediction, self.batch, self.target, config)
@@ -160,7 +188,7 @@ def truth(body: Body, batch: TrainingBatch, config: BodyLossConfig) -> BodyTarge
         batch.keypoints_2d[..., :2],
         weights,
         batch.joints_3d[..., :3],
-        batch.joints_3d[..., 3],
+        batch.joints_3d[..., -1],
         batch.body,
         vertices,
         batch.has_joints_3d,
