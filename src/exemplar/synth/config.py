@@ -54,6 +54,8 @@ class ViewConfig:
     """Factor on that side, uniform."""
     box_shift: float = 0.08
     """Largest shift of the crop's centre, in sides."""
+    turned: bool = True
+    """Whether the crop is turned so that the torso points up; else the camera's up is."""
     angle_std: float = 8.0
     """Standard deviation of the crop's angle about upright, degrees."""
     any_angle: float = 0.05
@@ -62,6 +64,9 @@ class ViewConfig:
     """Probability that the crop is made for a part of the person only."""
     image_border: float = 0.10
     """Probability that the photograph ends inside the crop (black beyond)."""
+    ends: tuple[float, float] | None = None
+    """The crop's lower side cuts the torso at a height from this range: 0 are the hips, 1 the
+    shoulders. None cuts nobody."""
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,7 @@ def _samples(
         box_scale=scale,
         keypoints_2d=exact,
         annotation_id=index,
+        subject=domain_named(plan.domain).subject(index),
         joints_3d=np.concatenate([points, np.ones((len(GT_24), 1))], 1),
         body=body,
     )
@@ -261,6 +262,7 @@ def _samples(
         box_scale=scale,
         keypoints_2d=marks,
         annotation_id=index,
+        subject=truth.subject,
         joints_3d=truth.joints_3d if given else None,
         body=body if given else None,
     )

@@ -44,6 +44,16 @@ class Rendering:
     """bool (S, S): covered by an occluder, or beyond the photograph's border."""
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """Where the person is, if it is not drawn at random."""
+
+    lights: Lights
+    """In the crop's camera frame."""
+    background: np.ndarray
+    """float32 (S, S, 3): the picture without the person, linear; changed by the drawing."""
+
+
 def new_canvas(config: SynthConfig) -> Canvas:
     """A canvas of the configured size."""
     size, fine = config.image_size, config.image_size * config.antialias
@@ -67,6 +77,7 @@ def render_person(
     config: SynthConfig,
     volume: np.ndarray,
     canvas: Canvas,
+    surroundings: Surroundings | None = None,
 ) -> Rendering:
     """Light, draw and photograph a person.
 
@@ -81,21 +92,24 @@ def render_person(
         config: sizes and frequencies.
         volume: the noise volume.
         canvas: memory to draw on.
+        surroundings: where the person is; random if not given.
     """
     size = config.image_size
     everybody = mesh if bystander is None else join_meshes(mesh, bystander)
     points = crop.project(everybody.vertices).astype(np.float32)
     _draw(everybody, points, canvas, config)
-    lights = draw_lights(rng, up, config.scene)
+    known = surroundings
+    lights = draw_lights(rng, up, config.scene) if known is None else known.lights
     _shade(everybody, marks, face_floor, lights, canvas, config, volume)
 
     height = (mesh.vertices @ up.astype(np.float32)).min()
     distance = float(mesh.vertices[:, 2].mean())
     floor = Floor(up, float(height), crop.focal, crop.principal_point, distance)
-    linear = draw_background(rng, size, floor)
+    linear = draw_background(rng, size, floor) if known is None else known.background
     if lights.shadow > 0:
         _darken_floor(linear, everybody, floor, lights, config)
-    over_background(linear, canvas.rgb, canvas.coverage, np.float32(rng.uniform(0.5, 1.1)))
+    gain = rng.uniform(0.5, 1.1) if known is None else 1.0
+    over_background(linear, canvas.rgb, canvas.coverage, np.float32(gain))
 
     hidden = np.zeros((size, size), bool)
     if rng.random() < config.scene.occluder:

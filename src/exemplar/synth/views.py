@@ -13,6 +13,9 @@ from exemplar.synth.poses import turn
 
 HIPS = indices(("op_right_hip", "op_left_hip"), SMPL_49)
 SHOULDERS = indices(("op_right_shoulder", "op_left_shoulder"), SMPL_49)
+LEGS = [
+    i for i, name in enumerate(SMPL_49) if {"knee", "ankle", "toe", "heel"} & {*name.split("_")}
+]
 
 _PARTS = {
     "head": ("nose", "eye", "ear", "neck", "head", "jaw", "top"),
@@ -113,7 +116,8 @@ def draw_crop(
     plane = keypoints[:, :2] / keypoints[:, 2:]
     up = plane[SHOULDERS].mean(0) - plane[HIPS].mean(0)
     # a picture turned by `angle` has `up` pointing to -y
-    angle = -np.arctan2(up[0], -up[1]) + np.radians(rng.normal(0, config.angle_std))
+    upright = -np.arctan2(up[0], -up[1]) if config.turned else 0.0
+    angle = upright + np.radians(rng.normal(0, config.angle_std))
     if rng.random() < config.any_angle:
         angle = rng.uniform(-np.pi, np.pi)
     roll = turn("z", angle)
@@ -127,10 +131,15 @@ def draw_crop(
             used &= inside
         else:
             border = np.zeros((0, 3))
+    line = None if config.ends is None else _line_across(rng, turned, config.ends)
+    if line is not None:
+        used &= turned[:, 1] < line
     low, high = turned[used].min(0), turned[used].max(0)
     side = (high - low).max() * config.box_scale * rng.uniform(*config.box_scale_jitter)
     side = max(side, 0.12 / keypoints[:, 2].mean())
     centre = (low + high) / 2 + side * rng.uniform(-config.box_shift, config.box_shift, 2)
+    if line is not None:
+        centre[1] = line - side / 2
     focal = size / side
     principal_point = size / 2 - centre * focal
     in_pixels = border.copy()
@@ -145,6 +154,17 @@ def _truncate(rng: np.random.Generator, used: np.ndarray, config: ViewConfig) ->
     parts, _ = _TRUNCATIONS[int(rng.choice(len(_TRUNCATIONS), p=shares / shares.sum()))]
     words = {word for part in parts for word in _PARTS[part]}
     return np.array([bool(words & set(name.split("_"))) for name in SMPL_49])
+
+
+def _line_across(
+    rng: np.random.Generator, turned: np.ndarray, heights: tuple[float, float]
+) -> float:
+    """y of a line across the torso in the turned image plane, above knees and feet if it can be."""
+    hips, shoulders = turned[HIPS, 1].mean(), turned[SHOULDERS, 1].mean()
+    torso = hips - shoulders
+    line = hips - torso * rng.uniform(*heights)
+    line = min(line, turned[LEGS, 1].min() - 0.05 * abs(torso))
+    return float(max(line, shoulders + 0.1 * abs(torso)))
 
 
 def _draw_border(rng: np.random.Generator, turned: np.ndarray, roll: np.ndarray) -> np.ndarray:
