@@ -13,6 +13,7 @@ SPIN), so that a large set does not drown a small one. Here, besides:
 
 import itertools
 import logging
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
@@ -420,5 +421,6 @@ def _as_it_is(item: Any) -> Any:
 
 
 def _one_thread(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
