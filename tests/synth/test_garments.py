@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from exemplar.bodies.open_body import load_open_body
-from exemplar.synth.dataset import _pose_body
 from exemplar.synth.garments import draw_outfit
 from exemplar.synth.regions import Regions, body_regions
+from exemplar.synth.subjects import pose_body
 from exemplar.synth.surfaces import dress, layer_cuts, noise_volume
 
 BODY = load_open_body()
@@ -39,7 +39,7 @@ def test_no_garment_reaches_the_face(regions: Regions) -> None:
 
 def test_cloth_stays_outside_the_skin(regions: Regions) -> None:
     eye = np.eye(3)
-    posed = _pose_body(BODY, eye, np.zeros((23, 3)), np.zeros(10), np.zeros(3))
+    posed = pose_body(BODY, eye, np.zeros((23, 3)), np.zeros(10), np.zeros(3))
     for seed in range(6):
         outfit = draw_outfit(np.random.default_rng(seed), regions)
         mesh = dress(posed, outfit, regions, noise_volume())
@@ -67,9 +67,9 @@ def test_the_posed_pieces_move_with_the_body(regions: Regions) -> None:
     """A body turned as a whole carries its skirt, hair and hat along: rigid to 1e-5 m."""
     from exemplar.synth.poses import turn
 
-    still = _pose_body(BODY, np.eye(3), np.zeros((23, 3)), np.zeros(10), np.zeros(3))
+    still = pose_body(BODY, np.eye(3), np.zeros((23, 3)), np.zeros(10), np.zeros(3))
     rotation, shift = turn("y", 1.0), np.array([0.3, 0.1, 2.0])
-    moved = _pose_body(BODY, rotation, np.zeros((23, 3)), np.zeros(10), shift)
+    moved = pose_body(BODY, rotation, np.zeros((23, 3)), np.zeros(10), shift)
     outfit = next(
         outfit
         for outfit in (draw_outfit(np.random.default_rng(s), regions) for s in range(50))
@@ -93,7 +93,7 @@ def test_the_posed_body_is_the_body_layer_s(regions: Regions) -> None:
         torch.from_numpy(axis_angle_to_rotmat(pose)).float(),
         torch.from_numpy(betas).float(),
     )
-    posed = _pose_body(BODY, orient, pose, betas, np.zeros(3))
+    posed = pose_body(BODY, orient, pose, betas, np.zeros(3))
     out = BODY(params)
     assert np.abs(posed.vertices - out.vertices.numpy()).max() < 1e-5
     assert np.abs(posed.joints - out.joints.numpy()).max() < 1e-5

@@ -10,6 +10,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -168,16 +169,18 @@ def _parts(folder: Path) -> dict[tuple[int, int], Path]:
 def _draw_apart(jobs: Sequence[tuple[DatasetPlan, int, int]], workers: int, tell: Report) -> None:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=context, initializer=_be_quiet_worker
+        min(workers, len(jobs)), mp_context=context, initializer=_prepare_worker
     )
     try:
         for done in as_completed([pool.submit(_draw_part, job) for job in jobs]):
             tell(done.result())
+    except BrokenProcessPool as error:
+        raise OSError("a worker was ended from outside, perhaps for its memory") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _be_quiet_worker() -> None:
+def _prepare_worker() -> None:
     """Leave Ctrl-C to the parent, and the other cores to the other workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
@@ -217,7 +220,7 @@ def join(plan: DatasetPlan) -> int:
             if index in known:
                 continue
             known.add(index)
-            numbers = {name: rows[row] for name, rows in arrays.items()}
+            numbers = {name: np.asarray(rows[row]) for name, rows in arrays.items()}
             truth, annotation = _samples(plan, index, numbers, size)
             truths.add(truth, {name: numbers[name] for name in _CAMERA})
             annotations.add(annotation)
