@@ -38,7 +38,8 @@ def draw_room(rng: np.random.Generator) -> Room:
         sides[side] = (paint * rng.uniform(0.75, 1.0)).astype(np.float32)
         if side not in (2, 3):
             _hang(rng, sides[side])
-    sides[2] = textures.tiles(rng, size)
+    floor = textures.tiles(rng, size)
+    sides[2] = floor.mean(-1, keepdims=True) * 0.85 + floor * 0.15
     sides[2] *= np.float32(0.25 / max(0.05, float(sides[2].mean())))
     sides[3] = np.float32(0.75)
     return Room(half.astype(np.float32), sides, _draw_lamps(rng))
