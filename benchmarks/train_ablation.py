@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks.common import write_results
 from exemplar.bodies import Body, load_body
+from exemplar.cli.train import AUGMENTATIONS
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.weights import parts_of
 from exemplar.regressors.checkpoints import RegressorInfo, load_regressor
@@ -75,6 +76,8 @@ class Config:
     """Test-time steps."""
     test_people: int = 1000
     """People tested on."""
+    augment: str = "eft"
+    """Augmentation, as `exemplar train --augment` has it."""
     variants: int = 2
     """Augmented variants of each training person."""
     eft_people: int = 200
@@ -128,7 +131,10 @@ def _recipe(config: Config, row: str) -> Recipe:
         validate_every=None, checkpoint_every=200, tensorboard=False,
     )  # fmt: skip
     inner = None if row == "plain" else _inner(config, row)
-    return replace(recipe, loop=loop, inner=inner, batch_size=config.batch_size)
+    augmentation = AUGMENTATIONS[config.augment]()
+    return replace(
+        recipe, loop=loop, inner=inner, batch_size=config.batch_size, augmentation=augmentation
+    )
 
 
 def _train(config: Config, row: str, seed: int) -> Path:
