@@ -43,6 +43,9 @@ from exemplar.training.validation import ValidationPeople, errors, evaluated
 ROWS = ("plain", "exemplar", "auxiliary")
 NAMES = ("pa_mpjpe", "mpjpe", "px")
 
+Means = Mapping[int, Mapping[str, float]]
+"""Mean errors after so many test-time steps."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -101,18 +104,24 @@ def main(config: Config) -> None:
         frozen=parts_of(regressor)[: config.frozen],
         limit=config.test_people,
     )
-    found: dict[str, list[dict[int, dict[str, float]]]] = {row: [] for row in config.rows}
+    found: dict[str, list[Means]] = {row: [] for row in config.rows}
+    first: dict[str, list[Means]] = {row: [] for row in config.rows}
     for seed in config.seeds:
         for row in config.rows:
             folder = _train(config, row, seed)
             step = _trained(config, row, folder)
             values = evaluated(step, people, config.test_steps, _inner(config, row))
-            found[row].append({n: _means(v) for n, v in values.items()})
+            found[row].append({n: _means(v, None) for n, v in values.items()})
+            first[row].append({n: _means(v, config.eft_people) for n, v in values.items()})
             print(row, seed, found[row][-1], flush=True)
     fits = "plain" in config.rows and config.eft_people > 0
     eft = _eft(config, load_body()) if fits else {}
-    write_results(config.output, config, {"rows": found, "eft": eft})
-    _print(found, eft, config)
+    write_results(config.output, config, {"rows": found, "first": first, "eft": eft})
+    print(f"{config.test_people} people")
+    _print(found, config)
+    if eft:
+        print(f"the first {config.eft_people} of them")
+        _print({**first, "plain + EFT": eft["runs"]}, config)
 
 
 def _start(config: Config) -> tuple[nn.Module, RegressorInfo]:
@@ -166,8 +175,8 @@ def _trained(config: Config, row: str, folder: Path) -> TrainingStep:
     return TrainingStep(load(WEIGHTS), load_body(), OURS, inner, auxiliary).eval()
 
 
-def _means(values: Mapping[str, Tensor]) -> dict[str, float]:
-    return {name: float(values[name].nanmean()) for name in NAMES}
+def _means(values: Mapping[str, Tensor], most: int | None) -> dict[str, float]:
+    return {name: float(values[name][:most].nanmean()) for name in NAMES}
 
 
 def _eft(config: Config, body: Body) -> dict[str, Any]:
@@ -216,21 +225,14 @@ def _eft_errors(
             prediction = Prediction(*(x[:, count] for x in vars(iterates.prediction).values()))
             found[count].append(errors(body, network, prediction, block))
     return {
-        count: _means({name: torch.cat([part[name] for part in parts]) for name in NAMES})
+        count: _means({name: torch.cat([part[name] for part in parts]) for name in NAMES}, None)
         for count, parts in found.items()
     }
 
 
-def _print(
-    found: Mapping[str, Sequence[Mapping[int, Mapping[str, float]]]],
-    eft: Mapping[str, Any],
-    config: Config,
-) -> None:
+def _print(rows: Mapping[str, Sequence[Means]], config: Config) -> None:
     """PA-MPJPE, MPJPE and 2D error, mean and deviation over the seeds."""
     table = Table("trained", "error", *(f"{count} steps" for count in config.test_steps))
-    rows = dict(found)
-    if eft:
-        rows["plain + EFT"] = eft["runs"]
     for row, runs in rows.items():
         for name in NAMES:
             values = np.array([[run[count][name] for count in config.test_steps] for run in runs])
