@@ -10,7 +10,7 @@ from rich.console import Console
 from exemplar.cli.train_pictures import fits_of
 from exemplar.environment import usable_device
 from exemplar.training.augment import AugmentConfig
-from exemplar.training.job import WEIGHTS, TrainConfig, run_training
+from exemplar.training.job import TrainConfig, run_training
 from exemplar.training.recipes import Kind, Recipe, recipe_named
 from exemplar.training.sources import parse_source, parse_sources
 
@@ -194,12 +194,7 @@ def run(config: SupervisedCommand) -> None:
         workers=config.workers,
         seed=config.seed,
     )
-    summary = run_training(
-        settings, config.output, resume=config.resume, pictures=fits_of, console=console
-    )
-    if summary.finished:
-        best = f"best at step {summary.best_step}" if summary.best_step else "the last weights"
-        console.print(f"wrote {config.output / WEIGHTS} ({best}): use it with --regressor")
+    run_training(settings, config.output, resume=config.resume, pictures=fits_of, console=console)
 
 
 def supervised(config: Annotated[SupervisedCommand, tyro.conf.OmitArgPrefixes]) -> None:

@@ -33,6 +33,8 @@ class Recipe:
     """Whether batch norm uses the batch's statistics and follows them, or keeps its own."""
     passes: int = 1
     """How often running statistics take up each batch (the released dual program: twice)."""
+    dropout: float | None = None
+    """Dropout in the heads; None is the networks' own."""
     check_steps: tuple[int, ...] = field(default=(0,))
     """Test-time steps after which validation looks at the network; the first number is scored."""
 
