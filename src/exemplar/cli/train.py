@@ -77,6 +77,8 @@ class SupervisedCommand:
     """Share of people cut to the upper body or to face and shoulders."""
     occlusion: float | None = None
     """Share of people behind made-up objects."""
+    dropout: float | None = None
+    """Dropout in the heads."""
     batch_norm: Literal["train", "frozen"] | None = None
     """Whether batch norm follows the batches or keeps its statistics."""
     precision: Literal["32", "bf16-mixed", "16-mixed"] | None = None
@@ -162,7 +164,7 @@ def recipe_of(config: SupervisedCommand) -> Recipe:
             augmentation,
             **_given(config, {name: name for name in ("extreme_crop", "occlusion")}),
         ),
-        **_given(config, {name: name for name in ("batch_size", "batch_norm")}),
+        **_given(config, {name: name for name in ("batch_size", "batch_norm", "dropout")}),
     )
 
 

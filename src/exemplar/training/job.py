@@ -131,6 +131,7 @@ def networks(config: TrainConfig) -> tuple[TrainingStep, RegressorInfo, Regresso
         "cached": config.cache is not None,
         "batch_norm": recipe.batch_norm,
     }
+    _set_dropout(regressor, recipe.dropout)
     main = Trainee(regressor, passes=recipe.passes, **options)
     if inner is None or inner.teacher != "auxiliary":
         if config.auxiliary is not None:
@@ -144,6 +145,7 @@ def networks(config: TrainConfig) -> tuple[TrainingStep, RegressorInfo, Regresso
     if config.auxiliary is None:
         other = replace(other, body=info.body)
     _check_pair(config, regressor, second, info, other)
+    _set_dropout(second, recipe.dropout)
     auxiliary = Trainee(second, **options)
     return TrainingStep(main, body, recipe.loss, inner, auxiliary), info, other
 
@@ -328,6 +330,12 @@ def write_weights(job: TrainingJob, folder: Path) -> list[Path]:
 def _device(loop: LoopConfig) -> torch.device:
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(automatic if loop.accelerator == "auto" else loop.accelerator)
+
+
+def _set_dropout(regressor: nn.Module, share: float | None) -> None:
+    for module in regressor.modules():
+        if isinstance(module, nn.Dropout) and share is not None:
+            module.p = share
 
 
 def _trained(trainee: Trainee) -> list[nn.Parameter]:
