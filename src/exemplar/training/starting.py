@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from exemplar.assets import load_asset_state
+from exemplar.bodies import OPEN_BODY
 from exemplar.fitting.weights import parts_of
 from exemplar.regressors.checkpoints import (
     ARCHITECTURES,
@@ -26,18 +27,24 @@ _STEP = 1e-5
 
 
 def starting_regressor(
-    name: str, *, seed: int = 0, fresh_head: bool = False, backbone: Path | None = None
+    name: str,
+    *,
+    seed: int = 0,
+    fresh_head: bool = False,
+    backbone: Path | None = None,
+    body: str = OPEN_BODY,
 ) -> tuple[nn.Module, RegressorInfo]:
     """A network to train, in eval mode.
 
     `name`: a shipped regressor, a checkpoint, `blazepose`, or an architecture, whose weights are
     then random. `fresh_head` draws the weights of the last part anew. `backbone` is a torch file of
-    an image or pose network whose tensors take the place of those of the same names. Everything
-    random comes from `seed`. ValueError or FileNotFoundError, in one line.
+    an image or pose network whose tensors take the place of those of the same names. `body` is
+    what an architecture is going to be trained for (`RegressorInfo.body`). Everything random comes
+    from `seed`. ValueError or FileNotFoundError, in one line.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        regressor, info = _named(name)
+        regressor, info = _named(name, body)
         if fresh_head:
             _refresh(regressor, info)
     if backbone is not None:
@@ -45,7 +52,7 @@ def starting_regressor(
     return regressor.eval(), info
 
 
-def _named(name: str) -> tuple[nn.Module, RegressorInfo]:
+def _named(name: str, body: str) -> tuple[nn.Module, RegressorInfo]:
     if name == BLAZEPOSE:
         shipped, info = load_regressor(DEFAULT_REGRESSOR)
         assert isinstance(shipped, Mobile)
@@ -56,12 +63,13 @@ def _named(name: str) -> tuple[nn.Module, RegressorInfo]:
             made.head.get_buffer(key).copy_(value)
         return made, RegressorInfo(info.architecture, info.body, info.learning_rate, info.adapt)
     if name in ARCHITECTURES and name != DEFAULT_REGRESSOR:
-        info = RegressorInfo(name, "open", _STEP)
+        info = RegressorInfo(name, body, _STEP)
         return ARCHITECTURES[name](info), info
     try:
         return load_regressor(name)
     except FileNotFoundError as error:
-        known = ", ".join([DEFAULT_REGRESSOR, BLAZEPOSE, *ARCHITECTURES][1:])
+        fresh = [name for name in ARCHITECTURES if name != DEFAULT_REGRESSOR]
+        known = ", ".join([BLAZEPOSE, *fresh])
         raise FileNotFoundError(f"{error}; to start afresh, one of {known}") from error
 
 
@@ -77,8 +85,11 @@ def load_backbone(regressor: nn.Module, path: Path) -> tuple[int, int]:
     """Tensors of a published backbone into a regressor, in place; how many of how many.
 
     Tensors of other names, such as a classifier's, are left alone, and what the file lacks stays as
-    it is. ValueError in one line if it has less than half of the backbone, or other shapes.
+    it is. ValueError in one line if it has less than half of the backbone, or other shapes;
+    FileNotFoundError if there is no such file.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"no backbone at {path}")
     last = {id(t) for t in parts_of(regressor)[-1].state_dict(keep_vars=True).values()}
     wanted = {
         name.removeprefix("backbone.").removeprefix("encoder."): tensor
