@@ -50,11 +50,15 @@ class ValidationPeople:
         limit: int | None = None,
     ) -> None:
         """`frozen`: parts whose features are kept in place of crops. People whose image cannot be
-        used are left out; ValueError if that leaves nobody."""
+        used are left out; ValueError if that leaves nobody, or nobody of whom there is a body or an
+        annotated keypoint."""
+        if limit is not None and limit < 1:
+            raise ValueError(f"expected at least 1 person to validate on, got {limit}")
         make = Augmented(frame, AugmentConfig.none())
         nothing_drawn = np.random.default_rng(0)
         self._frozen, self._blocks = frozen, list[Packed | TrainingBatch]()
         waiting: list[Example] = []
+        telling = False
         count = len(people) if limit is None else min(limit, len(people))
         for person in range(count):
             try:
@@ -62,6 +66,8 @@ class ValidationPeople:
                 waiting.append(make(people.sample(person), pixels, nothing_drawn))
             except (ValueError, OSError):
                 continue
+            annotated = waiting[-1].keypoints_2d[len(OPENPOSE_25) :, 2] > 0
+            telling = telling or waiting[-1].has_body or bool(annotated.any())
             if len(waiting) == BLOCK:
                 self._keep(waiting)
                 waiting = []
@@ -69,6 +75,8 @@ class ValidationPeople:
             self._keep(waiting)
         if not self._blocks:
             raise ValueError(f"{people.name}: no image of its people can be used")
+        if not telling:
+            raise ValueError(f"{people.name}: nobody to validate on has a body or annotated joints")
         self.shown_batch = next(iter(self))[:SHOWN]
 
     def _keep(self, examples: Sequence[Example]) -> None:
@@ -94,7 +102,8 @@ def errors(
     body: Body, regressor: nn.Module, prediction: Prediction, batch: TrainingBatch
 ) -> dict[str, Float[Tensor, " b"]]:
     """pa_mpjpe and mpjpe in mm over the 14 joints (about the pelvis), NaN for those whose body is
-    not known; px: 2D error over the annotated joints, px of a 224 crop."""
+    not known; px: 2D error over the annotated joints, px of a 224 crop, NaN for those who have
+    none."""
     params = prediction.body_params()
     ours, theirs = (body.keypoints(x, "h36m17") for x in (params, batch.body))
     ours, theirs = (points - points[:, :1] for points in (ours, theirs))
@@ -106,10 +115,11 @@ def errors(
     split = len(OPENPOSE_25)
     wanted = batch.keypoints_2d[:, split:]
     weights = wanted[..., 2] * body.available("smpl49")[split:]
+    pixels = mean_error_px(projected[:, split:], wanted[..., :2], weights)
     return {
         "pa_mpjpe": pa_mpjpe(ours[:, JOINTS], theirs[:, JOINTS]) + unknown,
         "mpjpe": mpjpe(ours[:, JOINTS], theirs[:, JOINTS]) + unknown,
-        "px": mean_error_px(projected[:, split:], wanted[..., :2], weights),
+        "px": torch.where((weights > 0).any(-1), pixels, torch.nan),
     }
 
 
@@ -138,7 +148,7 @@ def evaluated(
 
 def means(found: Mapping[int, Mapping[str, Tensor]]) -> dict[str, float]:
     """Mean errors under flat names (`pa_mpjpe`, `pa_mpjpe_7`), and `score`: the first number of
-    steps' PA-MPJPE, or its 2D error where nobody's body is known."""
+    steps' PA-MPJPE, or its 2D error where nobody's body is known. ValueError without either."""
     out: dict[str, float] = {}
     for count, values in found.items():
         for name, value in values.items():
@@ -148,5 +158,6 @@ def means(found: Mapping[int, Mapping[str, Tensor]]) -> dict[str, float]:
     first = next(iter(found))
     suffix = "" if first == 0 else f"_{first}"
     score = out.get(f"pa_mpjpe{suffix}", out.get(f"px{suffix}"))
-    assert score is not None
+    if score is None:
+        raise ValueError("no error is known: nobody has a body or annotated joints")
     return out | {"score": score}
