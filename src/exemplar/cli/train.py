@@ -144,9 +144,14 @@ def recipe_of(config: SupervisedCommand) -> Recipe:
         *("log_every", "validate_every", "checkpoint_every"),
     )
     loop = replace(recipe.loop, **_given(config, {name: name for name in loop_names}))
+    device = usable_device(config.device)
+    if device.index is not None:
+        raise ValueError(
+            f"device {config.device!r}: expected cpu, cuda or mps (CUDA_VISIBLE_DEVICES chooses)"
+        )
     loop = replace(
         loop,
-        accelerator=usable_device(config.device).type,
+        accelerator=device.type,
         devices=config.devices,
         num_nodes=config.nodes,
         compile=config.compile,
@@ -156,6 +161,8 @@ def recipe_of(config: SupervisedCommand) -> Recipe:
         names = {"teacher": "teacher", "inner_steps": "steps", "inner_rate": "learning_rate"}
         names |= {name: name for name in ("adapt", "group_size", "second_order")}
         inner = replace(inner, **_given(config, names))
+        if inner.steps == 0:
+            raise ValueError("without inner steps this is `exemplar train supervised`")
     return replace(
         recipe,
         loop=loop,
