@@ -403,6 +403,8 @@ def prefetched(
     Numbers do not depend on `workers`; 0 makes each batch when it is asked for. Errors come where
     their batch would, as they are raised without workers.
     """
+    if workers:
+        cv2.setNumThreads(1)  # a forked child that has to end OpenCV's threads waits for ever
     loader = DataLoader(
         _Steps(data, start, stop, rank, world),
         batch_size=None,
