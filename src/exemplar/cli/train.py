@@ -206,14 +206,14 @@ def run(config: SupervisedCommand) -> None:
     run_training(settings, config.output, resume=config.resume, pictures=fits_of, console=console)
 
 
-def supervised(config: Annotated[SupervisedCommand, tyro.conf.OmitArgPrefixes]) -> None:
-    """See `SupervisedCommand`."""
-    run(config)
+def supervised(command: tyro.conf.OmitArgPrefixes[SupervisedCommand]) -> None:
+    """Train a regressor on data sets and pseudo ground truth."""
+    run(command)
 
 
-def exemplar(config: Annotated[ExemplarCommand, tyro.conf.OmitArgPrefixes]) -> None:
-    """See `ExemplarCommand`."""
-    run(config)
+def exemplar(command: tyro.conf.OmitArgPrefixes[ExemplarCommand]) -> None:
+    """Train a regressor with an exemplar step inside each iteration (dual networks paper)."""
+    run(command)
 
 
 VERBS = {"supervised": supervised, "exemplar": exemplar}
