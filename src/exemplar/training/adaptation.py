@@ -27,9 +27,11 @@ class InnerConfig:
     teacher: Literal["none", "auxiliary"] = "auxiliary"
     """What the inner loss compares with besides the 2D keypoints: an auxiliary network's body."""
     steps: int = 1
-    """Inner steps of gradient descent; 0 is supervised training."""
+    """Inner steps of gradient descent."""
     learning_rate: float = 1e-5
-    """Their size (dual networks paper, section 3.6)."""
+    """Their size (dual networks paper, section 3.6). In first order the training loss does not see
+    what its size does, and nothing holds a step back that is too large for the features: then
+    inner and outer loss grow together until they are no longer finite."""
     adapt: Adapt = "head"
     """Which weights they move."""
     group_size: int = 1
@@ -45,10 +47,10 @@ class InnerConfig:
     """Train the auxiliary network against the truth at the same time (Eq. 5's second term)."""
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.group_size < 0 or not self.learning_rate > 0:
+        if self.steps < 1 or self.group_size < 0 or not self.learning_rate > 0:
             raise ValueError(
-                "expected steps and group_size of 0 or more and a positive learning_rate, got "
-                f"{self.steps}, {self.group_size} and {self.learning_rate}"
+                "expected at least 1 inner step, a group_size of 0 or more and a positive "
+                f"learning_rate, got {self.steps}, {self.group_size} and {self.learning_rate}"
             )
 
     @property

@@ -75,11 +75,13 @@ class TrainingStep(nn.Module):
                 parts, self.moves, shared, batch.box, teacher.loss, self.inner
             )
             log, second = {"inner": first.mean().detach()}, teacher.prediction
-        outer = self._outer(prediction, batch, target)
+        outer = self._outer(self.main, prediction, batch, target)
         loss = torch.stack(list(outer.values())).sum()
         log |= {"outer": loss.detach()} | {name: term.detach() for name, term in outer.items()}
-        if second is not None and second.camera.requires_grad and self._trains_auxiliary:
-            error = torch.stack(list(self._outer(second, batch, target).values())).sum()
+        if second is not None and self._trains_auxiliary:
+            assert self.auxiliary is not None
+            terms = self._outer(self.auxiliary, second, batch, target)
+            error = torch.stack(list(terms.values())).sum()
             log["auxiliary"] = error.detach()
             loss = loss + error
         return {"loss": loss} | log
@@ -115,26 +117,30 @@ class TrainingStep(nn.Module):
         return self.inner is not None and self.inner.train_auxiliary
 
     def _outer(
-        self, prediction: Prediction, batch: TrainingBatch, target: BodyTarget
+        self, network: Trainee, prediction: Prediction, batch: TrainingBatch, target: BodyTarget
     ) -> dict[str, Tensor]:
         """Mean terms of the training loss, each over those who have its target."""
-        terms = self.terms(prediction, batch, target, self.loss)
+        terms = self.terms(network, prediction, batch, target, self.loss)
         factors = valid_shares(target, 1, everywhere=_mean_over_machines)
         return {name: (factors.get(name, 1.0) * term).mean() for name, term in terms.items()}
 
     def terms(
         self,
+        network: Trainee,
         prediction: Prediction,
         batch: TrainingBatch,
         target: BodyTarget,
         loss: BodyLossConfig,
     ) -> dict[str, Tensor]:
-        """Weighted terms, one value per exemplar; in full precision whatever the network's."""
-        regressor = self.main.regressor
+        """Weighted terms of a network's prediction, one value per exemplar; in full precision
+        whatever the network's."""
+        regressor, weights = network.regressor, target.weights
         projection = projection_of(regressor, batch.box)
-        rows = torch.arange(len(batch), device=target.weights.device)
+        rows = torch.arange(len(batch), device=weights.device)
         aspect = aspect_of(regressor)
-        return body_terms(self.body, prediction, target, loss, projection, rows, aspect=aspect)[0]
+        with torch.autocast(weights.device.type, enabled=False):
+            whole = Prediction(*(x.to(weights.dtype) for x in vars(prediction).values()))
+            return body_terms(self.body, whole, target, loss, projection, rows, aspect=aspect)[0]
 
 
 class _Teacher:
@@ -154,7 +160,8 @@ class _Teacher:
             assert self.step.auxiliary is not None
             self._ask(self.step.auxiliary)
         config = self.inner.compared
-        terms = self.step.terms(prediction, self.batch, self.target, config)
+        step = self.step
+        terms = step.terms(step.main, prediction, self.batch, self.target, config)
         count = len(self.batch)
         groups = 1 if self.inner.group_size == WHOLE_BATCH else count // self.inner.group_size
         factors = valid_shares(self.target, groups)
