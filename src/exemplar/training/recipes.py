@@ -76,7 +76,7 @@ RECIPES: Mapping[Kind, Mapping[str, Recipe]] = {
         "released": _dual(None, BodyLossConfig.released(), 30),
     },
     "exemplar": {
-        "default": _default(InnerConfig(learning_rate=1e-3, loss=replace(OURS, scale=1.0))),
+        "default": _default(InnerConfig(learning_rate=2e-4, loss=replace(OURS, scale=1.0))),
         "paper": replace(
             _dual(InnerConfig.paper(), BodyLossConfig.paper(), 40), batch_norm="frozen"
         ),
