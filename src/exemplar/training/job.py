@@ -183,7 +183,7 @@ def batches_of(job: TrainingJob, *, say: Callable[[str], None] = lambda line: No
         make = Augmented(frame_of(regressor), recipe.augmentation)
         data = TrainingData(job.people, job.mixture, make, recipe.batch_size, seed=config.seed)
     else:
-        cache = CacheConfig(config.frozen, config.variants, seed=config.seed)
+        cache = CacheConfig(config.frozen, config.variants)  # runs of all seeds share it
         crops = config.variants * sum(len(source) for source in job.people)
         fill_cache(
             config.cache, regressor.eval().to(_device(recipe.loop)), job.people,
