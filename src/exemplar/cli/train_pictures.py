@@ -31,15 +31,16 @@ def fits_of(job: TrainingJob) -> Pictures:
         assert isinstance(module, TrainingStep)
         device = next(module.main.parameters()).device
         found = module.predictions(people.shown_batch.to(device), steps)
-        columns = [_column(people.shown, prediction, module.body) for prediction in found]
+        columns = [column(people.shown, prediction, module.body) for prediction in found]
         write_image(np.concatenate(columns, axis=1), folder / f"fits_{step:08}.jpg")
 
     return draw
 
 
-def _column(
+def column(
     examples: Sequence[Example], prediction: Prediction, body: Body
 ) -> UInt8[np.ndarray, "h w 3"]:
+    """Predictions for some crops, one below the other."""
     # a perspective camera's (s, tx, ty) is near enough to a weak one's for a look
     rows = [
         review_picture(_as_sample(example, prediction, i), example.crop, body, _SIZE)
