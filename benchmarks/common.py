@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -40,8 +41,8 @@ def write_results(path: Path | None, config: Any, results: Mapping[str, Any]) ->
 
 
 def _portable(word: str) -> str:
-    """An absolute path without its folders, which say nothing on another machine."""
-    return Path(word).name if Path(word).is_absolute() else word
+    """Absolute paths without their folders, which say nothing on another machine."""
+    return re.sub(r"(?<![\w.\-])(/[\w.\-]+)+/([\w.\-]+)", r"\2", word)
 
 
 def _processor() -> str:
