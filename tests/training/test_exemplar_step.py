@@ -210,3 +210,11 @@ def test_what_cannot_be_is_refused(body: Body) -> None:
         TrainingStep(Trainee(ToyNetwork()), body, FEW_VERTICES, InnerConfig())
     with pytest.raises(ValueError, match="learning_rate"):
         InnerConfig(learning_rate=0.0)
+
+
+def test_nobody_is_predicted_with_broken_numbers(body: Body) -> None:
+    """Steps that are far too large: who goes astray keeps the answer before them."""
+    step = step_of(body, InnerConfig(learning_rate=1e30, loss=FEW_VERTICES)).eval()
+    before, after = step.predictions(people(4, dtype=torch.float64), [0, 3])
+    assert after.is_finite()
+    assert torch.equal(after.camera, before.camera)

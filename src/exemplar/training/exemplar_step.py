@@ -92,8 +92,9 @@ class TrainingStep(nn.Module):
         """What the main network says of a batch after so many test-time steps, for each number.
 
         The steps are those of training with own weights for each exemplar, on the batch's 2D
-        keypoints and the auxiliary network's body; the truth is not looked at. `inner` is for steps
-        of another kind than it was trained with. ValueError if it was trained with none.
+        keypoints and the auxiliary network's body; the truth is not looked at. Whose numbers are no
+        longer finite keeps the answer before the steps. `inner` is for steps of another kind than
+        it was trained with. ValueError if it was trained with none.
         """
         inner = inner or self.inner
         if inner is None and any(steps):
@@ -109,7 +110,7 @@ class TrainingStep(nn.Module):
             teacher = _Teacher(self, batch, truth(self.body, batch, config.compared), config)
             with torch.enable_grad():
                 moved, _ = adapted_prediction(parts, moves, shared, batch.box, teacher.loss, config)
-            found[count] = moved.detach()
+            found[count] = _where_finite(moved.detach(), found[0])
         return [found[count] for count in steps]
 
     @property
@@ -183,6 +184,17 @@ class _Teacher:
             has_joints, has_body = self.truth.has_joints, self.truth.has_body
             found = replace(found, has_joints=has_joints, has_body=has_body)
         self.target = found
+
+
+def _where_finite(moved: Prediction, start: Prediction) -> Prediction:
+    """Predictions after steps, and those before them of whom the steps went astray."""
+    sound = moved.finite_rows()
+
+    def chosen(after: Tensor, before: Tensor) -> Tensor:
+        return torch.where(sound.view(-1, *[1] * (after.ndim - 1)), after, before)
+
+    pairs = zip(vars(moved).values(), vars(start).values(), strict=True)
+    return Prediction(*(chosen(after, before) for after, before in pairs))
 
 
 def truth(body: Body, batch: TrainingBatch, config: BodyLossConfig) -> BodyTarget:
