@@ -272,7 +272,7 @@ BAD: dict[str, Bad] = {
         "a group_size that divides the 2 people", ("--group-size", 3), "exemplar"
     ),
     "groups of less than nobody": Bad("group_size of 0 or more", ("--group-size", -1), "exemplar"),
-    "no inner steps": Bad("`exemplar train supervised`", ("--inner-steps", 0), "exemplar"),
+    "no inner steps": Bad("at least 1 inner step", ("--inner-steps", 0), "exemplar"),
     "an inner step of no size": Bad("positive learning_rate", ("--inner-rate", 0), "exemplar"),
     "weights of no name": Bad("selects no weight", ("--adapt", "elbow"), "exemplar"),
     "weights that are frozen": Bad(

@@ -161,8 +161,6 @@ def recipe_of(config: SupervisedCommand) -> Recipe:
         names = {"teacher": "teacher", "inner_steps": "steps", "inner_rate": "learning_rate"}
         names |= {name: name for name in ("adapt", "group_size", "second_order")}
         inner = replace(inner, **_given(config, names))
-        if inner.steps == 0:
-            raise ValueError("without inner steps this is `exemplar train supervised`")
     return replace(
         recipe,
         loop=loop,
