@@ -166,15 +166,14 @@ def compare(step: TrainingStep, batch: TrainingBatch, kind: str) -> None:
 
 def in_double(batch: TrainingBatch) -> TrainingBatch:
     """The batch in float64."""
-    body, box = batch.body, batch.box
     assert isinstance(batch.inputs, Tensor)
     return replace(
         batch,
         inputs=batch.inputs.double(),
-        box=box.to(torch.float64),
+        box=batch.box.to(torch.float64),
         keypoints_2d=batch.keypoints_2d.double(),
         joints_3d=batch.joints_3d.double(),
-        body=BodyParams(body.global_orient.double(), body.body_pose.double(), body.betas.double()),
+        body=batch.body.to(torch.float64),
     )
 
 

@@ -1,6 +1,6 @@
 """Body: a skinned parametric body with named keypoints, filled from any SMPL-like source."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +23,22 @@ class BodyParams:
     """Shape coefficients, in standard deviations."""
     transl: Float[Tensor, "*batch 3"] | None = None
     """Translation added to everything, metres; None is zero."""
+
+    def __getitem__(self, rows: slice | Int[Tensor, " rows"]) -> "BodyParams":
+        """Some of the bodies."""
+        return self._each(lambda value: value[rows])
+
+    def to(self, target: torch.device | torch.dtype | str) -> "BodyParams":
+        """The bodies on another device or in another dtype."""
+        return self._each(lambda value: value.to(target))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "BodyParams":
+        return BodyParams(
+            change(self.global_orient),
+            change(self.body_pose),
+            change(self.betas),
+            None if self.transl is None else change(self.transl),
+        )
 
 
 @dataclass(frozen=True)

@@ -99,13 +99,12 @@ class BodyTarget:
 
     def __getitem__(self, rows: Tensor) -> "BodyTarget":
         """Some of the rows."""
-        body = self.body
         return BodyTarget(
             self.keypoints_2d[rows],
             self.weights[rows],
             self.joints[rows],
             self.confidence[rows],
-            BodyParams(body.global_orient[rows], body.body_pose[rows], body.betas[rows]),
+            self.body[rows],
             None if self.vertices is None else self.vertices[rows],
             self.has_joints[rows],
             self.has_body[rows],

@@ -106,7 +106,7 @@ class RegressorWeights:
         # Depthwise convolutions are a fifth faster channels last on a CPU, dense ones a bit slower.
         convolutions = [m for m in self.chain.modules() if isinstance(m, nn.Conv2d)]
         self._last = any(convolution.groups > 1 for convolution in convolutions)
-        self.inputs = _each(inputs, lambda x: x.contiguous(memory_format=self._layout(x)))
+        self.inputs = each_input(inputs, lambda x: x.contiguous(memory_format=self._layout(x)))
         self.box = box
         self._precision: Precision = precision
         self._owner = threading.get_ident()
@@ -133,7 +133,7 @@ class RegressorWeights:
     def predict(self, params: Params, rows: Int[Tensor, " b"]) -> Prediction:
         """Bodies of these exemplars, from their groups' weights."""
         groups = len(next(iter(params.values())))
-        inputs, box = _each(self.inputs, lambda x: x[rows]), self.box[rows]
+        inputs, box = each_input(self.inputs, lambda x: x[rows]), self.box[rows]
         if groups == 1:
             return self._call({n: p.squeeze(0) for n, p in params.items()}, inputs, box)
 
@@ -223,7 +223,7 @@ def predict_grouped(
         found = predict(params, inputs, rebuild(fields))
         return found.global_orient, found.body_pose, found.betas, found.camera
 
-    grouped = _each(inputs, lambda x: x.unflatten(0, (groups, -1)))
+    grouped = each_input(inputs, lambda x: x.unflatten(0, (groups, -1)))
     found = vmap(one, randomness=randomness)(params, grouped, fields)
     return Prediction(*(x.flatten(0, 1) for x in found))
 
@@ -254,7 +254,8 @@ def _run(parts: Sequence[nn.Module], image: Tensor) -> Inputs:
     return tuple(torch.cat(tensors) for tensors in zip(*done, strict=True))
 
 
-def _each(inputs: Inputs, function: Callable[[Tensor], Tensor]) -> Inputs:
+def each_input(inputs: Inputs, function: Callable[[Tensor], Tensor]) -> Inputs:
+    """What passes between parts, with every tensor of it changed."""
     if isinstance(inputs, Tensor):
         return function(inputs)
     return tuple(function(x) for x in inputs)

@@ -12,7 +12,7 @@ from exemplar.fitting.body_loss import BodyLossConfig
 from exemplar.fitting.low_rank import changed_prediction, is_linear, linear_step
 from exemplar.fitting.optimiser import unroll
 from exemplar.fitting.updates import Params, Sgd
-from exemplar.fitting.weights import Adapt, Inputs, Parts, predict_grouped
+from exemplar.fitting.weights import Adapt, Inputs, Parts, each_input, predict_grouped
 from exemplar.geometry.crops import Box
 from exemplar.regressors.prediction import Prediction, run
 
@@ -96,7 +96,7 @@ def adapted_prediction(
     if count % group:
         raise ValueError(f"a batch of {count} has no whole groups of {group}")
     # in first order nothing flows back through the inner pass: it need not reach what came before
-    constant = inputs if config.second_order else _detached(inputs)
+    constant = inputs if config.second_order else each_input(inputs, Tensor.detach)
     if group == 1 and is_linear(Parts(parts)) and moves == _all_names(parts):
         return _by_outer_products(parts, inputs, constant, box, loss, config)
     return _by_copies(parts, moves, inputs, constant, box, loss, config, count // group)
@@ -169,7 +169,3 @@ def _by_copies(
 
 def _all_names(parts: Sequence[nn.Module]) -> frozenset[str]:
     return frozenset(name for name, _ in Parts(parts).named_parameters())
-
-
-def _detached(inputs: Inputs) -> Inputs:
-    return inputs.detach() if isinstance(inputs, Tensor) else tuple(x.detach() for x in inputs)

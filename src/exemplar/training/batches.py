@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from exemplar.bodies import BodyParams
-from exemplar.fitting.weights import Inputs
+from exemplar.fitting.weights import Inputs, each_input
 from exemplar.geometry.crops import Box
 
 
@@ -59,35 +59,25 @@ class TrainingBatch:
 
     def __getitem__(self, rows: Int[Tensor, " rows"] | slice) -> "TrainingBatch":
         """Some of the people."""
-        inputs = self.inputs
-        chosen = inputs[rows] if isinstance(inputs, Tensor) else tuple(x[rows] for x in inputs)
-        body = self.body
         return TrainingBatch(
-            chosen,
+            each_input(self.inputs, lambda x: x[rows]),
             self.box[rows],
             self.keypoints_2d[rows],
             self.joints_3d[rows],
             self.has_joints_3d[rows],
-            BodyParams(body.global_orient[rows], body.body_pose[rows], body.betas[rows]),
+            self.body[rows],
             self.has_body[rows],
         )
 
     def to(self, device: torch.device | str) -> "TrainingBatch":
         """The batch on another device."""
-        inputs = self.inputs
-        moved = (
-            inputs.to(device) if isinstance(inputs, Tensor) else tuple(x.to(device) for x in inputs)
-        )
-        body = self.body
         return TrainingBatch(
-            moved,
+            each_input(self.inputs, lambda x: x.to(device)),
             self.box.to(device),
             self.keypoints_2d.to(device),
             self.joints_3d.to(device),
             self.has_joints_3d.to(device),
-            BodyParams(
-                body.global_orient.to(device), body.body_pose.to(device), body.betas.to(device)
-            ),
+            self.body.to(device),
             self.has_body.to(device),
         )
 

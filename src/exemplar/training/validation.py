@@ -28,7 +28,6 @@ BLOCK = 50
 JOINTS = indices(LSP_14, H36M_17)
 """The joints whose errors are reported, of the H36M regressor's."""
 
-
 SHOWN = 6
 """How many of them a run draws."""
 
