@@ -20,13 +20,13 @@ LAYERS = (
     {"bodies", "samples"},
     {"metrics", "objectives", "prior_files", "priors", "regressors", "results"},
     {"fitting"},
-    {"training", "data", "detect", "synth", "render", "export", "evaluation", "lift", "viewer"},
-    {"photo"},
+    {"training", "data", "detect", "synth", "render", "export", "lift", "viewer"},
+    {"evaluation", "photo"},
     {"cli"},
 )
 SIDEWAYS = {
     ("synth", "render"),
-    *((top, "data") for top in ("synth", "training", "evaluation", "lift", "render", "viewer")),
+    *((top, "data") for top in ("synth", "training", "lift", "render", "viewer")),
 }
 READERS = {"assets", "image_files"}
 """Low-layer modules that may touch the disk; so may `*_files`, `open_body` and `checkpoints`."""

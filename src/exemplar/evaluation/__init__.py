@@ -1,0 +1,1 @@
+"""How good bodies are: test sets, protocols, runs, and the papers' tables."""
