@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from exemplar.viewer import Decision, ReviewRow, ReviewServer, Sort
+from exemplar.viewer.local_server import PictureCache
 from exemplar.viewer.review import SORTS
-from exemplar.viewer.review_page import LARGEST_PAGE, PICTURE_SIZES, PictureCache
+from exemplar.viewer.review_page import LARGEST_PAGE, PICTURE_SIZES
 
 PNG = b"\x89PNG made up"
 JPEG = b"\xff\xd8\xff made up"
