@@ -1,0 +1,277 @@
+"""Charts of an evaluation as SVG: histograms, changes, scatters and curves.
+
+Everything is drawn in classes of the page's style sheet (`report.css`), so that it follows the
+page's light, dark or printed colours. Method i of the page is drawn in class `m{i}`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+from jaxtyping import Float
+
+RESAMPLED = 500
+"""Bootstrap samples of the people."""
+
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear scale of a chart."""
+
+    low: float
+    """Value at the start."""
+    high: float
+    """Value at the end."""
+    start: float
+    """Where it starts, px."""
+    end: float
+    """Where it ends, px."""
+
+    def __call__(self, value: float) -> float:
+        """Where a value lies, px."""
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def ticks(self, count: int = 5) -> list[float]:
+        """About so many round values."""
+        step = nice_step((self.high - self.low) / count)
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
+        return [step * i for i in range(first, last + 1)]
+
+
+def nice_step(width: float) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that is at least `width`; 1 for no width."""
+    if not width > 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(width))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= width * (1 - 1e-9))
+
+
+def mean_interval(
+    values: Float[np.ndarray, "people columns"],
+) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, "2 columns"]]:
+    """Means over the people and the ends of their 95 % bootstrap intervals, people resampled.
+
+    NaN values are left out; a column without any is NaN.
+    """
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = filled.sum(0) / known.sum(0)
+        people = len(values)
+        if people == 0:
+            return means, np.stack([means, means])
+        rng = np.random.default_rng(_SEED)
+        weights = rng.multinomial(people, np.full(people, 1 / people), size=RESAMPLED)
+        drawn = (weights @ filled) / (weights @ known.astype(np.float64))
+    ends = np.stack([_quantile(drawn, share) for share in (0.025, 0.975)])
+    return means, ends
+
+
+def _quantile(drawn: np.ndarray, share: float) -> Float[np.ndarray, " columns"]:
+    columns = (column[np.isfinite(column)] for column in drawn.T)
+    return np.array([np.quantile(c, share) if len(c) else np.nan for c in columns], np.float64)
+
+
+def edges_of(
+    values: Sequence[Float[np.ndarray, " _"]], *, bins: int = 40, around_zero: bool = False
+) -> Float[np.ndarray, " edges"]:
+    """Round edges of bins that all series share, of 0.5 to 99.5 % of the values.
+
+    What lies beyond belongs into the first and last bin (`counted`). Errors start at 0; changes
+    (`around_zero`) have an edge there and reach as far on one side as on the other.
+    """
+    known = np.concatenate([v[np.isfinite(v)] for v in values] or [np.zeros(0)])
+    if len(known) == 0:
+        known = np.zeros(1)
+    if around_zero:
+        reach = max(float(np.quantile(np.abs(known), 0.99)), 1e-3)
+        step = nice_step(2 * reach / bins)
+        count = math.ceil(reach / step - 1e-9)
+        return step * np.arange(-count, count + 1)
+    top = max(float(np.quantile(known, 0.995)), 1e-3)
+    step = nice_step(top / bins)
+    return step * np.arange(math.ceil(top / step + 1e-9) + 1)
+
+
+def counted(
+    values: Float[np.ndarray, " _"], edges: Float[np.ndarray, " edges"]
+) -> Float[np.ndarray, " bins"]:
+    """Share of the known values in each bin, what is beyond in the first and last one."""
+    known = values[np.isfinite(values)]
+    inside = np.clip(known, edges[0], edges[-1])
+    return np.histogram(inside, edges)[0] / max(len(known), 1)
+
+
+def histogram(
+    shares: Float[np.ndarray, " bins"],
+    edges: Float[np.ndarray, " edges"],
+    *,
+    top: float,
+    colour: str,
+    unit: str,
+    label: str,
+    behind: Float[np.ndarray, " bins"] | None = None,
+    marks: Sequence[tuple[str, float]] = (),
+    size: tuple[int, int] = (720, 150),
+) -> str:
+    """Bars of one series, with the outline of another behind them.
+
+    Args:
+        shares: share of the people in each bin.
+        edges: of the bins.
+        top: share at the upper end, the same for charts that are compared.
+        colour: class of the bars; "signed" colours what is below zero and above it apart.
+        unit: of the values.
+        label: what a screen reader says.
+        behind: shares of the series that is outlined.
+        marks: class of a vertical line, and where it stands.
+        size: px.
+    """
+    width, height = size
+    x = Axis(float(edges[0]), float(edges[-1]), 44, width - 12)
+    y = Axis(0.0, max(top, 1e-9) * 1.05, height - 36, 8)
+    parts = [_frame(x, y, unit, percent=True)]
+    for share, low, high in zip(shares, edges[:-1], edges[1:], strict=True):
+        if share > 0:
+            which = ("better" if high <= 0 else "worse") if colour == "signed" else colour
+            parts.append(
+                f'<rect class="bar {which}" x="{x(low) + 0.5:.1f}" y="{y(share):.1f}" '
+                f'width="{max(x(high) - x(low) - 1, 0.5):.1f}" height="{y(0) - y(share):.1f}">'
+                f"<title>{low:.4g} to {high:.4g} {unit}: {100 * share:.1f} %</title></rect>"
+            )
+    if behind is not None:
+        parts.append(f'<path class="outline" d="{_outline(behind, edges, x, y)}"/>')
+    for name, value in marks:
+        if math.isfinite(value) and x.low <= value <= x.high:
+            line = f'x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{y.end}" y2="{y.start}"'
+            parts.append(f'<line class="mark {name}" {line}/>')
+    return _svg("".join(parts), size, label)
+
+
+def _outline(shares: np.ndarray, edges: np.ndarray, x: Axis, y: Axis) -> str:
+    steps = [f"M{x(edges[0]):.1f} {y(0):.1f}"]
+    for share, high in zip(shares, edges[1:], strict=True):
+        steps.append(f"V{y(share):.1f}H{x(high):.1f}")
+    return "".join([*steps, f"V{y(0):.1f}"])
+
+
+def scatter(
+    before: Float[np.ndarray, " people"],
+    after: Float[np.ndarray, " people"],
+    *,
+    limit: float,
+    colour: str,
+    unit: str,
+    label: str,
+    size: tuple[int, int] = (300, 300),
+) -> str:
+    """A dot a person: the regressor's error to the right, the method's up; below the diagonal the
+    person became better. Who is beyond `limit` stands at the edge."""
+    width, height = size
+    x = Axis(0.0, limit, 44, width - 12)
+    y = Axis(0.0, limit, height - 36, 8)
+    known = np.isfinite(before) & np.isfinite(after)
+    dots = "".join(
+        f"M{x(min(a, limit)):.1f} {y(min(b, limit)):.1f}h0"
+        for a, b in zip(before[known], after[known], strict=True)
+    )
+    parts = [
+        _frame(x, y, f"regressor, {unit}", up=f"method, {unit}"),
+        f'<path class="diagonal" d="M{x(0):.1f} {y(0):.1f}L{x(limit):.1f} {y(limit):.1f}"/>',
+        f'<path class="dots {colour}" d="{dots}"/>',
+    ]
+    return _svg("".join(parts), size, label)
+
+
+def curves(
+    series: Mapping[str, tuple[str, Float[np.ndarray, "people updates"]]],
+    *,
+    unit: str,
+    label: str,
+    size: tuple[int, int] = (400, 280),
+) -> str:
+    """Means over the people after 0, 1, ... updates, each with its 95 % bootstrap band.
+
+    `series` are class and values (a row a person) by name. A series of one update is a dot.
+    """
+    width, height = size
+    found = {name: (colour, *mean_interval(values)) for name, (colour, values) in series.items()}
+    drawn = [ends[np.isfinite(ends)] for _, _, ends in found.values()]
+    low, high = _range(np.concatenate([*drawn, np.zeros(0)]))
+    last = max((len(means) for _, means, _ in found.values()), default=1) - 1
+    x = Axis(0.0, max(last, 1), 52, width - 12)
+    y = Axis(low, high, height - 36, 8)
+    parts = [_frame(x, y, "updates", up=unit, whole_x=True)]
+    for colour, means, (below, above) in found.values():
+        steps = _known(means)
+        around = [(x(i), y(above[i])) for i in steps] + [(x(i), y(below[i])) for i in steps[::-1]]
+        parts.append(f'<polygon class="band {colour}" points="{_points(around)}"/>')
+    for name, (colour, means, _) in found.items():
+        steps = _known(means)
+        line = _points([(x(i), y(means[i])) for i in steps])
+        parts.append(f'<polyline class="curve {colour}" points="{line}"/>')
+        parts += [
+            f'<circle class="point {colour}" cx="{x(i):.1f}" cy="{y(means[i]):.1f}" r="2.6">'
+            f"<title>{escape(name)} after {i}: {means[i]:.2f} {unit}</title></circle>"
+            for i in steps
+        ]
+    return _svg("".join(parts), size, label)
+
+
+def _known(values: np.ndarray) -> list[int]:
+    return [i for i, value in enumerate(values.tolist()) if math.isfinite(value)]
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    if len(values) == 0:
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - room, high + room
+
+
+def _points(places: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+
+def _frame(
+    x: Axis, y: Axis, right: str, *, up: str = "", percent: bool = False, whole_x: bool = False
+) -> str:
+    """Grid, ticks and the names of the axes."""
+    parts = []
+    for value in y.ticks(4):
+        text = f"{100 * value:.4g} %" if percent else f"{value:.4g}"
+        parts.append(
+            f'<line class="grid" x1="{x.start}" x2="{x.end}" y1="{y(value):.1f}" '
+            f'y2="{y(value):.1f}"/><text class="tick" x="{x.start - 6}" y="{y(value) + 4:.1f}" '
+            f'text-anchor="end">{text}</text>'
+        )
+    for value in x.ticks(6):
+        if whole_x and abs(value - round(value)) > 1e-9:
+            continue
+        text = f"{value:.4g}".replace("-", "−")
+        parts.append(
+            f'<text class="tick" x="{x(value):.1f}" y="{y.start + 15}" '
+            f'text-anchor="middle">{text}</text>'
+        )
+    parts.append(f'<line class="base" x1="{x.start}" x2="{x.end}" y1="{y.start}" y2="{y.start}"/>')
+    parts.append(
+        f'<text class="axis" x="{x.end}" y="{y.start + 30}" text-anchor="end">'
+        f"{escape(right)}</text>"
+    )
+    if up:
+        parts.append(f'<text class="axis" x="{x.start + 6}" y="{y.end + 9}">{escape(up)}</text>')
+    return "".join(parts)
+
+
+def _svg(inside: str, size: tuple[int, int], label: str) -> str:
+    width, height = size
+    return (
+        f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" '
+        f'aria-label="{escape(label)}">{inside}</svg>'
+    )
