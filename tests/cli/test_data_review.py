@@ -215,12 +215,3 @@ def test_what_cannot_be_reviewed_is_one_line(tmp_path: Path, job: Path) -> None:
     Ledger(tmp_path / "empty", create=True).close()
     with pytest.raises(ValueError, match="no samples are recorded"):
         data_review.run(ReviewCommand(tmp_path / "empty", browser=False))
-
-
-def test_a_browser_is_opened_only_where_it_gets_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", "", "", "")))
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setenv("DISPLAY", ":0")
-    assert data_review._has_display()
-    monkeypatch.delenv("DISPLAY")
-    assert not data_review._has_display()

@@ -1,26 +1,19 @@
 """`exemplar data review`: a page of lifted samples, to accept or reject by hand."""
 
-import io
-import os
-import threading
-import webbrowser
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from PIL import Image
 from rich.console import Console
 
-from exemplar.bodies import Body, load_body
+from exemplar.cli.local_pages import NamedBodies, jpeg, open_page
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.image_files import read_image
 from exemplar.lift.store import Ledger
 from exemplar.render.review_picture import review_picture
 from exemplar.viewer import Decision, ReviewRow, Sort, serve
-
-_QUALITY = 88
 
 
 @dataclass(frozen=True)
@@ -54,9 +47,8 @@ def run(command: tyro.conf.OmitArgPrefixes[ReviewCommand]) -> None:
         console.print(f"{command.folder}: {fitted} fitted, {_decided(review)}", markup=False)
 
         def opened(address: str) -> None:
-            console.print(f"review at {address} (Ctrl-C ends; decisions are saved at once)")
-            if command.browser and _has_display():
-                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+            line = f"review at {address} (Ctrl-C ends; decisions are saved at once)"
+            open_page(console, line, address, browser=command.browser)
 
         title = command.folder.resolve().name
         serve(review, title=title, port=command.port, opened=opened)
@@ -72,10 +64,7 @@ class LedgerReview:
         if not ledger.filled():
             raise ValueError(f"{ledger.folder}: no samples are recorded yet: run exemplar lift")
         self._ledger, self._images = ledger, images or ledger.images
-        self._body_name, self._bodies = body, dict[str, Body]()
-        self._loading = threading.Lock()
-        if body is not None:
-            self._body(body)
+        self._body = NamedBodies(body)
 
     def rows(
         self, *, status: str | None, decision: Decision | None, sort: Sort, offset: int, limit: int
@@ -101,21 +90,10 @@ class LedgerReview:
             image = read_image(self._images / truth.sample.image)
         except (OSError, ValueError):
             image = None
-        name = self._body_name or truth.body_model
+        body = self._body(truth.body_model)
         reason = f"{truth.status.replace('_', ' ')}: {truth.message}".removesuffix(": ")
-        drawn = review_picture(truth.sample, image, self._body(name), size, reason=reason)
-        file = io.BytesIO()
-        Image.fromarray(drawn).save(file, "JPEG", quality=_QUALITY)
-        return file.getvalue()
-
-    def _body(self, name: str) -> Body:
-        with self._loading:
-            if name not in self._bodies:
-                try:
-                    self._bodies[name] = load_body(name)
-                except OSError as error:
-                    raise FileNotFoundError(f"{error}; --body FILE tells where it is") from error
-            return self._bodies[name]
+        drawn = review_picture(truth.sample, image, body, size, reason=reason)
+        return jpeg(drawn)
 
 
 def _row(id: int, truth: PseudoTruth) -> ReviewRow:
@@ -140,10 +118,3 @@ def _decided(review: LedgerReview) -> str:
     counts = review.counts()["decision"]
     names = {"accepted": "accepted", "rejected": "rejected", "": "undecided"}
     return ", ".join(f"{counts.get(key, 0)} {name}" for key, name in names.items())
-
-
-def _has_display() -> bool:
-    """Whether a browser would get a window, and not this terminal."""
-    if os.name != "posix" or os.uname().sysname == "Darwin":
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -72,7 +72,7 @@ def review_picture(
     page[:, :size] = view.photo
     draw_keypoints(page[:, :size], _finite(sample.keypoints_2d), view.points)
     second, third = size + _gap(size), 2 * (size + _gap(size))
-    posed = _posed(sample.body, body)
+    posed = posed_mesh(sample.body, body)
     if isinstance(posed, str):
         text = ". ".join(part for part in (reason, posed) if part)
         page[:, second:] = _text_panel(text, page.shape[1] - second, size)
@@ -140,10 +140,11 @@ def _square(sample: Sample, image: np.ndarray | None) -> tuple[Float[np.ndarray,
 
 
 @torch.no_grad()
-def _posed(
+def posed_mesh(
     truth: BodyTruth | None, body: Body
 ) -> tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "3"]] | str:
-    """The mesh about the body's origin and its pelvis, metres; or why there is none."""
+    """The mesh about the body's origin and its pelvis, metres, as the camera sees them; or why
+    there is none."""
     if truth is None:
         return ""
     if len(truth.betas) != body.num_betas:
@@ -187,7 +188,7 @@ def with_sample_body(
     picture: UInt8[np.ndarray, "h w 3"], sample: Sample, body: Body, view: View
 ) -> UInt8[np.ndarray, "h w 3"]:
     """A picture of the view with the sample's body over it; without one, the picture."""
-    posed = _posed(sample.body, body)
+    posed = posed_mesh(sample.body, body)
     seen = None if isinstance(posed, str) else _seen(sample, posed[0], view)
     if seen is None:
         return picture

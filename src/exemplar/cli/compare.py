@@ -1,0 +1,215 @@
+"""`exemplar compare`: a blind comparison of two sets of bodies, and what its votes say."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from exemplar.cli.compare_sources import BodySource, ComparedPictures, open_source
+from exemplar.cli.local_pages import open_page
+from exemplar.viewer.compare_page import serve_comparison, write_comparison
+from exemplar.viewer.compare_people import Matched, choose_people, match_people
+from exemplar.viewer.compare_result import Preference, Share, preference
+from exemplar.viewer.compare_votes import VoteFile, read_votes
+
+
+@dataclass(frozen=True)
+class CompareCommand:
+    """Ask people which of two bodies fits a photo better, without telling them whose it is.
+
+    Opens a page in the browser: photo and bodies in a random order, sides swapped at random. Keys 1
+    and 2 vote, 0 is no preference. Votes are saved at once; the same command goes on where it was
+    left. --result counts them.
+    """
+
+    first: Annotated[str, tyro.conf.Positional]
+    """A: the folder of a lifting job, a file of bodies, or RUN:METHOD of an evaluation run."""
+    second: Annotated[str, tyro.conf.Positional]
+    """B: what it is compared with."""
+    result: tuple[Path, ...] = ()
+    """Files of votes: print what they say, instead of asking."""
+    votes: Path = Path("votes.jsonl")
+    """File that votes are appended to."""
+    annotator: str = ""
+    """Who votes; the page asks unless it is given."""
+    count: int = 500
+    """People to show, chosen at random; as many as in EFT's study, if there are so many."""
+    seed: int = 0
+    """Which people, and in which order."""
+    usable: bool = False
+    """Only bodies that an export would hold: not those that a fit's own tests or a person
+    rejected."""
+    images: Path | None = None
+    """Folder of the images, unless A or B knows it."""
+    body: str | None = None
+    """"open", or the SMPL file that the bodies are for, where A and B do not tell or it moved."""
+    static: Path | None = None
+    """Write the page into this folder, for others, instead of showing it here."""
+    port: int = 0
+    """Port of the page; 0 takes a free one."""
+    browser: bool = True
+    """Open the page in a browser."""
+    json: bool = False
+    """Print the result as JSON, with the votes on each person."""
+
+
+def run(command: tyro.conf.OmitArgPrefixes[CompareCommand]) -> None:
+    """Ask people which of two bodies fits a photo better, without telling them whose it is."""
+    _check(command)
+    console = Console(soft_wrap=True, highlight=False)
+    sources = open_source(command.first), open_source(command.second)
+    matched = match_people(
+        *(source.rows() for source in sources),
+        names=(sources[0].name, sources[1].name),
+        usable=command.usable,
+    )
+    if command.result:
+        votes = [vote for path in command.result for vote in read_votes(path)]
+        found = preference(votes, matched.people, seed=command.seed)
+        if command.json:
+            print(json.dumps(_plain(result_record(found, sources)), indent=1))
+        else:
+            console.print("\n".join(result_lines(found, sources)), markup=False)
+        return
+    _ask(command, sources, matched, console)
+
+
+def _check(command: CompareCommand) -> None:
+    """ValueError or OSError for options that do not go together, before anything is read."""
+    if command.json and not command.result:
+        raise ValueError("--json is for --result VOTES")
+    if command.result and command.static is not None:
+        raise ValueError("--result and --static are two things: give one of them")
+    if command.first == command.second:
+        raise ValueError(f"A and B are the same: {command.first}")
+    if command.images is not None and not command.images.is_dir():
+        raise FileNotFoundError(f"no folder of images at {command.images}")
+
+
+def _ask(
+    command: CompareCommand,
+    sources: tuple[BodySource, BodySource],
+    matched: Matched,
+    console: Console,
+) -> None:
+    """Show the page, or write it."""
+    people = choose_people(matched.people, command.count, command.seed)
+    pictures = ComparedPictures(
+        people, sources, images=_images(command, sources), body=command.body
+    )
+    console.print(f"{len(people):,} of {len(matched.people):,} people that both have")
+    for reason, count in matched.left_out.items():
+        console.print(f"left out {count:,}: {reason}", markup=False)
+    if pictures.unnamed and command.body is None:
+        console.print("bodies of unknown models are drawn with the open body: --body FILE")
+    if command.static is not None:
+        with console.status("pictures"):
+            write_comparison(pictures, command.static)
+        console.print(f"wrote {command.static / 'index.html'}", markup=False)
+        return
+    votes = VoteFile(command.votes)
+
+    def opened(address: str) -> None:
+        line = f"compare at {address} (Ctrl-C ends; votes are saved at once in {command.votes})"
+        open_page(console, line, address, browser=command.browser)
+
+    serve_comparison(pictures, votes, annotator=command.annotator, port=command.port, opened=opened)
+    console.print(f"\n{command.votes}: {len(votes.votes()):,} votes", markup=False)
+
+
+def _images(command: CompareCommand, sources: tuple[BodySource, BodySource]) -> Path:
+    known = (command.images, *(source.images for source in sources))
+    for folder in known:
+        if folder is not None and folder.is_dir():
+            return folder
+    missing = [str(folder) for folder in known if folder is not None]
+    what = f"no folder of images at {missing[0]}" if missing else "neither names its images"
+    raise FileNotFoundError(f"{what}: --images FOLDER tells where they are")
+
+
+def result_lines(found: Preference, sources: tuple[BodySource, BodySource]) -> list[str]:
+    """The result as a person reads it."""
+    a, b = (source.name for source in sources)
+    several = len(found.annotators) > 1
+    votes = found.votes.first + found.votes.second + found.ties
+    lines = [
+        f"A = {a}, B = {b}",
+        f"{votes:,} votes of {_many(len(found.annotators), 'annotator')}"
+        f" on {_many(len(found.people), 'person', 'people')}",
+        f"votes: {_share(found.votes)} ({'bootstrap over people' if several else 'Wilson'})",
+        f"no preference: {found.ties:,} of {votes:,}",
+    ]
+    if found.majority is not None:
+        shared = found.majority.first + found.majority.second + found.undecided
+        lines += [
+            f"majority: {_share(found.majority)} (Wilson), {found.undecided:,} of {shared:,} people"
+            " without one",
+            f"unanimous: {found.unanimous[0]:,} people for A, {found.unanimous[1]:,} for B",
+            f"agreement: {_percent(found.agreement)} of pairs of votes,"
+            f" Krippendorff's alpha {_number(found.alpha)}",
+        ]
+    lines.append(f"left side: preferred in {_percent(found.left.share)}{_interval(found.left)}")
+    if found.overlay:
+        lines.append(f"{found.overlay:,} votes after a look at the bodies over the photo")
+    if found.elsewhere:
+        lines.append(f"not counted: {found.elsewhere:,} votes on bodies that are not A's and B's")
+    return lines
+
+
+def result_record(found: Preference, sources: tuple[BodySource, BodySource]) -> Mapping[str, Any]:
+    """The result for programs: shares in 0..1, null where unknown, and the votes on each person."""
+    record = asdict(found) | {"a": sources[0].name, "b": sources[1].name}
+    for name in ("votes", "majority", "left"):
+        share: Share | None = getattr(found, name)
+        record[name] = None if share is None else asdict(share) | {"share": share.share}
+    record["people"] = [
+        {
+            "image": one.person.image,
+            "annotation_id": one.person.annotation_id,
+            "subject": one.person.subject,
+            "first": one.first,
+            "second": one.second,
+            "none": one.none,
+        }
+        for one in found.people
+    ]
+    return record
+
+
+def _plain(value: Any) -> Any:
+    """Without nan, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _share(share: Share) -> str:
+    count = share.first + share.second
+    if not count:
+        return "nobody has a preference"
+    return f"A in {_percent(share.share)} of {count:,}{_interval(share)}"
+
+
+def _interval(share: Share) -> str:
+    if not math.isfinite(share.low):
+        return ""
+    return f", 95 % interval {100 * share.low:.1f} to {100 * share.high:.1f} %"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if math.isfinite(share) else "unknown"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "unknown"
+
+
+def _many(count: int, one: str, more: str = "") -> str:
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
