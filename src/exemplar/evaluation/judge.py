@@ -86,7 +86,9 @@ class Judge:
             points, known = _posed_joints(bodies, len(samples))
         points, known = points.to(self._like), known.to(self._like.device)
         present = known.any(1)
-        if not protocol.masked:
+        if protocol.masked:
+            points = torch.where(known[..., None], points, 0.0)
+        else:
             known = present[:, None].expand_as(known)
         rows = indices(protocol.truth_names, protocol.truth_set)
         placed = present
@@ -195,9 +197,11 @@ def _about_pelvis(points: Tensor, names: Sequence[str]) -> tuple[Tensor, int]:
 
 def _flat(params: BodyParams, like: Tensor) -> BodyParams:
     """Bodies along one axis, about the body's own origin."""
-    rotations = params.global_orient.to(like), params.body_pose.to(like)
-    orient, pose = rotations[0].flatten(0, -3), rotations[1].flatten(0, -4)
-    return BodyParams(orient, pose, params.betas.to(like).flatten(0, -2))
+    return BodyParams(
+        params.global_orient.to(like).flatten(0, -3),
+        params.body_pose.to(like).flatten(0, -4),
+        params.betas.to(like).flatten(0, -2),
+    )
 
 
 def _params(sample: Sample, num_betas: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -208,7 +212,9 @@ def _params(sample: Sample, num_betas: int) -> tuple[Tensor, Tensor, Tensor]:
         raise ValueError(
             f"{sample.image}: expected at most {num_betas} betas, got {len(body.betas)}"
         )
-    pose, betas = torch.from_numpy(body.pose), torch.zeros(num_betas, dtype=torch.float64)
+    # Sets differ in precision, and people of several may be looked at together.
+    pose = torch.from_numpy(body.pose).double()
+    betas = pose.new_zeros(num_betas)
     betas[: len(body.betas)] = torch.from_numpy(body.betas)
     return pose[0], pose[1:], betas
 
@@ -228,5 +234,5 @@ def _annotated_joints(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
     """Annotated joints of `GT_24`, and which are known."""
     nothing = np.zeros((len(GT_24), 4))
     rows = [nothing if sample.joints_3d is None else sample.joints_3d for sample in samples]
-    joints = torch.from_numpy(np.reshape(rows, (-1, *nothing.shape)))
-    return joints[..., :3], joints[..., 3] > 0
+    points, confidence = torch.from_numpy(np.reshape(rows, (-1, *nothing.shape))).split((3, 1), -1)
+    return points, confidence[..., 0] > 0

@@ -128,10 +128,11 @@ RELEASED: Mapping[str, Mapping[str, Protocol]] = MappingProxyType(
         ),
     }
 )
-"""As the programs of the papers do it, by program. EFT's scores the truth of joint sets where the file has it,
-without regard to missing joints, and LSPet and OCHuman, whose people have no gender, against the
-male body. The dual networks' does so for people without gender everywhere, scores Human3.6M against
-an annotated SMPL body rather than joints, and vertices without centring."""
+"""As the programs of the papers do it, by program. EFT's scores the truth of joint sets where the
+file has it, without regard to missing joints, and LSPet and OCHuman, whose people have no gender,
+against the male body. The dual networks' takes the male body for people without gender everywhere,
+scores Human3.6M against an annotated SMPL body rather than joints, and leaves vertices where they
+are."""
 
 
 def protocol_named(name: str, released: str | None = None) -> Protocol:
