@@ -154,7 +154,7 @@ def test_noise_out_of_range_is_refused(field: str, value: float) -> None:
 
 
 def test_a_box_without_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="got 0.0 px"):
+    with pytest.raises(ValueError, match=r"got 0\.0 px"):
         spoiled(places(), 0.0, DETECTOR, np.random.default_rng(0))
 
 
