@@ -50,8 +50,6 @@ class Vote:
                 f"expected an annotator's name of 1 to {LONGEST_NAME} letters,"
                 f" got {name[: LONGEST_NAME + 1]!r}"
             )
-        if self.choice not in CHOICES:
-            raise ValueError(f"expected the choice left, right or none, got {self.choice!r}")
         if not self.left or not self.right or self.left == self.right:
             raise ValueError("expected the names of two bodies, left and right")
         if self.seconds is not None and not 0 <= self.seconds < math.inf:
@@ -88,7 +86,10 @@ def vote_from(record: object) -> Vote:
         kinds = _KINDS.get(name, (str,))
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise ValueError(f"{name!r} of a vote cannot be {str(value)[:40]!r}")
-    return Vote(**record)
+    if record["choice"] not in CHOICES:
+        raise ValueError(f"expected the choice left, right or none, got {record['choice'][:40]!r}")
+    seconds = record.get("seconds")
+    return Vote(**record | {"seconds": None if seconds is None else float(seconds)})
 
 
 def read_votes(path: Path) -> list[Vote]:
@@ -145,6 +146,8 @@ class VoteFile:
     def __init__(self, path: Path) -> None:
         """ValueError if the file holds something else, OSError if it cannot be written."""
         self.path, self._lock = path, threading.Lock()
+        if path.is_dir():
+            raise OSError(f"cannot write votes to {path}: it is a folder")
         self._votes = read_votes(path) if path.exists() else []
         if path.exists() and path.read_text(encoding="utf-8").lstrip().startswith("["):
             raise ValueError(f"{path} was downloaded from a page: votes are added to another file")
