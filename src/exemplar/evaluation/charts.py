@@ -78,18 +78,20 @@ def _quantile(drawn: np.ndarray, share: float) -> Float[np.ndarray, " columns"]:
 
 
 def edges_of(
-    values: Sequence[Float[np.ndarray, " _"]], *, bins: int = 40, around_zero: bool = False
+    values: Sequence[Float[np.ndarray, " _"]], *, around_zero: bool = False
 ) -> Float[np.ndarray, " edges"]:
-    """Round edges of bins that all series share, of 0.5 to 99.5 % of the values.
+    """Round edges of bins that all series share, up to 99.5 % of the values.
 
-    What lies beyond belongs into the first and last bin (`counted`). Errors start at 0; changes
+    More people, more bins: about twice the square root of a series' length, 10 to 50. What lies
+    beyond belongs into the first and last bin (`counted`). Errors start at 0; changes
     (`around_zero`) have an edge there and reach as far on one side as on the other.
     """
     known = np.concatenate([v[np.isfinite(v)] for v in values] or [np.zeros(0)])
     if len(known) == 0:
         known = np.zeros(1)
+    bins = float(np.clip(2 * (len(known) / max(len(values), 1)) ** 0.5, 10, 50))
     if around_zero:
-        reach = max(float(np.quantile(np.abs(known), 0.99)), 1e-3)
+        reach = max(float(np.quantile(np.abs(known), 0.995)), 1e-3)
         step = nice_step(2 * reach / bins)
         count = math.ceil(reach / step - 1e-9)
         return step * np.arange(-count, count + 1)
@@ -115,9 +117,10 @@ def histogram(
     colour: str,
     unit: str,
     label: str,
+    signed: bool = False,
     behind: Float[np.ndarray, " bins"] | None = None,
     marks: Sequence[tuple[str, float]] = (),
-    size: tuple[int, int] = (720, 150),
+    size: tuple[int, int] = (800, 140),
 ) -> str:
     """Bars of one series, with the outline of another behind them.
 
@@ -125,23 +128,22 @@ def histogram(
         shares: share of the people in each bin.
         edges: of the bins.
         top: share at the upper end, the same for charts that are compared.
-        colour: class of the bars; "signed" colours what is below zero and above it apart.
+        colour: class of the bars; those above zero are of class "worse" if `signed`.
         unit: of the values.
         label: what a screen reader says.
+        signed: whether the values are changes.
         behind: shares of the series that is outlined.
         marks: class of a vertical line, and where it stands.
         size: px.
     """
-    width, height = size
-    x = Axis(float(edges[0]), float(edges[-1]), 44, width - 12)
-    y = Axis(0.0, max(top, 1e-9) * 1.05, height - 36, 8)
+    x, y = _axes(size, (float(edges[0]), float(edges[-1])), (0.0, max(top, 1e-9) * 1.05))
     parts = [_frame(x, y, unit, percent=True)]
     for share, low, high in zip(shares, edges[:-1], edges[1:], strict=True):
         if share > 0:
-            which = ("better" if high <= 0 else "worse") if colour == "signed" else colour
+            which = "worse" if signed and low >= -1e-9 else colour
             parts.append(
                 f'<rect class="bar {which}" x="{x(low) + 0.5:.1f}" y="{y(share):.1f}" '
-                f'width="{max(x(high) - x(low) - 1, 0.5):.1f}" height="{y(0) - y(share):.1f}">'
+                f'width="{max(x(high) - x(low) - 1, 0.5):.1f}" height="{y(0.0) - y(share):.1f}">'
                 f"<title>{low:.4g} to {high:.4g} {unit}: {100 * share:.1f} %</title></rect>"
             )
     if behind is not None:
@@ -154,10 +156,10 @@ def histogram(
 
 
 def _outline(shares: np.ndarray, edges: np.ndarray, x: Axis, y: Axis) -> str:
-    steps = [f"M{x(edges[0]):.1f} {y(0):.1f}"]
+    steps = [f"M{x(edges[0]):.1f} {y(0.0):.1f}"]
     for share, high in zip(shares, edges[1:], strict=True):
         steps.append(f"V{y(share):.1f}H{x(high):.1f}")
-    return "".join([*steps, f"V{y(0):.1f}"])
+    return "".join([*steps, f"V{y(0.0):.1f}"])
 
 
 def scatter(
@@ -172,9 +174,7 @@ def scatter(
 ) -> str:
     """A dot a person: the regressor's error to the right, the method's up; below the diagonal the
     person became better. Who is beyond `limit` stands at the edge."""
-    width, height = size
-    x = Axis(0.0, limit, 44, width - 12)
-    y = Axis(0.0, limit, height - 36, 8)
+    x, y = _axes(size, (0.0, limit), (0.0, limit))
     known = np.isfinite(before) & np.isfinite(after)
     dots = "".join(
         f"M{x(min(a, limit)):.1f} {y(min(b, limit)):.1f}h0"
@@ -182,7 +182,7 @@ def scatter(
     )
     parts = [
         _frame(x, y, f"regressor, {unit}", up=f"method, {unit}"),
-        f'<path class="diagonal" d="M{x(0):.1f} {y(0):.1f}L{x(limit):.1f} {y(limit):.1f}"/>',
+        f'<path class="diagonal" d="M{x(0.0):.1f} {y(0.0):.1f}L{x(limit):.1f} {y(limit):.1f}"/>',
         f'<path class="dots {colour}" d="{dots}"/>',
     ]
     return _svg("".join(parts), size, label)
@@ -199,32 +199,37 @@ def curves(
 
     `series` are class and values (a row a person) by name. A series of one update is a dot.
     """
-    width, height = size
     found = {name: (colour, *mean_interval(values)) for name, (colour, values) in series.items()}
     drawn = [ends[np.isfinite(ends)] for _, _, ends in found.values()]
-    low, high = _range(np.concatenate([*drawn, np.zeros(0)]))
     last = max((len(means) for _, means, _ in found.values()), default=1) - 1
-    x = Axis(0.0, max(last, 1), 52, width - 12)
-    y = Axis(low, high, height - 36, 8)
+    x, y = _axes(size, (0.0, float(max(last, 1))), _range(np.concatenate([*drawn, np.zeros(0)])))
     parts = [_frame(x, y, "updates", up=unit, whole_x=True)]
-    for colour, means, (below, above) in found.values():
-        steps = _known(means)
-        around = [(x(i), y(above[i])) for i in steps] + [(x(i), y(below[i])) for i in steps[::-1]]
-        parts.append(f'<polygon class="band {colour}" points="{_points(around)}"/>')
+    for colour, _, (below, above) in found.values():
+        around = [*_known(above), *reversed(_known(below))]
+        parts.append(f'<polygon class="band {colour}" points="{_points(around, x, y)}"/>')
     for name, (colour, means, _) in found.items():
-        steps = _known(means)
-        line = _points([(x(i), y(means[i])) for i in steps])
+        places = _known(means)
+        line = _points(places, x, y)
         parts.append(f'<polyline class="curve {colour}" points="{line}"/>')
         parts += [
-            f'<circle class="point {colour}" cx="{x(i):.1f}" cy="{y(means[i]):.1f}" r="2.6">'
-            f"<title>{escape(name)} after {i}: {means[i]:.2f} {unit}</title></circle>"
-            for i in steps
+            f'<circle class="point {colour}" cx="{x(step):.1f}" cy="{y(mean):.1f}" r="2.6">'
+            f"<title>{escape(name)} after {step:.0f}: {mean:.2f} {unit}</title></circle>"
+            for step, mean in places
         ]
     return _svg("".join(parts), size, label)
 
 
-def _known(values: np.ndarray) -> list[int]:
-    return [i for i, value in enumerate(values.tolist()) if math.isfinite(value)]
+def _axes(
+    size: tuple[int, int], right: tuple[float, float], up: tuple[float, float]
+) -> tuple[Axis, Axis]:
+    """Scales of a chart whose margins leave room for ticks and names."""
+    width, height = size
+    return Axis(*right, 48.0, width - 12.0), Axis(*up, height - 36.0, 8.0)
+
+
+def _known(values: np.ndarray) -> list[tuple[float, float]]:
+    """Number of updates and value, where it is known."""
+    return [(float(i), v) for i, v in enumerate(values.tolist()) if math.isfinite(v)]
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
@@ -235,8 +240,8 @@ def _range(values: np.ndarray) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _points(places: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+def _points(places: Sequence[tuple[float, float]], x: Axis, y: Axis) -> str:
+    return " ".join(f"{x(right):.1f},{y(up):.1f}" for right, up in places)
 
 
 def _frame(
@@ -272,6 +277,6 @@ def _frame(
 def _svg(inside: str, size: tuple[int, int], label: str) -> str:
     width, height = size
     return (
-        f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" '
-        f'aria-label="{escape(label)}">{inside}</svg>'
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
+        f"{inside}</svg>"
     )

@@ -295,9 +295,7 @@ def _side_views(
     return pages
 
 
-def _joined(
-    panels: Sequence[tuple[str, UInt8[np.ndarray, "h w 3"]]], size: int
-) -> UInt8[np.ndarray, "h w 3"]:
+def _joined(panels: Sequence[tuple[str, np.ndarray]], size: int) -> UInt8[np.ndarray, "h w 3"]:
     """Panels side by side, each under its title."""
     width = sum(panel.shape[1] for _, panel in panels) + _GAP * (len(panels) - 1)
     page = Image.new("RGB", (width, _STRIP + size), PAPER)

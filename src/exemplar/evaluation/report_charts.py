@@ -44,7 +44,7 @@ def errors(run: RunData) -> str:
             f"mean {number(mean, decimals)} {unit}<br>median {number(median, decimals)} {unit}<br>"
             f"95 % below {number(tail, decimals)} {unit}</p>{picture}</div>"
         )
-    behind = " The grey outline is the regressor's histogram." if BASELINE in shares else ""
+    behind = " The outline is the regressor's histogram." if BASELINE in shares else ""
     return (
         f'<p class="note">Share of the people by {title}. The line is the mean, the broken line '
         f"the median; the last bar holds what is beyond.{behind}</p>{''.join(rows)}"
@@ -75,11 +75,12 @@ def changes(run: RunData) -> str:
             share,
             edges,
             top=top,
-            colour="signed",
+            colour=key(run, method),
+            signed=True,
             unit=f"change, {unit}",
             label=f"Histogram of the change of {title} by {method}",
             marks=[("zero", 0.0), ("mean", float(np.nanmean(changed[method])))],
-            size=(560, 190),
+            size=(640, 200),
         )
         dots = charts.scatter(
             before,
@@ -88,7 +89,7 @@ def changes(run: RunData) -> str:
             colour=key(run, method),
             unit=unit,
             label=f"{title} of {method} against the regressor's, a dot a person",
-            size=(300, 230),
+            size=(290, 230),
         )
         text = _change_text(changed[method], unit, decimals)
         rows.append(
@@ -97,8 +98,8 @@ def changes(run: RunData) -> str:
         )
     return (
         f'<p class="note">Change of each person\'s {title}: what the method gives less what the '
-        "regressor gave. The outer bars hold what is beyond. In the dots, who lies below the "
-        f"diagonal became better.</p>{''.join(rows)}"
+        "regressor gave. The thick line is the mean; the outer bars hold what is beyond. In the "
+        f"dots, who lies below the diagonal became better.</p>{''.join(rows)}"
     )
 
 
@@ -109,7 +110,7 @@ def _change_text(change: Float[np.ndarray, " people"], unit: str, decimals: int)
     interval = f"{number(low, decimals, signed=True)} to {number(high, decimals, signed=True)}"
     return (
         f"mean {number(mean, decimals, signed=True)} {unit}<br>(95 % interval {interval})<br>"
-        f'<b class="better">{number(better, 1)} % better</b><br>'
+        f"<b>{number(better, 1)} % better</b><br>"
         f'<b class="worse">{number(worse, 1)} % worse</b>'
     )
 

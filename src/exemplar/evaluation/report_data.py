@@ -208,13 +208,13 @@ def _method(columns: Mapping[str, list[Any]], name: str) -> MethodRows:
     )
 
 
-def _numbers(values: Sequence[float | None]) -> Float[np.ndarray, " people"]:
+def _numbers(values: Sequence[int | float | None]) -> Float[np.ndarray, " people"]:
     """NaN for what is unknown, infinities included: no mean should be lost to one person."""
     array = np.array([np.nan if value is None else value for value in values], np.float64)
     return np.where(np.isfinite(array), array, np.nan)
 
 
-def _carried(lists: Sequence[Sequence[float | None] | None]) -> Float[np.ndarray, "people _"]:
+def _carried(lists: Sequence[Sequence[int | float | None] | None]) -> Float[np.ndarray, "people _"]:
     """Ragged lists as rows of one length, the shorter ones continued with their last value."""
     longest = max((len(values) for values in lists if values), default=0)
     rows = np.full((len(lists), longest), np.nan)

@@ -141,10 +141,9 @@ def _best(means: Mapping[str, Mapping[str, Any]], name: str) -> str:
         for method, row in means.items()
         if _known(row.get(name)) and not (method == BASELINE and name == "seconds")
     ]
-    if len(competing) < 2:
-        return ""
+    shown = {number(value, decimals, factor=factor) for value in competing}
     choose = max if "↑" in direction else min
-    return number(choose(competing), decimals, factor=factor)
+    return number(choose(competing), decimals, factor=factor) if len(shown) > 1 else ""
 
 
 def _statuses(run: RunData, method: str) -> str:
