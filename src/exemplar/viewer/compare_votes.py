@@ -88,8 +88,10 @@ def vote_from(record: object) -> Vote:
             raise ValueError(f"{name!r} of a vote cannot be {str(value)[:40]!r}")
     if record["choice"] not in CHOICES:
         raise ValueError(f"expected the choice left, right or none, got {record['choice'][:40]!r}")
-    seconds = record.get("seconds")
-    return Vote(**record | {"seconds": None if seconds is None else float(seconds)})
+    given: dict[str, Any] = dict(record)
+    if given.get("seconds") is not None:
+        given["seconds"] = float(given["seconds"])
+    return Vote(**given)
 
 
 def read_votes(path: Path) -> list[Vote]:
