@@ -7,9 +7,16 @@ from types import ModuleType
 import tyro
 from rich.console import Console
 
-from exemplar.cli import data, fit, lift, synth, train
+from exemplar.cli import compare, data, fit, lift, synth, train
 
-VERBS = {"fit": fit, "data": data, "lift": lift, "synth": synth, "train": train}
+VERBS = {
+    "fit": fit,
+    "data": data,
+    "lift": lift,
+    "synth": synth,
+    "train": train,
+    "compare": compare,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
