@@ -11,7 +11,7 @@ import tyro
 from exemplar.training.run_folder import LOG, read_log
 
 WIDTH, HEIGHT, LEFT, TOP = 360, 240, 56, 28
-COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1")
+COLOURS = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1", "#b83280", "#4a5568", "#b7791f")
 
 Curve = list[tuple[float, float]]
 """(step, value)."""

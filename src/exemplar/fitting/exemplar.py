@@ -30,6 +30,26 @@ LOWER_LEGS = tuple(
 
 
 @dataclass(frozen=True)
+class RobustTerm:
+    """A 2D term that outliers do not rule (`EftConfig.robust`): `objectives.bounded_keypoints_2d`.
+
+    Shins between distrusted joints (`objectives.trust`) count less, too. Acceptance and the guard
+    still look at the plain 2D error. Measured by `benchmarks.robustness`.
+    """
+
+    sigma_px: float | None = 30.0
+    """Where the Geman-McClure error of a keypoint levels off, px of a 224 crop; None: never."""
+    dead_px: float = 0.0
+    """Distance up to which a keypoint does not pull, px of a 224 crop."""
+
+    def __post_init__(self) -> None:
+        if self.sigma_px is not None and not 0 < self.sigma_px < float("inf"):
+            raise ValueError(f"expected sigma_px over 0 px, got {self.sigma_px}")
+        if not 0 <= self.dead_px < float("inf"):
+            raise ValueError(f"expected dead_px of 0 px or more, got {self.dead_px}")
+
+
+@dataclass(frozen=True)
 class EftConfig:
     """EFT's settings; the defaults are `paper()` with the released program's camera term."""
 
@@ -57,6 +77,8 @@ class EftConfig:
     """Factor on the whole objective; Adam feels it only through its eps."""
     ignored: tuple[str, ...] = ("left_hip", "right_hip", "pelvis", "left_ankle", "right_ankle")
     """Joints left out of the 2D term: noisy in annotations (paper, section 4 and appendix A)."""
+    robust: RobustTerm | None = None
+    """A 2D term that large errors do not rule; None is the papers' mean squared error."""
     acceptance: Acceptance = PAPER_ACCEPTANCE
     """When a fit is believed."""
 
@@ -108,15 +130,18 @@ def eft_objective(
         target, confidence = batch.keypoints_2d[rows, :, :2], batch.keypoints_2d[rows, :, 2]
         joints = body.keypoints(prediction.body_params(), "smpl49")
         projected = projection(joints, prediction.camera, rows)
+        shins = confidence * available
+        if config.robust is not None:
+            shins = shins * objectives.trust(
+                projected, target, shins, sigma_px=config.robust.sigma_px
+            )
         terms = {
             "keypoints_2d": config.keypoints_weight
-            * objectives.keypoints_2d(projected, target, weights[rows]),
+            * _keypoint_term(projected, target, weights[rows], config.robust),
             "shape": config.shape_weight * objectives.shape_prior(prediction.betas),
             "camera": config.camera_weight * objectives.camera_scale_prior(prediction.camera),
             "lower_legs": config.leg_weight
-            * objectives.lower_leg_orientation(
-                projected, target, confidence * available, LOWER_LEGS
-            ),
+            * objectives.lower_leg_orientation(projected, target, shins, LOWER_LEGS),
         }
         if batch.joints_3d is not None:
             truth = batch.joints_3d[rows]
@@ -130,6 +155,16 @@ def eft_objective(
         return Evaluation(total, objectives.mean_error_px(projected, target, weights[rows]), terms)
 
     return evaluate
+
+
+def _keypoint_term(
+    projected: Tensor, target: Tensor, weights: Tensor, robust: RobustTerm | None
+) -> Tensor:
+    if robust is None:
+        return objectives.keypoints_2d(projected, target, weights)
+    return objectives.bounded_keypoints_2d(
+        projected, target, weights, sigma_px=robust.sigma_px, dead_px=robust.dead_px
+    )
 
 
 def fit_exemplars(
