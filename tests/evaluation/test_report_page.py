@@ -184,8 +184,19 @@ def test_the_best_number_of_updates_and_the_oracle_are_those_of_the_curves(tmp_p
     rows[1]["pa_mpjpe_by_update"] = [10.0, 4.0, 9.0]
     page = page_of(write_report(write_run(tmp_path, rows)))
     (found,) = [cells for cells in page.rows if ("text", "PA-MPJPE, mm") in cells]
-    # regressor, best number, mean there, last, oracle
-    assert [text for _, text in found[2:]] == ["15.0", "1", "7.0", "8.0", "5.5"]
+    # regressor, best number, mean there, last, kept, oracle
+    assert [text for _, text in found[2:]] == ["15.0", "1", "7.0", "8.0", "8.0", "5.5"]
+
+
+def test_methods_of_the_same_updates_share_a_curve_and_show_what_they_keep(tmp_path: Path) -> None:
+    rows = numbered(eft=[8.0, 8.0], eft_guard=[6.0, 8.0], dual=[5.0, 5.0])
+    for row in rows:
+        row["pa_mpjpe_by_update"] = [9.0, 5.0] if row["method"] == "dual" else [9.0, 6.0, 8.0]
+        row["kept"] = 1 if row["pa_mpjpe"] == 6.0 else 2
+    text = write_report(write_run(tmp_path, rows)).read_text("utf-8")
+    assert re.findall(r'class="curve (m\d)"', text) == ["m2", "m4"]
+    assert "eft+guard keeps 1.5 updates on average: 7.00 mm" in text
+    assert "eft keeps 2.0 updates on average: 8.00 mm" in text
 
 
 def test_a_page_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:

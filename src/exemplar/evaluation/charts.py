@@ -193,14 +193,18 @@ def curves(
     *,
     unit: str,
     label: str,
+    kept: Mapping[str, tuple[str, float, float]] | None = None,
     size: tuple[int, int] = (400, 280),
 ) -> str:
     """Means over the people after 0, 1, ... updates, each with its 95 % bootstrap band.
 
-    `series` are class and values (a row a person) by name. A series of one update is a dot.
+    `series` are class and values (a row a person) by name. A series of one update is a dot. `kept`
+    are class, mean number of updates and mean error of what methods keep: diamonds.
     """
+    kept = kept or {}
     found = {name: (colour, *mean_interval(values)) for name, (colour, values) in series.items()}
     drawn = [ends[np.isfinite(ends)] for _, _, ends in found.values()]
+    drawn.append(np.array([mean for _, _, mean in kept.values()]))
     last = max((len(means) for _, means, _ in found.values()), default=1) - 1
     x, y = _axes(size, (0.0, float(max(last, 1))), _range(np.concatenate([*drawn, np.zeros(0)])))
     parts = [_frame(x, y, "updates", up=unit, whole_x=True)]
@@ -216,6 +220,11 @@ def curves(
             f"<title>{escape(name)} after {step:.0f}: {mean:.2f} {unit}</title></circle>"
             for step, mean in places
         ]
+    parts += [
+        f'<path class="kept {colour}" d="M{x(step):.1f} {y(mean) - 6:.1f}l6 6l-6 6l-6 -6z"><title>'
+        f"{escape(name)} keeps {step:.1f} updates on average: {mean:.2f} {unit}</title></path>"
+        for name, (colour, step, mean) in kept.items()
+    ]
     return _svg("".join(parts), size, label)
 
 

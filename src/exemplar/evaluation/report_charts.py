@@ -1,5 +1,7 @@
 """Charts of the page of an evaluation: errors, changes against the regressor, errors by update."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Float
 
@@ -119,50 +121,70 @@ def updates(run: RunData) -> str:
     """Mean errors over the number of updates, all methods in one chart; "" without any."""
     panels, rows = [], []
     shown: dict[str, None] = {}
-    for error, (title, unit, decimals) in TITLES.items():
-        series = {
-            method: (key(run, method), people.curves(error))
+    for error, (title, unit, _) in TITLES.items():
+        values = {
+            method: people.curves(error)
             for method, people in run.methods.items()
             if error in people.by_update and np.isfinite(people.curves(error)).any()
         }
-        if not series:
+        if not values:
             continue
-        shown |= dict.fromkeys(series)
-        picture = charts.curves(series, unit=unit, label=f"Mean {title} over updates")
+        shown |= dict.fromkeys(values)
+        series = {method: (key(run, method), values[method]) for method in _different(values)}
+        kept = {method: _kept(run, method, error) for method in values}
+        known = {method: place for method, place in kept.items() if np.isfinite(place[1:]).all()}
+        label = f"Mean {title} over updates"
+        picture = charts.curves(series, unit=unit, label=label, kept=known)
         panels.append(f"<div><h3>{title}</h3>{picture}</div>")
-        rows += [
-            _best_row(run, method, title, unit, decimals, values)
-            for method, (_, values) in series.items()
-        ]
+        rows += [_best_row(run, method, error, curve) for method, curve in values.items()]
     if not panels:
         return ""
     legend = "".join(f"<span>{swatch(run, method)}</span>" for method in shown)
     return (
         '<p class="note">Means over the people after 0, 1, ... updates (0 is the regressor) with '
-        "95 % bootstrap bands. Who has stopped counts with their last value.</p>"
+        "95 % bootstrap bands. Who has stopped counts with their last value. Diamonds: the mean of "
+        "the bodies that a method keeps, at its mean number of updates. Methods that make the same "
+        "updates share a curve.</p>"
         f'<div class="legend">{legend}</div><div class="panels">{"".join(panels)}</div>'
         '<div class="wide"><table><thead><tr><th>method</th><th class="text">error</th>'
         "<th>regressor</th><th>best number<small>updates, the same for all</small></th>"
-        "<th>mean there</th><th>last</th><th>oracle<small>each person's best</small></th>"
-        f"</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        '<p class="note">The best number of updates and the oracle are chosen with the truth: they '
-        "are bounds, not results.</p>"
+        "<th>mean there</th><th>last</th><th>kept</th>"
+        f"<th>oracle<small>each person's best</small></th></tr></thead><tbody>{''.join(rows)}"
+        '</tbody></table></div><p class="note">The best number of updates and the oracle are '
+        "chosen with the truth: they are bounds, not results.</p>"
     )
+
+
+def _different(values: Mapping[str, Float[np.ndarray, "people _"]]) -> list[str]:
+    """The methods without those whose curves are those of one before them."""
+    chosen: list[str] = []
+    for method, curve in values.items():
+        if not any(np.array_equal(curve, values[one], equal_nan=True) for one in chosen):
+            chosen.append(method)
+    return chosen
+
+
+def _kept(run: RunData, method: str, error: str) -> tuple[str, float, float]:
+    """Class, mean number of updates and mean error of the bodies that a method keeps."""
+    rows = run.methods[method]
+    (count,), _ = charts.mean_interval(rows.errors("kept")[:, None])
+    (mean,), _ = charts.mean_interval(rows.errors(error)[:, None])
+    return key(run, method), float(count), float(mean)
 
 
 def _best_row(
     run: RunData,
     method: str,
-    title: str,
-    unit: str,
-    decimals: int,
+    error: str,
     values: Float[np.ndarray, "people updates"],
 ) -> str:
+    title, unit, decimals = TITLES[error]
     known = values[np.isfinite(values).any(1)]
     means = np.nanmean(known, axis=0)
     best = int(np.nanargmin(means))
     oracle = float(np.nanmin(known, axis=1).mean())
     cells = [number(float(means[0]), decimals), str(best), number(float(means[best]), decimals)]
-    cells += [number(float(means[-1]), decimals), number(oracle, decimals)]
+    kept = _kept(run, method, error)[2]
+    cells += [number(value, decimals) for value in (float(means[-1]), kept, oracle)]
     tail = "".join(f"<td>{cell}</td>" for cell in cells)
     return f'<tr><th>{swatch(run, method)}</th><td class="text">{title}, {unit}</td>{tail}</tr>'

@@ -4,7 +4,7 @@ Numbers of the table are those of `summary.json`; everything else is computed fr
 `samples.parquet`. Pictures lie in `pictures/`, everything else is in the one file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import Any
 
 from exemplar.atomic_files import replacing
 from exemplar.bodies import OPEN_BODY, Body, load_body
-from exemplar.data.formats import read
+from exemplar.data.contents import Contents
+from exemplar.data.formats import format_named, read, recognise
+from exemplar.data.options import parse_options
 from exemplar.environment import code_version
 from exemplar.evaluation import report_cases, report_charts, report_tables
 from exemplar.evaluation.pictures import Case, Drawn, choose_cases, draw_cases
@@ -137,10 +139,17 @@ def _annotated(run: RunData, people: Iterable[Sample] | None) -> Iterable[Sample
         if people is not None:
             yield from people
         elif run.config.get("annotations"):
-            options = run.config.get("config") or run.config
-            yield from read(str(run.config["annotations"]), options.get("format"))
+            yield from _set_of(str(run.config["annotations"]), run.config.get("config") or {})
     except (OSError, ValueError, ImportError) as error:
         raise _Unreadable(" ".join(str(error).split())) from error
+
+
+def _set_of(path: str, config: Mapping[str, Any]) -> Iterator[Sample]:
+    """The people of an annotation, read as the run's settings say."""
+    contents = Contents(path)
+    kind = config.get("format") or recognise(contents)
+    options = parse_options(format_named(kind).read, config.get("option") or (), f"format {kind}")
+    return read(contents, kind, **options)
 
 
 def _page(

@@ -76,8 +76,9 @@ def lead(run: RunData) -> str:
             parts.append(f"{text} <b>{escape(shown)}</b>")
     made = run.config.get("commit") or run.config.get("version")
     parts += [f"version <b>{escape(str(made))}</b>"] if made else []
-    note = run.summary.get("note")
-    told = f'<p class="lead">{escape(str(note))}</p>' if note else ""
+    told = "".join(
+        f'<p class="lead">{escape(str(line))}</p>' for line in run.summary.get("differences") or ()
+    )
     return f'<p class="lead">{" · ".join(parts)}</p>{told}'
 
 
