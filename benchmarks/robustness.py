@@ -38,7 +38,7 @@ from exemplar.evaluation.keypoint_sources import (
     with_exact,
 )
 from exemplar.evaluation.methods import MethodConfig, Methods
-from exemplar.fitting.exemplar import RobustTerm, fit_exemplars
+from exemplar.fitting.exemplar import fit_exemplars
 from exemplar.geometry.crops import EFT_CROP, image_to_crop
 from exemplar.image_files import read_image
 from exemplar.metrics import mpjpe, pa_mpjpe
@@ -51,7 +51,9 @@ FITS: Mapping[str, tuple[str, ...]] = {
     "eft": ("EFT", "EFT + guard"),
     "dual": ("dual networks",),
 }
-"""Fits by name, and the curves each of them gives; a robust EFT is named by its numbers."""
+"""Fits by name, and the curves each of them gives; those of a robust EFT are `robust_PX`."""
+
+ROBUST = "robust_"
 
 REFERENCE = "EFT"
 """What the others are compared with."""
@@ -77,8 +79,8 @@ class Config:
     """Share of keypoints that are not there."""
     fits: tuple[str, ...] = ("none", "smplify", "eft", "dual")
     """Which of none, smplify, eft (with and without the guard), dual."""
-    robust: tuple[str, ...] = ("30:0",)
-    """EFT with a `RobustTerm`: SIGMA:DEAD in px, SIGMA "none" for a dead zone alone."""
+    robust: tuple[float, ...] = (30.0,)
+    """EFT with each of these `EftConfig.robust_px`."""
     regressor: str = "mobile"
     """Regressor to start from."""
     auxiliary: str | None = None
@@ -171,17 +173,9 @@ def bodies_of(name: str, methods: Methods, batch: Batch) -> dict[str, Prediction
             for curve, answers in zip(FITS[name], made.values(), strict=True)
         }
     eft = methods.config.eft_config(methods.info)
-    settings = replace(eft, robust=robust_term(name))
+    settings = replace(eft, robust_px=float(name.removeprefix(ROBUST)))
     fits = fit_exemplars(methods.regressor, methods.body, batch, settings)
-    return {f"EFT, robust {name}": fits.after.prediction}
-
-
-def robust_term(text: str) -> RobustTerm:
-    """SIGMA:DEAD; ValueError for anything else."""
-    sigma, colon, dead = text.partition(":")
-    if not colon:
-        raise ValueError(f"expected SIGMA:DEAD in px or a fit among {', '.join(FITS)}, got {text}")
-    return RobustTerm(None if sigma == "none" else float(sigma), float(dead))
+    return {f"EFT, robust, {settings.robust_px:g} px": fits.after.prediction}
 
 
 @torch.no_grad()
@@ -195,14 +189,14 @@ def measured(
     config: Config, methods: Methods, people: People
 ) -> Iterator[tuple[str, str, str, dict[str, np.ndarray]]]:
     """(curve, level, method, errors of each person), from files where they are there."""
-    fits = [*config.fits, *config.robust]
+    fits = [*config.fits, *(f"{ROBUST}{px:g}" for px in config.robust)]
     if "dual" in fits and methods.auxiliary is None:
         print("no dual networks: --auxiliary FILE gives their auxiliary network")
         fits.remove("dual")
     for curve, of_curve in levels(config).items():
         for level, (name, noise) in of_curve.items():
             for fit in fits:
-                path = config.folder / f"{name}_{fit.replace(':', '_')}.npz"
+                path = config.folder / f"{name}_{fit}.npz"
                 if not path.exists():
                     batch = with_errors(people, noise, config)
                     made = bodies_of(fit, methods, batch)

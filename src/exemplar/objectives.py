@@ -47,28 +47,15 @@ def bounded_keypoints_2d(
     target: Float[Tensor, "b k 2"],
     weights: Float[Tensor, "b k"],
     *,
-    sigma_px: float | None,
-    dead_px: float = 0.0,
+    sigma_px: float,
 ) -> Float[Tensor, " b"]:
-    """`keypoints_2d` with distances that count less: not at all up to `dead_px`, ever less from
-    `sigma_px` on.
+    """`keypoints_2d` with the Geman-McClure error of each joint's distance: no more than sigma^2.
 
-    The squared distance d^2 of a joint becomes rho(max(d - dead, 0)), rho the Geman-McClure error
-    (at most sigma^2; d^2 without sigma). Inputs and value in crop units (squared), `sigma_px` and
-    `dead_px` in px of a 224 crop.
+    Inputs in crop units, the value in crop units squared, `sigma_px` in px of a 224 crop.
     """
-    unit = crop_units_to_pixels(EFT_CROP)
     squared = _errors(projected, target, weights).square().sum(-1)
-    if dead_px > 0:
-        dead = dead_px / unit
-        beyond = squared > dead**2
-        # a root's slope is infinite at 0, and the zone is where 0 lies
-        distance = torch.where(beyond, squared, dead**2).sqrt() - dead
-        squared = torch.where(beyond, distance.square(), 0.0)
-    if sigma_px is not None:
-        level = (sigma_px / unit) ** 2
-        squared = level * squared / (level + squared)
-    return (weights * squared).mean(-1) / projected.shape[-1]
+    level = (sigma_px / crop_units_to_pixels(EFT_CROP)) ** 2
+    return (weights * level * squared / (level + squared)).mean(-1) / projected.shape[-1]
 
 
 def trust(
@@ -76,15 +63,13 @@ def trust(
     target: Float[Tensor, "b k 2"],
     weights: Float[Tensor, "b k"],
     *,
-    sigma_px: float | None,
+    sigma_px: float,
 ) -> Float[Tensor, "b k"]:
-    """How much of a keypoint's pull the Geman-McClure error leaves: (sigma^2 / (sigma^2 + d^2))^2.
+    """How much of a joint's pull the Geman-McClure error leaves: (sigma^2 / (sigma^2 + d^2))^2.
 
-    1 for a keypoint that is met or missing, 1/4 at a distance of `sigma_px` (px of a 224 crop);
-    constant for gradients.
+    1 for a joint that is met or missing, 1/4 at a distance of `sigma_px` (px of a 224 crop).
+    Constant for gradients: nothing is gained by moving away from a joint.
     """
-    if sigma_px is None:
-        return torch.ones_like(weights)
     squared = _errors(projected.detach(), target, weights).square().sum(-1)
     level = (sigma_px / crop_units_to_pixels(EFT_CROP)) ** 2
     return (level / (level + squared)).square()

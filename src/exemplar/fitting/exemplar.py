@@ -30,26 +30,6 @@ LOWER_LEGS = tuple(
 
 
 @dataclass(frozen=True)
-class RobustTerm:
-    """A 2D term that outliers do not rule (`EftConfig.robust`): `objectives.bounded_keypoints_2d`.
-
-    Shins between distrusted joints (`objectives.trust`) count less, too. Acceptance and the guard
-    still look at the plain 2D error. Measured by `benchmarks.robustness`.
-    """
-
-    sigma_px: float | None = 30.0
-    """Where the Geman-McClure error of a keypoint levels off, px of a 224 crop; None: never."""
-    dead_px: float = 0.0
-    """Distance up to which a keypoint does not pull, px of a 224 crop."""
-
-    def __post_init__(self) -> None:
-        if self.sigma_px is not None and not 0 < self.sigma_px < float("inf"):
-            raise ValueError(f"expected sigma_px over 0 px, got {self.sigma_px}")
-        if not 0 <= self.dead_px < float("inf"):
-            raise ValueError(f"expected dead_px of 0 px or more, got {self.dead_px}")
-
-
-@dataclass(frozen=True)
 class EftConfig:
     """EFT's settings; the defaults are `paper()` with the released program's camera term."""
 
@@ -77,8 +57,10 @@ class EftConfig:
     """Factor on the whole objective; Adam feels it only through its eps."""
     ignored: tuple[str, ...] = ("left_hip", "right_hip", "pelvis", "left_ankle", "right_ankle")
     """Joints left out of the 2D term: noisy in annotations (paper, section 4 and appendix A)."""
-    robust: RobustTerm | None = None
-    """A 2D term that large errors do not rule; None is the papers' mean squared error."""
+    robust_px: float | None = None
+    """Outliers do not rule the fit: where the Geman-McClure error of a keypoint levels off, px of
+    a 224 crop; 30 was chosen on validation people (`benchmarks.robustness`). None is the papers'
+    mean squared error. Acceptance and the guard look at the plain 2D error all the same."""
     acceptance: Acceptance = PAPER_ACCEPTANCE
     """When a fit is believed."""
 
@@ -87,6 +69,8 @@ class EftConfig:
             raise ValueError(f"iterations must be 0 or more, got {self.iterations}")
         if not self.learning_rate > 0:
             raise ValueError(f"the learning rate must be positive, got {self.learning_rate}")
+        if self.robust_px is not None and not 0 < self.robust_px < float("inf"):
+            raise ValueError(f"robust_px must be positive, got {self.robust_px}")
 
     @classmethod
     def paper(cls) -> "EftConfig":
@@ -131,13 +115,11 @@ def eft_objective(
         joints = body.keypoints(prediction.body_params(), "smpl49")
         projected = projection(joints, prediction.camera, rows)
         shins = confidence * available
-        if config.robust is not None:
-            shins = shins * objectives.trust(
-                projected, target, shins, sigma_px=config.robust.sigma_px
-            )
+        if config.robust_px is not None:
+            shins = shins * objectives.trust(projected, target, shins, sigma_px=config.robust_px)
         terms = {
             "keypoints_2d": config.keypoints_weight
-            * _keypoint_term(projected, target, weights[rows], config.robust),
+            * _keypoint_term(projected, target, weights[rows], config.robust_px),
             "shape": config.shape_weight * objectives.shape_prior(prediction.betas),
             "camera": config.camera_weight * objectives.camera_scale_prior(prediction.camera),
             "lower_legs": config.leg_weight
@@ -158,13 +140,11 @@ def eft_objective(
 
 
 def _keypoint_term(
-    projected: Tensor, target: Tensor, weights: Tensor, robust: RobustTerm | None
+    projected: Tensor, target: Tensor, weights: Tensor, robust_px: float | None
 ) -> Tensor:
-    if robust is None:
+    if robust_px is None:
         return objectives.keypoints_2d(projected, target, weights)
-    return objectives.bounded_keypoints_2d(
-        projected, target, weights, sigma_px=robust.sigma_px, dead_px=robust.dead_px
-    )
+    return objectives.bounded_keypoints_2d(projected, target, weights, sigma_px=robust_px)
 
 
 def fit_exemplars(
