@@ -27,9 +27,9 @@ class CompareCommand:
     left. --result counts them.
     """
 
-    first: Annotated[str, tyro.conf.Positional]
+    first: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
     """A: the folder of a lifting job, a file of bodies, or RUN:METHOD of an evaluation run."""
-    second: Annotated[str, tyro.conf.Positional]
+    second: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
     """B: what it is compared with."""
     result: tuple[Path, ...] = ()
     """Files of votes: print what they say, instead of asking."""
