@@ -1,8 +1,6 @@
 """What every benchmark program shares: where it ran, and a JSON file to prove it."""
 
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from exemplar.environment import machine
 
 
 def provenance(config: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def provenance(config: Any) -> dict[str, Any]:
         + " ".join(_portable(word) for word in sys.argv[1:]),
         "config": {key: _portable(str(value)) for key, value in asdict(config).items()},
         "commit": commit,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_processor()}",
+        "machine": machine(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
@@ -43,11 +43,3 @@ def write_results(path: Path | None, config: Any, results: Mapping[str, Any]) ->
 def _portable(word: str) -> str:
     """Absolute paths without their folders, which say nothing on another machine."""
     return re.sub(r"(?<![\w.\-])(/[\w.\-]+)+/([\w.\-]+)", r"\2", word)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "")

@@ -7,7 +7,7 @@ from types import ModuleType
 import tyro
 from rich.console import Console
 
-from exemplar.cli import compare, data, fit, lift, synth, train
+from exemplar.cli import compare, data, evaluate, fit, lift, reproduce, synth, train
 
 VERBS = {
     "fit": fit,
@@ -15,6 +15,8 @@ VERBS = {
     "lift": lift,
     "synth": synth,
     "train": train,
+    "eval": evaluate,
+    "reproduce": reproduce,
     "compare": compare,
 }
 

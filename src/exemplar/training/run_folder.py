@@ -17,7 +17,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from exemplar.atomic_files import replacing
-from exemplar.environment import code_version
+from exemplar.environment import code_commit, code_version
 
 LAST, BEST, LOG, CONFIG = "last.pt", "best.pt", "log.csv", "config.json"
 """Names of the files in a run's folder."""
@@ -243,7 +242,7 @@ def _note_environment(path: Path, step: int, device: str) -> None:
         entries = json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         entries = []
-    now = {"after_step": step, "command": sys.argv, "commit": _commit(), "device": device}
+    now = {"after_step": step, "command": sys.argv, "commit": code_commit(), "device": device}
     _write_json(path, [*entries, {**now, "platform": platform.platform(), **_versions()}])
 
 
@@ -253,25 +252,6 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
-
-
-def _commit() -> str | None:
-    """Commit of the tree that tracks this file, with `+` if it has changes; None without a tree."""
-    here = Path(__file__)
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(here.parent), *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        # an installed copy may lie in a tree that is not this project's
-        git("ls-files", "--error-unmatch", here.name)
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _event_writer(folder: Path, step: int) -> Any:

@@ -1,0 +1,78 @@
+"""`exemplar eval`: score a regressor and what can be done after it on a data set."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+
+from exemplar.cli.lift import LINE_SECONDS, stopped_by_signals
+from exemplar.evaluation.methods import Method
+from exemplar.evaluation.records import Row
+from exemplar.evaluation.report_page import write_report
+from exemplar.evaluation.run import SAMPLES, SUMMARY, EvalConfig, evaluate
+from exemplar.evaluation.tables import table_of
+
+
+@dataclass(frozen=True)
+class EvalCommand:
+    """Score a regressor, and what can be done after it, on people whose bodies are known.
+
+    Stop it at any moment and run the same command again: what is done is kept. Other methods can be
+    added to a folder later.
+    """
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Folder of the run: samples.parquet, summary.json, report.html with its pictures."""
+    config: tyro.conf.OmitArgPrefixes[EvalConfig]
+    """What is scored."""
+    method: tuple[Method, ...] = ("none", "smplify", "eft", "eft+guard")
+    """What follows the regressor."""
+    page: bool = True
+    """Write report.html and its pictures."""
+    json: bool = False
+    """Print the summary as JSON instead of a table."""
+    device: str = "cpu"
+    """Torch device."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def run(command: tyro.conf.OmitArgPrefixes[EvalCommand]) -> None:
+    """Score a regressor, and what can be done after it, on people whose bodies are known."""
+    console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
+    with stopped_by_signals(), Progress(console=console, transient=True) as bar:
+        task = bar.add_task("fits")
+        spoke = time.monotonic()
+
+        def told(done: int, total: int, rows: Sequence[Row]) -> None:
+            nonlocal spoke
+            bar.update(task, total=total, completed=done)
+            if not console.is_terminal and time.monotonic() - spoke > LINE_SECONDS:
+                spoke = time.monotonic()
+                console.print(f"{done}/{total} fits")
+
+        summary = evaluate(
+            command.config, command.output, command.method, device=command.device, told=told
+        )
+    for line in summary["differences"]:
+        console.print(line, markup=False)
+    if command.json:
+        print(json.dumps(summary, indent=1))
+    else:
+        console.print(
+            f"{summary['set']}, {summary['keypoints']} keypoints, {summary['people']} people, "
+            f"protocol {summary['protocol']}, regressor {summary['regressor']}",
+            markup=False,
+        )
+        Console(width=max(console.width, 120)).print(table_of(summary))
+    lines = [command.output / SAMPLES, command.output / SUMMARY]
+    if command.page:
+        lines.append(write_report(command.output))
+    for path in lines:
+        console.print(f"wrote {path}", markup=False)

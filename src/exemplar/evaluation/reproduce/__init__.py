@@ -1,0 +1,1 @@
+"""The papers' tables and figures, on data that anyone has."""

@@ -1,0 +1,59 @@
+"""All tables and figures by name, and how they are made and written."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from exemplar.atomic_files import replacing
+from exemplar.environment import code_commit, machine
+from exemplar.evaluation.reproduce import dual_tables, eft_fitting, eft_training
+from exemplar.evaluation.reproduce.findings import Finding, page_of, read_finding, write_finding
+from exemplar.evaluation.reproduce.workbench import Workbench
+
+TABLES: Mapping[str, Callable[[Workbench], Finding]] = {
+    "eft-table-2": eft_training.table_2,
+    "eft-table-4": eft_training.table_4,
+    "eft-table-3": eft_fitting.table_3,
+    "eft-fig-4": eft_fitting.figure_4,
+    "eft-appendix-d": eft_fitting.appendix_d,
+    "eft-appendix-g": eft_fitting.appendix_g,
+    "eft-preference": eft_fitting.preference,
+    "dual-table-3": dual_tables.table_3,
+    "dual-table-2": dual_tables.table_2,
+    "dual-fig-5": dual_tables.figure_5,
+    "dual-fig-6": dual_tables.figure_6,
+    "dual-fig-7": dual_tables.figure_7,
+    "guard": eft_fitting.guard_table,
+}
+"""In an order in which each finds what the ones before it made."""
+
+PAGE = "README.md"
+"""The page of all results."""
+
+
+def reproduce(bench: Workbench, name: str, command: str) -> Finding:
+    """Make a table or figure, and write it. ValueError for an unknown name."""
+    if name not in TABLES:
+        raise ValueError(f"unknown table {name!r}: expected all, {', '.join(TABLES)}")
+    before = bench.seconds()
+    began = time.monotonic()
+    finding = TABLES[name](bench)
+    made = {
+        "command": command,
+        "commit": code_commit(),
+        "machine": machine(),
+        "seconds": time.monotonic() - began,
+        "parts": {k: v for k, v in bench.seconds().items() if v != before.get(k)},
+    }
+    write_finding(finding, bench.results, made)
+    return finding
+
+
+def write_page(bench: Workbench) -> Path:
+    """Join everything that was made so far on one page."""
+    known = [bench.results / f"{name}.json" for name in TABLES]
+    found = [read_finding(path) for path in known if path.exists()]
+    path = bench.results / PAGE
+    with replacing(path) as temporary:
+        temporary.write_text(page_of(found, f"The papers' tables, scale {bench.name}"))
+    return path

@@ -1,0 +1,26 @@
+"""Charts of the reproduced figures as files of their own."""
+
+from collections.abc import Mapping
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+from exemplar.atomic_files import replacing
+
+_LINE = 16
+
+
+def save_chart(svg: str, path: Path, legend: Mapping[str, str]) -> None:
+    """Write a chart of `evaluation.charts` with its style and a legend: CSS class by name."""
+    style = resources.files("exemplar.evaluation").joinpath("report.css").read_text()
+    entries = "".join(
+        f'<rect class="bar {key}" x="60" y="{10 + _LINE * i}" width="10" height="10"/>'
+        f'<text x="76" y="{19 + _LINE * i}">{escape(name)}</text>'
+        for i, (name, key) in enumerate(legend.items())
+    )
+    head = '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" '
+    inside = f"<style>{style} svg {{ background: var(--paper) }}</style>"
+    start = svg.index(">") + 1
+    whole = head + svg[len("<svg ") : start] + inside + svg[start:].replace("</svg>", "")
+    with replacing(path) as temporary:
+        temporary.write_text(f"{whole}{entries}</svg>\n")

@@ -1,0 +1,128 @@
+"""What a reproduced table says: our numbers beside the paper's, and what became of its claims."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from exemplar.atomic_files import replacing
+
+Verdict = Literal["reproduced", "not reproduced", "cannot be tested here"]
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that a paper says."""
+
+    text: str
+    """What."""
+    verdict: Verdict
+    """Whether it shows here."""
+    numbers: str
+    """On which numbers that rests, or why it cannot be tested."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A table."""
+
+    title: str
+    """What it shows, and in which unit."""
+    columns: tuple[str, ...]
+    """Headings; the first is of the row's name."""
+    rows: tuple[tuple[Cell, ...], ...]
+    """Cells; numbers are printed with one decimal, None is left empty."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One of the papers' tables or figures."""
+
+    name: str
+    """As `exemplar reproduce` calls it."""
+    source: str
+    """Paper, table or figure."""
+    stands_in: str
+    """What was put in the place of what the paper used."""
+    tables: tuple[Numbers, ...]
+    """Ours and the paper's."""
+    claims: tuple[Claim, ...]
+    """What became of what the paper says."""
+    pictures: tuple[str, ...] = ()
+    """Files within the folder of results."""
+
+
+def claim(text: str, shows: bool, numbers: str) -> Claim:
+    """A claim that was tested."""
+    return Claim(text, "reproduced" if shows else "not reproduced", numbers)
+
+
+def untested(text: str, why: str) -> Claim:
+    """A claim that cannot be tested here."""
+    return Claim(text, "cannot be tested here", why)
+
+
+def write_finding(finding: Finding, folder: Path, made: Mapping[str, Any]) -> None:
+    """Write NAME.json (with how it was `made`) and NAME.md."""
+    with replacing(folder / f"{finding.name}.json") as temporary:
+        temporary.write_text(json.dumps({**asdict(finding), "made": made}, indent=1) + "\n")
+    with replacing(folder / f"{finding.name}.md") as temporary:
+        temporary.write_text(markdown_of(finding, made))
+
+
+def read_finding(path: Path) -> tuple[Finding, dict[str, Any]]:
+    """A finding from its JSON, and how it was made; ValueError if it is none."""
+    try:
+        values = json.loads(path.read_text())
+        finding = Finding(
+            values["name"],
+            values["source"],
+            values["stands_in"],
+            tuple(
+                Numbers(x["title"], tuple(x["columns"]), tuple(tuple(r) for r in x["rows"]))
+                for x in values["tables"]
+            ),
+            tuple(Claim(**x) for x in values["claims"]),
+            tuple(values["pictures"]),
+        )
+        return finding, dict(values["made"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a result of exemplar reproduce: {error}") from None
+
+
+def markdown_of(finding: Finding, made: Mapping[str, Any]) -> str:
+    """A finding as a section of a page."""
+    lines = [f"## {finding.source} (`{finding.name}`)", "", finding.stands_in, ""]
+    for table in finding.tables:
+        lines += [f"**{table.title}**", "", *_markdown_rows(table), ""]
+    lines += [f"![{Path(name).stem}]({name})" for name in finding.pictures]
+    lines += ["", *(f"- *{x.verdict}*: {x.text} ({x.numbers})" for x in finding.claims), ""]
+    lines += [f"`{made['command']}`, commit {made['commit']}, {made['machine']}, "
+              f"{made['seconds']:.0f} s", ""]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _markdown_rows(table: Numbers) -> list[str]:
+    head = "| " + " | ".join(table.columns) + " |"
+    rule = "|" + "---|" * len(table.columns)
+    return [head, rule, *("| " + " | ".join(map(shown, row)) + " |" for row in table.rows)]
+
+
+def shown(cell: Cell) -> str:
+    """A cell as it is printed."""
+    if cell is None:
+        return ""
+    return f"{cell:.1f}" if isinstance(cell, float) else str(cell)
+
+
+def page_of(findings: Sequence[tuple[Finding, Mapping[str, Any]]], title: str) -> str:
+    """All findings on one page, the claims first."""
+    lines = [f"# {title}", "", "| claim | where | verdict | numbers |", "|---|---|---|---|"]
+    for finding, _ in findings:
+        for x in finding.claims:
+            lines.append(f"| {x.text} | {finding.source} | **{x.verdict}** | {x.numbers} |")
+    body = "\n".join(markdown_of(finding, made) for finding, made in findings)
+    return "\n".join(lines) + "\n\n" + body

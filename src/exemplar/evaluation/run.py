@@ -1,0 +1,292 @@
+"""A regressor with what can be done after it, on a data set: scores of every person, resumable."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from torch import nn
+
+from exemplar.atomic_files import replacing
+from exemplar.bodies import Body, load_body
+from exemplar.data.contents import Contents
+from exemplar.data.crops import batch_of
+from exemplar.data.formats import format_named, read, recognise
+from exemplar.data.options import parse_options
+from exemplar.environment import code_version
+from exemplar.evaluation.judge import Judge
+from exemplar.evaluation.keypoint_sources import KeypointSource, keypoints_from, with_exact
+from exemplar.evaluation.methods import FITTED_TOGETHER, Method, MethodConfig, Methods
+from exemplar.evaluation.open_sets import open_people, open_set
+from exemplar.evaluation.protocols import Protocol, protocol_named
+from exemplar.evaluation.records import Row, failed_row, read_rows, rows_of, shown_of, write_rows
+from exemplar.evaluation.tables import summary_of
+from exemplar.geometry.cameras import CameraModel
+from exemplar.lift.lifter import weights_digest
+from exemplar.lift.prepare import Prepared, Preparer, Shown
+from exemplar.results import BAD_INPUT
+from exemplar.samples import Gender, Sample
+
+BLOCK = 32
+"""People of a file of results, done together."""
+
+WORKERS = os.cpu_count() or 1
+"""Processes that draw an open set."""
+
+OPEN_PREFIX = "open:"
+"""Names of the open benchmark's sets, such as open:wild, begin so."""
+
+SAMPLES, SUMMARY, CONFIG = "samples.parquet", "summary.json", "config.json"
+"""Files of a run's folder."""
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What decides the numbers of an evaluation."""
+
+    data: str
+    """open:lab, open:wild, open:wild-crop, open:odd, or an annotation file or folder."""
+    images: str | None = None
+    """Folder that the annotation's image names are relative to; the open sets have their own."""
+    truth: str | None = None
+    """truth.npz of a synthetic set, for keypoints other than the annotated ones; the open sets have
+    their own."""
+    open_folder: str = "open"
+    """Where the open sets are, or are drawn."""
+    methods: MethodConfig = field(default_factory=MethodConfig)
+    """The network and the settings of what follows it."""
+    protocol: str | None = None
+    """Which joints of which truth are compared; by default the data set's own."""
+    released: Literal["eft", "dual"] | None = None
+    """eft or dual: with the quirks of that paper's program."""
+    keypoints: KeypointSource = "annotated"
+    """Which 2D keypoints are fitted."""
+    limit: int | None = None
+    """Only the first so many people."""
+    format: str | None = None
+    """Format of the annotation, where it cannot be told."""
+    option: tuple[str, ...] = ()
+    """NAME=VALUE for the format's reader."""
+    truth_body: tuple[str, ...] = ()
+    """GENDER=FILE: the SMPL body of a gender, for sets with gendered truth."""
+    use_3d: bool = False
+    """Fit annotated 3D keypoints, too (EFT's Eq. 4)."""
+    seed: int = 0
+    """Of the keypoints' noise."""
+
+
+Told = Callable[[int, int, Sequence[Row]], None]
+"""Called with how many people are done, how many there are, and the latest rows."""
+
+
+def evaluate(
+    config: EvalConfig,
+    folder: Path,
+    methods: Sequence[Method],
+    *,
+    device: str = "cpu",
+    told: Told = lambda done, total, rows: None,
+) -> dict[str, Any]:
+    """Score methods on a data set; returns the summary (`tables.summary_of`).
+
+    What is done stays in `folder`: the same call goes on, also with other methods;
+    `samples.parquet` and `summary.json` are written at the end. ValueError or OSError in one line
+    for what the user can mend; a broken sample becomes a row with a status.
+    """
+    tools = Methods(config.methods, device)
+    tools.check(methods)
+    people = people_of(config)
+    judge = Judge(people.protocol, tools.body, _truth_bodies(config.truth_body))
+    identity = _identity(config, people, tools)
+    _same_run(folder, identity)
+    fits = [fit for fit, gives in FITTED_TOGETHER.items() if set(gives) & set(methods)]
+    work = _Work(config, people, judge, tools)
+    rows: list[Row] = []
+    total, done = len(people.samples) * len(fits), 0
+    for fit in fits:
+        for first in range(0, len(people.samples), BLOCK):
+            path = folder / "blocks" / f"{fit}-{first:06d}.parquet"
+            if not path.exists():
+                write_rows(work.block(fit, first), path)
+            made = read_rows(path)
+            done += min(BLOCK, len(people.samples) - first)
+            rows += [row for row in made if row["method"] in methods]
+            told(done, total, made)
+    rows.sort(key=lambda row: (row["number"], methods.index(row["method"])))
+    write_rows(rows, folder / SAMPLES)
+    summary = {
+        "set": people.name,
+        "differences": people.differences,
+        "protocol": people.protocol.name,
+        "keypoints": config.keypoints,
+        "regressor": Path(config.methods.regressor).name,
+        "body": tools.body.name,
+        "people": len(people.samples),
+        **summary_of(rows),
+    }
+    with replacing(folder / SUMMARY) as temporary:
+        temporary.write_text(json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+@dataclass(frozen=True)
+class PeopleOfSet:
+    """A data set's people."""
+
+    name: str
+    """What the set is called."""
+    samples: list[Sample]
+    """As annotated."""
+    annotations: Path
+    """What they were read from."""
+    images: Path
+    """Folder of their images."""
+    protocol: Protocol
+    """How they are scored."""
+    differences: tuple[str, ...] = ()
+    """In what an open set is not the published one, a line each."""
+
+
+def people_of(config: EvalConfig) -> PeopleOfSet:
+    """Read the set; an open one is drawn if it is not there. ValueError or OSError in one line."""
+    if config.data.startswith(OPEN_PREFIX):
+        return _open_people(config)
+    annotations = Path(config.data)
+    images = Path(config.images or annotations.parent)
+    if not images.is_dir():
+        raise FileNotFoundError(f"no folder of images at {images}: give --images")
+    contents = Contents(annotations)
+    kind = config.format or recognise(contents)
+    options = parse_options(format_named(kind).read, config.option, f"format {kind}")
+    protocol = protocol_named(config.protocol or _USUAL.get(kind, "coco"), config.released)
+    found = (one for one in read(contents, kind, **options) if protocol.includes(one))
+    samples = list(islice(found, config.limit))
+    if not samples:
+        raise ValueError(f"{annotations} has nobody to evaluate (as {kind}, by {protocol.name})")
+    if config.truth is not None:
+        samples = with_exact(samples, read(config.truth))
+    return PeopleOfSet(annotations.name, samples, annotations, images, protocol)
+
+
+def _open_people(config: EvalConfig) -> PeopleOfSet:
+    files = open_set(
+        config.data.removeprefix(OPEN_PREFIX), config.open_folder, config.limit, workers=WORKERS
+    )
+    return PeopleOfSet(
+        config.data,
+        open_people(files, config.limit),
+        files.annotations,
+        files.images,
+        protocol_named(config.protocol or "open", config.released),
+        files.differences,
+    )
+
+
+def shown_to(regressor: nn.Module, *, use_3d: bool = False) -> Shown:
+    """What a regressor wants to see of people."""
+    resolution = int(getattr(regressor, "resolution"))  # noqa: B009 - a Module attribute
+    return Shown(
+        resolution,
+        int(getattr(regressor, "width", resolution)),
+        upright=bool(getattr(regressor, "upright", False)),
+        use_3d=use_3d,
+    )
+
+
+class _Work:
+    """Makes a block's rows."""
+
+    def __init__(
+        self, config: EvalConfig, people: PeopleOfSet, judge: Judge, tools: Methods
+    ) -> None:
+        self.config, self.people, self.judge, self.tools = config, people, judge, tools
+        shown = shown_to(tools.regressor, use_3d=config.use_3d)
+        self.prepare = Preparer(people.images, shown)
+
+    def block(self, fit: str, first: int) -> list[Row]:
+        """The rows of the block's people, of all methods that a fit gives."""
+        gives = FITTED_TOGETHER[fit]
+        samples = self.people.samples[first : first + BLOCK]
+        ready = [self._prepared(first + i, sample) for i, sample in enumerate(samples)]
+        rows = [
+            failed_row(method, one, BAD_INPUT)
+            for one in ready
+            for method in gives
+            if one.person is None
+        ]
+        sound = [one for one in ready if one.person is not None]
+        if not sound:
+            return rows
+        own = [self.people.samples[one.number] for one in sound]
+        batch = batch_of([one.person for one in sound if one.person is not None], self.tools.device)
+        shown = shown_of(own, sound)
+        truth = self.judge.truth(own)
+        for method, answers in self.tools.answers(fit, batch).items():
+            weak: CameraModel = "weak"
+            own_camera: CameraModel = getattr(self.tools.regressor, "camera_model", weak)
+            model = weak if method == "smplify" else own_camera
+            rows += rows_of(self.judge, truth, shown, method, answers, model)
+        return rows
+
+    def _prepared(self, number: int, sample: Sample) -> Prepared:
+        try:
+            given = keypoints_from(sample, self.config.keypoints, self.config.seed)
+        except ValueError as error:
+            return Prepared(number, sample, None, str(error))
+        return self.prepare(number, given)
+
+
+_USUAL: Mapping[str, str] = {
+    "threedpw": "3dpw",
+    "h36m": "h36m-p2",
+    "mpi_inf_3dhp": "mpi-inf-3dhp",
+}
+"""Protocols by format."""
+
+
+def _truth_bodies(texts: Sequence[str]) -> dict[Gender, Body]:
+    genders: tuple[Gender, ...] = get_args(Gender)
+    found: dict[Gender, Body] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        known: list[Gender] = [gender for gender in genders if gender == name]
+        if not equals or not known:
+            listed = ", ".join(genders)
+            raise ValueError(f"--truth-body {text!r}: expected GENDER=FILE, GENDER one of {listed}")
+        found[known[0]] = load_body(path)
+    return found
+
+
+def _identity(config: EvalConfig, people: PeopleOfSet, tools: Methods) -> dict[str, Any]:
+    """What must be the same for results to belong together."""
+    named = asdict(config)
+    return {
+        "config": named,
+        "annotations": str(people.annotations),
+        "images": str(people.images),
+        "regressor": weights_digest(tools.regressor),
+        "auxiliary": None if tools.auxiliary is None else weights_digest(tools.auxiliary),
+        "version": code_version(),
+    }
+
+
+def _same_run(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Begin a run, or check that the one in the folder is the same."""
+    path = folder / CONFIG
+    if not path.exists():
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(identity, indent=1) + "\n")
+        return
+    try:
+        known = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not the settings of an evaluation: {error}") from None
+    for key, value in identity.items():
+        if known.get(key) != json.loads(json.dumps(value)):
+            raise ValueError(
+                f"{folder} holds an evaluation with another {key}: {known.get(key)!r}, "
+                f"not {value!r}; give another folder"
+            )
