@@ -79,7 +79,7 @@ class Config:
     """Share of keypoints that are not there."""
     fits: tuple[str, ...] = ("none", "smplify", "eft", "dual")
     """Which of none, smplify, eft (with and without the guard), dual."""
-    robust: tuple[float, ...] = (30.0,)
+    robust: tuple[float, ...] = (30.0, 80.0)
     """EFT with each of these `EftConfig.robust_px`."""
     regressor: str = "mobile"
     """Regressor to start from."""
@@ -297,7 +297,7 @@ def show(rows: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) ->
 
 
 def drawn(rows: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> str:
-    """The curves of PA-MPJPE as an SVG, a panel each."""
+    """The curves of PA-MPJPE as an SVG, a panel each; one level alone is no curve."""
     panels: list[dict[str, list[tuple[float, float]]]] = []
     for curve, of_curve in rows.items():
         lines: dict[str, list[tuple[float, float]]] = {}
@@ -305,7 +305,8 @@ def drawn(rows: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -
             for method, row in of.items():
                 label = f"{method}: PA-MPJPE, mm; {curve}"
                 lines.setdefault(label, []).append((float(level), row["pa_mpjpe"]))
-        panels.append(lines)
+        if len(of_curve) > 1:
+            panels.append(lines)
     return picture(panels)
 
 
