@@ -13,11 +13,12 @@ from exemplar.bodies import Body
 from exemplar.environment import usable_device
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars, fitted_weights
-from exemplar.fitting.fits import Fits
+from exemplar.fitting.fits import Fits, judged
 from exemplar.fitting.guard import GuardConfig, choose
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.projections import Projection, projection_of, weak_projection
 from exemplar.fitting.smplify import SmplifyConfig, fit_smplify
+from exemplar.fitting.trace import ended_at
 from exemplar.fitting.weights import Adapt, predict_in_blocks
 from exemplar.geometry.cameras import CameraModel, weak_equivalent
 from exemplar.priors import load_pose_prior
@@ -159,7 +160,7 @@ class Methods:
             self.auxiliary = load_regressor(config.auxiliary)[0].to(self.device)
         self.body: Body = body_for(self.info, config.body).to(self.device)
 
-    def check(self, methods: Sequence[Method]) -> None:
+    def check(self, methods: Sequence[str]) -> None:
         """ValueError, in one line, if some of the methods cannot be run."""
         unknown = [method for method in methods if method not in METHODS]
         if unknown or not methods:
@@ -230,18 +231,22 @@ class Methods:
         projection = projection_of(self.regressor, batch.box)
         plain = _answers(fits, projection, _since(began, batch))
         assert plain.iterates is not None
+        clean, broken = checked(batch)
+        points, weights = clean.keypoints_2d, plain.weights
         best = choose(
-            self.body,
-            plain.iterates,
-            checked(batch)[0].keypoints_2d,
-            plain.weights,
-            GuardConfig(),
-            load_pose_prior(),
-            projection,
-        )
-        kept = fits.trace.at(best.minimum(fits.trace.updates)).prediction
+            self.body, plain.iterates, points, weights,
+            GuardConfig(), load_pose_prior(), projection,
+        )  # fmt: skip
+        kept = judged(
+            ended_at(fits.trace, best.minimum(fits.trace.updates)),
+            self.body, points, weights, projection, broken, config.acceptance,
+        )  # fmt: skip
         guarded = replace(
-            plain, prediction=kept, kept=best.minimum(plain.kept), seconds=_since(began, batch)
+            plain,
+            prediction=kept.after.prediction,
+            kept=kept.trace.updates,
+            status=kept.status,
+            seconds=_since(began, batch),
         )
         return {"eft": plain, "eft+guard": guarded}
 
