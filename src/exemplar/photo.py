@@ -70,6 +70,9 @@ class FitOptions:
     guard: bool = False
     """Whether to keep the iterate that left-out keypoints and a pose prior support best, instead of
     the last: often the better 3D pose where keypoints are detected, at a larger 2D error."""
+    robust_px: float | None = None
+    """How far a keypoint may be off before it counts little, px of a 224 crop
+    (`EftConfig.robust_px`); None believes all alike."""
     focal: float | None = None
     """Focal length of the full-image camera, px."""
     device: str = "cpu"
@@ -369,5 +372,7 @@ def _checked(image: np.ndarray) -> np.ndarray:
 
 
 def _config(info: RegressorInfo, options: FitOptions) -> EftConfig:
-    config = EftConfig(learning_rate=info.learning_rate, adapt=info.adapt)
+    config = EftConfig(
+        learning_rate=info.learning_rate, adapt=info.adapt, robust_px=options.robust_px
+    )
     return config if options.iterations is None else replace(config, iterations=options.iterations)

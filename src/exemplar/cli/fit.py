@@ -49,6 +49,9 @@ class FitCommand:
     """Most weight updates (default 20)."""
     guard: bool = False
     """Keep the most plausible iterate instead of the last."""
+    robust_px: float | None = None
+    """For keypoints some of which may be far off: those count little that the body misses by more
+    than this many px of a 224 crop, such as 80; 30 if there are many."""
     focal: float | None = None
     """Focal length of the full-image camera, px."""
     device: str = "cpu"
@@ -73,6 +76,7 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
         box=parse_box(command.box),
         iterations=command.iterations,
         guard=command.guard,
+        robust_px=command.robust_px,
         focal=command.focal,
         device=command.device,
     )

@@ -23,9 +23,9 @@ class ReproduceCommand:
     """
 
     name: Annotated[str, tyro.conf.Positional]
-    """all, or one of: eft-table-2, eft-table-3, eft-table-4, eft-fig-4, eft-appendix-d,
-    eft-appendix-g, eft-preference, dual-table-2, dual-table-3, dual-fig-5, dual-fig-6, dual-fig-7,
-    guard."""
+    """all, or one of: eft-table-1, eft-table-2, eft-table-4, eft-table-3, eft-fig-4,
+    eft-appendix-d, eft-appendix-g, eft-preference, dual-table-3, dual-table-2, dual-fig-5,
+    dual-fig-6, dual-fig-7, guard."""
     scale: ScaleName = "cpu"
     """smoke: whether it runs at all, minutes. cpu: under 3 hours on 2 cores. gpu: with whole
     networks, on more people; a day."""

@@ -70,6 +70,8 @@ class MethodConfig:
     """Most updates of EFT and dual; None takes the settings'."""
     eft_rate: float | None = None
     """Adam's step in EFT; None takes the settings'."""
+    robust_px: float | None = None
+    """EFT's robust 2D term (`EftConfig.robust_px`); None is the papers'."""
     dual_rate: float | None = None
     """Step of gradient descent in dual; None takes the settings'."""
     stop: bool = True
@@ -85,7 +87,7 @@ class MethodConfig:
         given = {
             "adapt": self.adapt, "iterations": self.iterations, "learning_rate": self.eft_rate,
         }  # fmt: skip
-        config = replace(config, **_given(given))
+        config = replace(config, robust_px=self.robust_px, **_given(given))
         return config if self.stop else replace(config, stop_px=None, stop_loss=None)
 
     def smplify_config(self) -> SmplifyConfig:

@@ -40,6 +40,9 @@ class LiftConfig:
     """Most weight updates of EFT; None takes the recipe's."""
     adapt: str | None = None
     """Which weights EFT moves (all, later, last_stage, head, words); None takes the recipe's."""
+    robust_px: float | None = None
+    """Let keypoints count little that EFT's body misses by more px of a 224 crop than this, such as
+    80, or 30 for many outliers (`EftConfig.robust_px`); None believes all alike."""
     use_3d: bool = True
     """Fit 3D keypoints, too, where the set has them with a nose (EFT's Eq. 4)."""
     largest_beta: float | None = None
@@ -51,9 +54,10 @@ class LiftConfig:
         known = [*EFT_RECIPES, *SMPLIFY_RECIPES]
         if self.recipe not in known:
             raise ValueError(f"unknown recipe {self.recipe!r}: expected {', '.join(known)}")
-        moved = self.guard or self.adapt is not None or self.iterations is not None
+        of_eft = (self.adapt, self.iterations, self.robust_px)
+        moved = self.guard or any(value is not None for value in of_eft)
         if self.recipe in SMPLIFY_RECIPES and moved:
-            raise ValueError("guard, adapt and iterations are EFT's: SMPLify has none")
+            raise ValueError("guard, adapt, iterations and robust_px are EFT's: SMPLify has none")
 
     def eft(self, info: RegressorInfo) -> EftConfig:
         """EFT's settings for these weights; ValueError for a recipe that is not EFT's."""
@@ -64,6 +68,7 @@ class LiftConfig:
             config,
             iterations=config.iterations if self.iterations is None else self.iterations,
             adapt=config.adapt if self.adapt is None else self.adapt,
+            robust_px=self.robust_px,
             acceptance=self._acceptance(config.acceptance),
         )
 

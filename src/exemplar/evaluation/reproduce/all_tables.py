@@ -11,6 +11,7 @@ from exemplar.evaluation.reproduce.findings import Finding, page_of, read_findin
 from exemplar.evaluation.reproduce.workbench import Workbench
 
 TABLES: Mapping[str, Callable[[Workbench], Finding]] = {
+    "eft-table-1": eft_training.table_1,
     "eft-table-2": eft_training.table_2,
     "eft-table-4": eft_training.table_4,
     "eft-table-3": eft_fitting.table_3,

@@ -1,7 +1,6 @@
 """The EFT paper's tables and figures of fits."""
 
 import copy
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from exemplar.atomic_files import replacing
 from exemplar.data.crops import batch_of
 from exemplar.evaluation import charts
 from exemplar.evaluation.judge import Judge
@@ -83,30 +81,39 @@ _PAPER_3: Mapping[str, tuple[str, float, float, float]] = {
 }
 
 
+LITTLE = 0.05
+"""Share of a regressor's error up to which an improvement is little: the paper's largest by SMPLify
+is 6.1 of 146.6 mm."""
+
+
 def _claims_3(runs: Mapping[str, Run]) -> tuple[Claim, ...]:
+    start = {name: run.methods["none"]["pa_mpjpe"] for name, run in runs.items()}
     gains = {name: run.methods["eft"]["gain"] for name, run in runs.items()}
     lows = {name: run.methods["eft"]["gain_95"][0] for name, run in runs.items()}
     flat = {name: run.methods["smplify"]["gain"] for name, run in runs.items()}
-    best = [run.methods["eft"] for run in runs.values()]
-    told = [f"{name} {value:+.1f}" for name, value in gains.items()]
+    told = ", ".join(f"{name} {value:+.1f}" for name, value in gains.items())
     by_smplify = ", ".join(f"{name} {value:+.1f}" for name, value in flat.items())
-    oracle = [x["pa_mpjpe"] - x["oracle"] for x in best]
-    curves = [x["pa_mpjpe"] - min(x["by_update"]["pa_mpjpe"]) for x in best]
+    best = min(runs, key=lambda name: start[name])
+    eft = runs[best].methods["eft"]
+    common = eft["pa_mpjpe"] - min(eft["by_update"]["pa_mpjpe"])
+    own = eft["pa_mpjpe"] - eft["oracle"]
     return (
         claim(
             "EFT improves every regressor",
             all(low > 0 for low in lows.values()),
-            "gain in mm: " + ", ".join(told) + f"; lowest 95 % bound {min(lows.values()):+.1f}",
+            f"gain in mm: {told}; lowest 95 % bound {min(lows.values()):+.1f}",
         ),
         claim(
             "SMPLify improves them little or makes them worse, and less than EFT",
-            all(flat[name] < gains[name] for name in runs),
-            f"gain in mm: {by_smplify}",
+            all(flat[x] < gains[x] and flat[x] <= LITTLE * start[x] for x in runs),
+            f"gain in mm: {by_smplify}; EFT {told}",
         ),
         claim(
             "the best number of updates is a little better still, each person's own much more",
-            all(own > common >= 0 for own, common in zip(oracle, curves, strict=True)),
-            f"{min(curves):.1f} to {max(curves):.1f} mm and {min(oracle):.1f} to {max(oracle):.1f}",
+            common >= 0.05 and own >= 2 * common,  # 0.05 mm: what shows with one decimal
+            f"after the best network ({best}) {eft['pa_mpjpe']:.1f} mm; {max(common, 0):.1f} less "
+            f"after {eft['best_update']} updates, {own:.1f} less with each person's own; the paper "
+            "50.9, 1.6 less after 3, 5.7 less",
         ),
     )
 
@@ -123,17 +130,17 @@ def guard_table(bench: Workbench) -> Finding:
             run = bench.run(
                 f"guard-{where}-{source}", where, POSTED, scale.guarded, keypoints=source
             )
-            before = run.by_person("none", "pa_mpjpe")
-            for method in POSTED:
-                own = run.by_person(method, "pa_mpjpe")
-                totals[method] += [own[who] for who in before]
-                worse[method] += [float(own[who] > before[who]) for who in before]
+            scores = {method: run.by_person(method, "pa_mpjpe") for method in POSTED}
             best = {
                 row["number"]: min(row["pa_mpjpe_by_update"])
                 for row in run.rows
                 if row["method"] == "eft" and row["pa_mpjpe_by_update"]
             }
-            oracle += [best[who] for who in before]
+            everybody = sorted(set(best).intersection(*scores.values()))
+            for method, own in scores.items():
+                totals[method] += [own[who] for who in everybody]
+                worse[method] += [float(own[who] > scores["none"][who]) for who in everybody]
+            oracle += [best[who] for who in everybody]
             found = run.methods
             means.append((found["none"]["pa_mpjpe"], found["eft+guard"]["pa_mpjpe"]))
             shares = [found[m]["worse_percent"] for m in POSTED[1:]]
@@ -148,7 +155,8 @@ def guard_table(bench: Workbench) -> Finding:
         )
     )  # fmt: skip
     gap = average["eft"] - float(np.mean(oracle))
-    closed = (average["eft"] - average["eft+guard"]) / gap
+    gained = average["eft"] - average["eft+guard"]
+    closed = gained / gap if gap > 0 else 0.0
     above = [row for row, (none, guarded) in zip(rows, means, strict=False) if guarded > none]
     return Finding(
         "guard",
@@ -193,18 +201,14 @@ UPDATES = (20, 100)
 def figure_4(bench: Workbench) -> Finding:
     """The error on other people after a network was overfitted to one."""
     scale = bench.scale
-    path = bench.folder / "fig-4.json"
-    if not path.exists():
-        with bench.timed("overfitting"), replacing(path) as temporary:
-            temporary.write_text(json.dumps(_overfitted(bench), indent=1))
-    found = json.loads(path.read_text())
+    found = bench.kept("fig-4.json", "overfitting", lambda: _overfitted(bench))
     start = found["start"]
     changes = {n: np.array(found["after"][str(n)]) - start for n in UPDATES}
     rows: list[tuple[Cell, ...]] = [
         (f"{n} updates", start, *(float(f(start + x)) for f in _FIVE), float(100 * (x < 0).mean()))
         for n, x in changes.items()
     ]
-    most, much = (float(np.abs(x).max()) for x in changes.values())
+    few, many = (np.abs(x) for x in changes.values())
     chart = "fig-4.svg"
     _draw_histograms(changes, bench.results / chart)
     return Finding(
@@ -223,20 +227,25 @@ def figure_4(bench: Workbench) -> Finding:
         (
             claim(
                 "the overfitted network keeps its error on others after 20 updates",
-                bool(np.abs(changes[20]).mean() < 0.05 * start),
-                f"changes by {np.abs(changes[20]).mean():.2f} mm on average, {most:.2f} at most, "
+                bool(few.mean() < 0.05 * start),
+                f"changes by {few.mean():.2f} mm on average, {few.max():.2f} at most, "
                 f"of {start:.1f}",
             ),
             claim(
                 "100 updates change it more, by a few samples above all",
-                much > most,
-                f"{np.abs(changes[100]).mean():.2f} mm on average, {much:.2f} at most",
+                bool(many.mean() > few.mean() and many.max() > 3 * np.median(many)),
+                f"{many.mean():.2f} mm on average, {np.median(many):.2f} in the middle, "
+                f"{many.max():.2f} at most",
             ),
             claim(
                 "sometimes overfitting to one person improves the whole",
                 bool((changes[20] < 0).any()),
                 f"{100 * (changes[20] < 0).mean():.0f} % of networks after 20 updates, "
                 f"{100 * (changes[100] < 0).mean():.0f} % after 100",
+            ),
+            untested(
+                "those that change it most have hidden joints or wrong marks (appendix H, Fig. 7)",
+                "not measured: needs a look at them",
             ),
         ),
         (chart,),
@@ -305,11 +314,7 @@ def _overfit(tools: Methods, one: Batch) -> Iterator[tuple[int, nn.Module]]:
 
 def appendix_d(bench: Workbench) -> Finding:
     """What fits of one person take."""
-    path = bench.folder / "appendix-d.json"
-    if not path.exists():
-        with bench.timed("time of fits"), replacing(path) as temporary:
-            temporary.write_text(json.dumps(_times(bench), indent=1))
-    found = json.loads(path.read_text())
+    found = bench.kept("appendix-d.json", "time of fits", lambda: _times(bench))
     eft, smplify = found["eft"], found["smplify"]
     return Finding(
         "eft-appendix-d",
@@ -363,18 +368,18 @@ def appendix_g(bench: Workbench) -> Finding:
         ("2D keypoints", *(flat.methods["eft"][x] for x in ("mpjpe", "pa_mpjpe", "px"))),
         ("2D and 3D keypoints", *(deep.methods["eft"][x] for x in ("mpjpe", "pa_mpjpe", "px"))),
     ]
-    gain, low, high = paired(flat.by_person("eft", "pa_mpjpe"), deep.by_person("eft", "pa_mpjpe"))
+    gain = paired(flat.by_person("eft", "pa_mpjpe"), deep.by_person("eft", "pa_mpjpe"))
     return Finding(
         "eft-appendix-g",
-        "EFT, appendix G",
+        "EFT, appendix G and Fig. 6",
         f"`lab` with its true 3D joints stands for Panoptic Studio; {scale.fitted} people, the "
         "shipped network, its own step, 20 updates. The paper gives pictures only.",
         (Numbers("Errors, mm and px", ("fitted to", "MPJPE", "PA-MPJPE", "2D"), tuple(rows)),),
         (
             claim(
                 "with the 3D term, EFT fits 3D annotations",
-                low > 0,
-                f"PA-MPJPE {gain:+.1f} mm better than with 2D, 95 % {low:+.1f} to {high:+.1f}",
+                gain.clear,
+                f"PA-MPJPE lower than with 2D by {gain}",
             ),
         ),
     )
@@ -384,7 +389,7 @@ def preference(bench: Workbench) -> Finding:
     """What only people can tell."""
     return Finding(
         "eft-preference",
-        "EFT, section 4.2 and appendix I; Figs. 2, 3, 8 and 9",
+        "EFT, sections 4.2 and 4.4, appendices F and I; Figs. 1 to 3, 5, 8 and 9",
         "`exemplar compare` makes the page on which people vote, blind, for one of two fits of a "
         "photograph.",
         (),
@@ -394,11 +399,12 @@ def preference(bench: Workbench) -> Finding:
                 "needs people other than the authors: `exemplar compare RUN:eft RUN:smplify`",
             ),
             untested(
-                "SPIN's SMPLify fits suffer from OpenPose keypoints of other people (appendix F)",
+                "SPIN's SMPLify fits suffer from OpenPose keypoints of other people (appendix F, "
+                "Fig. 5)",
                 "needs SPIN's fits of COCO",
             ),
             untested(
-                "results on Internet videos are plausible (section 4.4)",
+                "results on Internet videos are plausible (section 4.4, Fig. 3)",
                 "needs people to judge; `exemplar fit` shows your own",
             ),
         ),

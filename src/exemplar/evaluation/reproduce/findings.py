@@ -88,8 +88,10 @@ def read_finding(path: Path) -> tuple[Finding, dict[str, Any]]:
             tuple(Claim(**x) for x in values["claims"]),
             tuple(values["pictures"]),
         )
-        return finding, dict(values["made"])
-    except (ValueError, KeyError, TypeError) as error:
+        made = dict(values["made"])
+        markdown_of(finding, made)  # what cannot be shown is no result either
+        return finding, made
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a result of exemplar reproduce: {error}") from None
 
 
@@ -106,16 +108,21 @@ def markdown_of(finding: Finding, made: Mapping[str, Any]) -> str:
 
 
 def _markdown_rows(table: Numbers) -> list[str]:
-    head = "| " + " | ".join(table.columns) + " |"
     rule = "|" + "---|" * len(table.columns)
-    return [head, rule, *("| " + " | ".join(map(shown, row)) + " |" for row in table.rows)]
+    return [_line(table.columns), rule, *map(_line, table.rows)]
+
+
+def _line(cells: Sequence[Cell]) -> str:
+    """A row of a Markdown table; a pipe within a cell must not end it."""
+    texts = (shown(cell).replace("|", r"\|") for cell in cells)
+    return "| " + " | ".join(texts) + " |"
 
 
 def shown(cell: Cell) -> str:
-    """A cell as it is printed."""
+    """A cell as it is printed; never -0.0."""
     if cell is None:
         return ""
-    return f"{cell:.1f}" if isinstance(cell, float) else str(cell)
+    return f"{round(cell, 1) + 0.0:.1f}" if isinstance(cell, float) else str(cell)
 
 
 def page_of(findings: Sequence[tuple[Finding, Mapping[str, Any]]], title: str) -> str:
@@ -123,6 +130,6 @@ def page_of(findings: Sequence[tuple[Finding, Mapping[str, Any]]], title: str) -
     lines = [f"# {title}", "", "| claim | where | verdict | numbers |", "|---|---|---|---|"]
     for finding, _ in findings:
         for x in finding.claims:
-            lines.append(f"| {x.text} | {finding.source} | **{x.verdict}** | {x.numbers} |")
+            lines.append(_line((x.text, finding.source, f"**{x.verdict}**", x.numbers)))
     body = "\n".join(markdown_of(finding, made) for finding, made in findings)
     return "\n".join(lines) + "\n\n" + body

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -27,7 +27,7 @@ from exemplar.training.adaptation import InnerConfig
 from exemplar.training.augment import AugmentConfig
 from exemplar.training.job import AUXILIARY_WEIGHTS, WEIGHTS, TrainConfig, run_training
 from exemplar.training.recipes import recipe_named
-from exemplar.training.run_folder import LAST
+from exemplar.training.run_folder import CONFIG, LAST, LOG
 from exemplar.training.sources import SourceConfig
 
 ScaleName = Literal["smoke", "cpu", "gpu"]
@@ -118,10 +118,32 @@ class Run:
         return {row["number"]: row[score] for row in own}
 
 
-def paired(one: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float, float]:
-    """Mean difference `one - other` over the people of both, and its 95 % interval."""
+class Difference(NamedTuple):
+    """By how much the mean of one score is above another's."""
+
+    mean: float
+    """Mean over people, mm."""
+    low: float
+    """Lower end of its 95 % interval (draws of people)."""
+    high: float
+    """Upper end."""
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is above zero with its whole interval."""
+        return self.low > 0
+
+    def __str__(self) -> str:
+        mean, low, high = (round(x, 1) + 0.0 for x in self)  # no -0.0
+        return f"{mean:+.1f} mm, 95 % {low:+.1f} to {high:+.1f}"
+
+
+def paired(one: Mapping[int, float], other: Mapping[int, float]) -> Difference:
+    """Mean difference `one - other` over the people of both; ValueError if there are none."""
     change = np.array([one[who] - other[who] for who in one if who in other])
-    return float(change.mean()), *interval(change)
+    if not len(change):
+        raise ValueError("nobody has both of the scores that are to be compared")
+    return Difference(float(change.mean()), *interval(change))
 
 
 class Workbench:
@@ -164,14 +186,24 @@ class Workbench:
         self.console.print(line, markup=False)
 
     def seconds(self) -> dict[str, float]:
-        """What everything made so far took."""
-        return json.loads(self._timed.read_text()) if self._timed.exists() else {}
+        """What everything made so far took, s."""
+        return _read_json(self._timed) if self._timed.exists() else {}
+
+    def kept(self, file: str, name: str, make: Callable[[], Any]) -> Any:
+        """Numbers that are made once: from a JSON file of the folder, or made now and written."""
+        path = self.folder / file
+        if not path.exists():
+            with self.timed(name), replacing(path) as temporary:
+                temporary.write_text(json.dumps(make(), indent=1))
+        return _read_json(path)
 
     def _once(self, name: str, done: Path, make: Callable[[], Any]) -> Path:
         if not done.exists():
             self.say(f"making {name}")
             with self.timed(name):
                 make()
+            if not done.exists():
+                raise ValueError(f"{name}: nothing usable was made, there is no {done}")
         return done
 
     def people(self, domain: Literal["lab", "wild"]) -> Path:
@@ -246,14 +278,20 @@ class Workbench:
             workers=0 if scale.frozen else 8,
             seed=seed,
         )  # fmt: skip
-        done = folder / WEIGHTS
+        two = inner is not None and inner.teacher == "auxiliary"
+        auxiliary = folder / AUXILIARY_WEIGHTS if two else None
 
         def make() -> None:
-            run_training(config, folder, resume=(folder / LAST).exists(), console=self.console)
+            resume = (folder / LAST).exists()
+            if not resume:  # what a run leaves that was killed before its first checkpoint
+                for rest in (CONFIG, LOG):
+                    (folder / rest).unlink(missing_ok=True)
+            if not run_training(config, folder, resume=resume, console=self.console).finished:
+                raise KeyboardInterrupt
 
-        self._once(f"network {name}-{seed}", done, make)
-        auxiliary = folder / AUXILIARY_WEIGHTS
-        return Network(f"{name}-{seed}", done, auxiliary if auxiliary.exists() else None)
+        # the auxiliary network's file is written last
+        self._once(f"network {name}-{seed}", auxiliary or folder / WEIGHTS, make)
+        return Network(f"{name}-{seed}", folder / WEIGHTS, auxiliary)
 
     def run(
         self, name: str, data: str, methods: Sequence[Method], limit: int, **settings: Any
@@ -274,3 +312,11 @@ class Workbench:
         with self.timed(f"run {name}"):
             summary = evaluate(config, folder, methods, device=self.device)
         return Run(summary["methods"], read_rows(folder / SAMPLES), folder)
+
+
+def _read_json(path: Path) -> Any:
+    """What a file of the workbench holds; ValueError in one line if it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}; delete it to make it anew") from None
