@@ -130,7 +130,9 @@ def guard_table(bench: Workbench) -> Finding:
             run = bench.run(
                 f"guard-{where}-{source}", where, POSTED, scale.guarded, keypoints=source
             )
-            scores = {method: run.by_person(method, "pa_mpjpe") for method in POSTED}
+            scores: dict[Method, dict[int, float]] = {
+                method: run.by_person(method, "pa_mpjpe") for method in POSTED
+            }
             best = {
                 row["number"]: min(row["pa_mpjpe_by_update"])
                 for row in run.rows
