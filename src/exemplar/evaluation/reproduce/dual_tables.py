@@ -12,7 +12,7 @@ from exemplar.bodies import load_body
 from exemplar.data.crops import batch_of
 from exemplar.evaluation import charts
 from exemplar.evaluation.keypoint_sources import KeypointSource, keypoints_from
-from exemplar.evaluation.methods import MethodConfig, Methods
+from exemplar.evaluation.methods import Method, MethodConfig, Methods
 from exemplar.evaluation.open_sets import open_people, open_set
 from exemplar.evaluation.records import body_columns, shown_of
 from exemplar.evaluation.reproduce.eft_training import stand_ins
@@ -326,9 +326,14 @@ def figure_7(bench: Workbench) -> Finding:
 
 def _of_all(ours: Run, eft: Run) -> set[int]:
     """The people who have all scores in both runs."""
+    made: tuple[tuple[Run, tuple[Method, ...]], ...] = (
+        (ours, ("none", "dual")),
+        (eft, ("none", "eft")),
+    )
     scores = (
         run.by_person(method, score)
-        for run, method in ((ours, "none"), (ours, "dual"), (eft, "none"), (eft, "eft"))
+        for run, methods in made
+        for method in methods
         for score in ("mpjpe", "pa_mpjpe")
     )
     return set.intersection(*map(set, scores))

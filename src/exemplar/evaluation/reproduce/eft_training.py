@@ -86,11 +86,7 @@ def table_1(bench: Workbench) -> Finding:
         ("smplify", scale.wild),
     )
     rows: list[tuple[Cell, ...]] = [("lab", scale.lab, "bodies known", None, None)]
-    for recipe, count in (
-        ("eft", scale.lifted),
-        ("smplify", scale.lifted),
-        ("smplify", scale.wild),
-    ):
+    for recipe, count in lifts:
         outcomes = bench.outcomes(recipe, count)
         lifted = f"{count} lifted by {recipe}"
         rows.append(("wild", scale.wild, lifted, outcomes.get(OK, 0), _told(outcomes)))
