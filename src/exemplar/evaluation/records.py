@@ -257,8 +257,11 @@ def read_rows(path: Path) -> list[Row]:
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path}: not a table of an evaluation: {error}") from None
-    missing = [name for name in _schema().names if name not in table.column_names]
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: not a table of an evaluation: {reason}") from None
+    known = {column.name: column.type for column in table.schema}
+    missing = [column for column in _schema() if known.get(column.name) != column.type]
     if missing:
-        raise ValueError(f"{path}: no column {missing[0]}: not a table of an evaluation")
+        what = f"no column {missing[0].name} of type {missing[0].type}"
+        raise ValueError(f"{path}: {what}: not a table of an evaluation")
     return table.to_pylist()
