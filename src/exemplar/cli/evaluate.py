@@ -46,7 +46,8 @@ class EvalCommand:
 def run(command: tyro.conf.OmitArgPrefixes[EvalCommand]) -> None:
     """Score a regressor, and what can be done after it, on people whose bodies are known."""
     console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
-    with stopped_by_signals(), Progress(console=console, transient=True) as bar:
+    shown = Progress(console=console, transient=True, disable=not console.is_terminal)
+    with stopped_by_signals(), shown as bar:
         task = bar.add_task("fits")
         spoke = time.monotonic()
 

@@ -51,7 +51,9 @@ def run(command: tyro.conf.OmitArgPrefixes[SynthCommand]) -> None:
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     began = spoke = time.monotonic()
     drawn = 0
-    with stopped_by_signals(), Progress(*columns, console=console, transient=True) as bar:
+    quiet = not console.is_terminal
+    shown = Progress(*columns, console=console, transient=True, disable=quiet)
+    with stopped_by_signals(), shown as bar:
         task = bar.add_task("", total=command.count)
 
         def report(more: int) -> None:
