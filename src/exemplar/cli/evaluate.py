@@ -36,7 +36,7 @@ class EvalCommand:
     page: bool = True
     """Write report.html and its pictures."""
     json: bool = False
-    """Print the summary as JSON instead of a table."""
+    """Print the summary as JSON, and nothing else, instead of a table."""
     device: str = "cpu"
     """Torch device."""
     quiet: bool = False
@@ -45,7 +45,8 @@ class EvalCommand:
 
 def run(command: tyro.conf.OmitArgPrefixes[EvalCommand]) -> None:
     """Score a regressor, and what can be done after it, on people whose bodies are known."""
-    console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
+    quiet = command.quiet or command.json
+    console = Console(quiet=quiet, soft_wrap=True, highlight=False)
     shown = Progress(console=console, transient=True, disable=not console.is_terminal)
     with stopped_by_signals(), shown as bar:
         task = bar.add_task("fits")
@@ -71,7 +72,7 @@ def run(command: tyro.conf.OmitArgPrefixes[EvalCommand]) -> None:
             f"protocol {summary['protocol']}, regressor {summary['regressor']}",
             markup=False,
         )
-        Console(width=max(console.width, 120)).print(table_of(summary))
+        Console(width=max(console.width, 120), quiet=quiet).print(table_of(summary))
     lines = [command.output / SAMPLES, command.output / SUMMARY]
     if command.page:
         lines.append(write_report(command.output))

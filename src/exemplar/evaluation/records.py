@@ -54,10 +54,12 @@ class Shown:
     these are known."""
 
 
-def shown_of(samples: Sequence[Sample], people: Sequence[Prepared]) -> Shown:
+def shown_of(
+    samples: Sequence[Sample], people: Sequence[Prepared], device: torch.device | str = "cpu"
+) -> Shown:
     """People who were prepared (with keypoints of any source), beside the samples of the set."""
     crops = [one.person for one in people]
-    batch = batch_of([crop for crop in crops if crop is not None])
+    batch = batch_of([crop for crop in crops if crop is not None], device)
     annotated = [
         _in_crop(sample, crop)
         for sample, crop in zip(samples, crops, strict=True)
@@ -68,7 +70,7 @@ def shown_of(samples: Sequence[Sample], people: Sequence[Prepared]) -> Shown:
         [one.number for one in people],
         batch.box,
         batch.keypoints_2d,
-        torch.stack(annotated),
+        torch.stack(annotated).to(device),
     )
 
 
@@ -191,9 +193,8 @@ def _curve(curves: Mapping[str, Tensor], name: str, row: int) -> list[float] | N
 def body_columns(found: Prediction, cameras: Tensor, shown: Shown, row: int) -> Row:
     """A body as the table has it, its camera in units of the annotated box."""
     annotated = annotated_box(shown.samples[row])
-    box = shown.box[row]
-    camera = move_weak_camera(cameras[row], box.centre, box.size, annotated.centre, annotated.size)
-    points = shown.fitted[row]
+    box, points, camera = shown.box[row].to("cpu"), shown.fitted[row].cpu(), cameras[row].cpu()
+    camera = move_weak_camera(camera, box.centre, box.size, annotated.centre, annotated.size)
     in_image = torch.cat((crop_to_image(points[:, :2], box), points[:, 2:]), dim=1)
     pose = torch.cat((found.global_orient[row][None], found.body_pose[row]))
     return {

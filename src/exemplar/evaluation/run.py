@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import torch
 from torch import nn
 
 from exemplar.atomic_files import replacing
@@ -16,7 +17,7 @@ from exemplar.data.contents import Contents
 from exemplar.data.crops import batch_of
 from exemplar.data.formats import format_named, read, recognise
 from exemplar.data.options import parse_options
-from exemplar.environment import code_version
+from exemplar.environment import code_commit, code_version, machine
 from exemplar.evaluation.judge import Judge
 from exemplar.evaluation.keypoint_sources import KeypointSource, keypoints_from, with_exact
 from exemplar.evaluation.methods import FITTED_TOGETHER, Method, MethodConfig, Methods
@@ -41,6 +42,9 @@ OPEN_PREFIX = "open:"
 
 SAMPLES, SUMMARY, CONFIG = "samples.parquet", "summary.json", "config.json"
 """Files of a run's folder."""
+
+BLOCKS = "blocks"
+"""Folder in it with what is done."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +103,16 @@ def evaluate(
     tools = Methods(config.methods, device)
     tools.check(methods)
     people = people_of(config)
-    judge = Judge(people.protocol, tools.body, _truth_bodies(config.truth_body))
-    identity = _identity(config, people, tools)
-    _same_run(folder, identity)
+    judge = Judge(people.protocol, tools.body, _truth_bodies(config.truth_body, tools.device))
+    judge.truth(_one_of_each_gender(people.samples))
+    _same_run(folder, _identity(config, people, tools))
     fits = [fit for fit, gives in FITTED_TOGETHER.items() if set(gives) & set(methods)]
     work = _Work(config, people, judge, tools)
     rows: list[Row] = []
     total, done = len(people.samples) * len(fits), 0
     for fit in fits:
         for first in range(0, len(people.samples), BLOCK):
-            path = folder / "blocks" / f"{fit}-{first:06d}.parquet"
+            path = folder / BLOCKS / f"{fit}-{first:06d}.parquet"
             if not path.exists():
                 write_rows(work.block(fit, first), path)
             made = read_rows(path)
@@ -152,6 +156,8 @@ class PeopleOfSet:
 
 def people_of(config: EvalConfig) -> PeopleOfSet:
     """Read the set; an open one is drawn if it is not there. ValueError or OSError in one line."""
+    if config.limit is not None and config.limit < 1:
+        raise ValueError(f"--limit must be 1 or more, got {config.limit}")
     if config.data.startswith(OPEN_PREFIX):
         return _open_people(config)
     annotations = Path(config.data)
@@ -222,7 +228,7 @@ class _Work:
             return rows
         own = [self.people.samples[one.number] for one in sound]
         batch = batch_of([one.person for one in sound if one.person is not None], self.tools.device)
-        shown = shown_of(own, sound)
+        shown = shown_of(own, sound, self.tools.device)
         truth = self.judge.truth(own)
         for method, answers in self.tools.answers(fit, batch).items():
             weak: CameraModel = "weak"
@@ -247,7 +253,12 @@ _USUAL: Mapping[str, str] = {
 """Protocols by format."""
 
 
-def _truth_bodies(texts: Sequence[str]) -> dict[Gender, Body]:
+def _one_of_each_gender(samples: Sequence[Sample]) -> list[Sample]:
+    """By whom a body that is missing is noticed before anything is done."""
+    return list({one.body.gender: one for one in samples if one.body is not None}.values())
+
+
+def _truth_bodies(texts: Sequence[str], device: torch.device) -> dict[Gender, Body]:
     genders: tuple[Gender, ...] = get_args(Gender)
     found: dict[Gender, Body] = {}
     for text in texts:
@@ -256,37 +267,73 @@ def _truth_bodies(texts: Sequence[str]) -> dict[Gender, Body]:
         if not equals or not known:
             listed = ", ".join(genders)
             raise ValueError(f"--truth-body {text!r}: expected GENDER=FILE, GENDER one of {listed}")
-        found[known[0]] = load_body(path)
+        found[known[0]] = load_body(path).to(device)
     return found
 
 
 def _identity(config: EvalConfig, people: PeopleOfSet, tools: Methods) -> dict[str, Any]:
-    """What must be the same for results to belong together."""
-    named = asdict(config)
-    return {
-        "config": named,
-        "annotations": str(people.annotations),
-        "images": str(people.images),
-        "regressor": weights_digest(tools.regressor),
-        "auxiliary": None if tools.auxiliary is None else weights_digest(tools.auxiliary),
-        "version": code_version(),
-    }
+    """What must be the same for results to belong together, as JSON has it."""
+    return json.loads(
+        json.dumps(
+            {
+                "config": asdict(config),
+                "annotations": str(people.annotations),
+                "images": str(people.images),
+                "regressor": weights_digest(tools.regressor),
+                "auxiliary": None if tools.auxiliary is None else weights_digest(tools.auxiliary),
+                "version": code_version(),
+            }
+        )
+    )
 
 
 def _same_run(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Begin a run, or check that the one in the folder is the same."""
+    """Begin a run, or check that the one in the folder is the same; one without results is none."""
     path = folder / CONFIG
-    if not path.exists():
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(identity, indent=1) + "\n")
-        return
+    known: Mapping[str, Any] = {}
+    if path.exists() and any(folder.glob(f"{BLOCKS}/*.parquet")):
+        known = _known_run(path)
+        _compare(folder, known, identity)
+        if known["auxiliary"] is not None or identity["auxiliary"] is None:
+            return
+    with replacing(path) as temporary:
+        here = {"commit": code_commit(), "machine": machine()}
+        temporary.write_text(json.dumps({**identity, **here}, indent=1) + "\n")
+
+
+def _known_run(path: Path) -> dict[str, Any]:
     try:
         known = json.loads(path.read_text())
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not the settings of an evaluation: {error}") from None
-    for key, value in identity.items():
-        if known.get(key) != json.loads(json.dumps(value)):
+    if not isinstance(known, dict) or not {"config", "auxiliary"} <= set(known):
+        raise ValueError(f"{path}: not the settings of an evaluation")
+    return known
+
+
+def _compare(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """ValueError for the first setting that is another."""
+    # an older version's settings lack those that came since, with a default that changes nothing
+    usual = _flat({"config": json.loads(json.dumps(asdict(EvalConfig(""))))})
+    before = usual | _flat(known)
+    for name, value in _flat(identity).items():
+        if name in _AUXILIARY and None in (before.get(name), value):
+            continue
+        if before.get(name) != value:
             raise ValueError(
-                f"{folder} holds an evaluation with another {key}: {known.get(key)!r}, "
-                f"not {value!r}; give another folder"
+                f"{folder} holds an evaluation with another {name.removeprefix('config.')}: "
+                f"{before.get(name)!r}, not {value!r}; give another folder"
             )
+
+
+_AUXILIARY = ("auxiliary", "config.methods.auxiliary")
+"""Settings that need not be given before the dual networks are added to a run."""
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else None
+        flat |= {f"{before}{name}": value} if nested is None else nested
+    return flat
