@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -272,6 +273,22 @@ def test_methods_that_cannot_be_run_are_refused_in_a_line(
         alone.check(wanted)
     assert "\n" not in str(caught.value)
     tools.check(("none", "dual"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"adapt": "nothing"}, "adapt='nothing' selects no weight"),
+        ({"eft_rate": 0.0}, "the learning rate must be positive, got 0"),
+        ({"dual_rate": -1.0}, "step sizes must be positive, got -1"),
+        ({"iterations": -1}, "iterations must be 0 or more, got -1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_told_before_anything_is_fitted(
+    tools: Methods, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Methods(replace(tools.config, **changes)).check(METHODS)
 
 
 def test_missing_networks_are_named(tools: Methods, tmp_path: Path) -> None:

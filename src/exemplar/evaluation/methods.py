@@ -19,7 +19,7 @@ from exemplar.fitting.inputs import checked
 from exemplar.fitting.projections import Projection, projection_of, weak_projection
 from exemplar.fitting.smplify import SmplifyConfig, fit_smplify
 from exemplar.fitting.trace import ended_at
-from exemplar.fitting.weights import Adapt, predict_in_blocks
+from exemplar.fitting.weights import Adapt, moving_names, predict_in_blocks
 from exemplar.geometry.cameras import CameraModel, weak_equivalent
 from exemplar.priors import load_pose_prior
 from exemplar.regressors.checkpoints import (
@@ -170,6 +170,12 @@ class Methods:
             raise ValueError(f"unknown method {unknown or 'none given'}: expected {listed}")
         if "dual" in methods and self.auxiliary is None:
             raise ValueError("dual needs the auxiliary network: give --auxiliary FILE")
+        settings: list[EftConfig | DualConfig] = [self.config.eft_config(self.info)]
+        if "dual" in methods:
+            settings.append(self.config.dual_config())
+        if set(methods) - {"none", "smplify"}:
+            for one in settings:
+                moving_names(self.regressor, one.adapt)
 
     def answers(self, fit: str, batch: Batch) -> dict[Method, Answers]:
         """What one of the `FITTED_TOGETHER` makes of people; by method."""

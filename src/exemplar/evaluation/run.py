@@ -321,7 +321,7 @@ def _compare(folder: Path, known: Mapping[str, Any], identity: Mapping[str, Any]
             continue
         if before.get(name) != value:
             raise ValueError(
-                f"{folder} holds an evaluation with another {name.removeprefix('config.')}: "
+                f"{folder} holds an evaluation with another {name.rpartition('.')[2]}: "
                 f"{before.get(name)!r}, not {value!r}; give another folder"
             )
 
