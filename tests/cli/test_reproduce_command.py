@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from exemplar.cli import main
+from exemplar.evaluation.reproduce import all_tables
 from exemplar.evaluation.reproduce.all_tables import PAGE, TABLES
+from exemplar.evaluation.reproduce.findings import Finding, Numbers
 
 
 def run(*arguments: object) -> int:
@@ -43,6 +45,17 @@ def test_a_table_that_needs_nothing_is_printed_and_written(
     ]  # fmt: skip
     assert run("eft-preference", "--scale", "smoke", "-o", out, "--quiet") == 0
     assert capsys.readouterr().out == ""
+
+
+def test_names_in_brackets_are_printed_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = Numbers("mm [x]", ("", "[red]EFT"), (("[bold]", "[/]"),))
+    finding = Finding("guard", "Paper [a]", "", (table,), ())
+    monkeypatch.setattr(all_tables, "TABLES", {"guard": lambda bench: finding})
+    assert run("guard", "--scale", "smoke", "-o", tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("mm [x]", "[red]EFT", "[bold]", "[/]", "Paper [a]"))
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from exemplar.cli.lift import stopped_by_signals
@@ -60,12 +61,13 @@ def run(command: tyro.conf.OmitArgPrefixes[ReproduceCommand]) -> None:
 
 def _tell(finding: Finding, console: Console) -> None:
     wide = Console(width=max(console.width, 150), quiet=console.quiet, highlight=False)
-    wide.print(f"[bold]{finding.source}[/bold]")
+    wide.print(finding.source, style="bold", markup=False)
     wide.print(finding.stands_in, markup=False)
     for numbers in finding.tables:
-        table = Table(*numbers.columns, title=numbers.title, title_justify="left")
+        head = (escape(name) for name in numbers.columns)
+        table = Table(*head, title=escape(numbers.title), title_justify="left")
         for row in numbers.rows:
-            table.add_row(*map(shown, row))
+            table.add_row(*(escape(shown(cell)) for cell in row))
         wide.print(table)
     for claim in finding.claims:
         wide.print(f"{claim.verdict}: {claim.text} ({claim.numbers})", markup=False)

@@ -77,3 +77,10 @@ def test_every_table_and_figure_of_the_issue_has_a_name() -> None:
     more = {"eft-appendix-d", "eft-appendix-g", "eft-preference", "guard"}
     dual = {"dual-table-2", "dual-table-3", "dual-fig-5", "dual-fig-6", "dual-fig-7"}
     assert set(TABLES) == eft | more | dual
+
+
+def test_the_documentation_lists_the_tables() -> None:
+    page = Path(__file__).parents[3] / "docs" / "evaluation.md"
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| `")]
+    named = [line.split("`")[1] for line in rows]
+    assert sorted(name for name in named if name in TABLES) == sorted(TABLES)
