@@ -33,7 +33,12 @@ from exemplar.evaluation.records import (
     write_rows,
 )
 from exemplar.fitting.projections import weak_projection
-from exemplar.geometry.cameras import move_weak_camera, project_weak, rotate_weak_camera
+from exemplar.geometry.cameras import (
+    move_weak_camera,
+    project_crop_perspective,
+    project_weak,
+    rotate_weak_camera,
+)
 from exemplar.geometry.crops import Box, crop_to_image, image_to_crop
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotation_about_z
 from exemplar.lift.prepare import Prepared, annotated_box
@@ -319,6 +324,24 @@ def test_a_row_shows_its_body_where_the_fit_saw_it(angle: float) -> None:
         used = places[:, 2] > 0
         np.testing.assert_array_equal(places[:, 2], samples()[i].keypoints_2d[:, 2])
         np.testing.assert_allclose(places[used], samples()[i].keypoints_2d[used], atol=0.05)
+
+
+@pytest.mark.parametrize("angle", [0.0, 1.1])
+def test_the_camera_of_a_perspective_network_is_stored_as_a_weak_one(angle: float) -> None:
+    """SPIN's camera stands some 50 m away, so the two differ by 1 % of a limb's 100 px."""
+    boxes = [crop_of(one, angle, moved=True) for one in samples()]
+    weak = in_crops(people(), boxes)
+    scale, shift = weak.camera[:, :1], weak.camera[:, 1:]
+    given = replace(weak, camera=torch.cat((scale, shift / scale), 1))
+    now = shown(samples(), boxes)
+    answers = replace(
+        answers_of(given, torch.ones(COUNT, 49)),
+        projection=lambda points, camera, rows: project_crop_perspective(points, camera),
+    )
+    made = rows_of(judge(), judge().truth(samples()), now, "none", answers, "crop_perspective")
+    for row, expected in zip(made, rows(weak, boxes), strict=True):
+        np.testing.assert_allclose(row["weak_camera"], expected["weak_camera"], rtol=0, atol=1e-5)
+        assert row["px"] < 2.0
 
 
 def several(*found: Prediction) -> Prediction:
