@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from exemplar.data.formats import spin_npz
 from exemplar.data.formats.h36m import FRONTAL_CAMERA
@@ -349,6 +350,17 @@ def test_who_shares_a_block_changes_no_number(
         for name in ("mpjpe", "pa_mpjpe", "pve", "px", "px_fitted"):
             # other sizes of batches, so float32's last bits
             assert one[name] == pytest.approx(other[name], abs=0.05), name
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_what_the_cpu_gives(config: EvalConfig, tmp_path: Path, done: Path) -> None:
+    evaluate(config, tmp_path, METHODS, device="cuda")
+    for one, other in zip(rows_at(tmp_path), rows_at(done), strict=True):
+        assert one["number"] == other["number"]
+        for name in ("mpjpe", "pa_mpjpe", "pve", "px", "px_fitted", "weak_camera"):
+            # float32 in other sums, through four steps of Adam
+            assert one[name] == pytest.approx(other[name], rel=1e-2, abs=1e-2), name
 
 
 # Whom, and by what
