@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from exemplar.atomic_files import replacing
@@ -231,8 +232,10 @@ class Workbench:
         def make() -> None:
             with open_job(folder, people / ANNOTATIONS, people, config) as ledger:
                 ledger.join()
+                threads = torch.get_num_threads()
                 lifter = Lifter(config, self.device)
                 run_local(ledger, lifter, Selection(count), lambda made: None)
+                torch.set_num_threads(threads)  # a lifter works with threads of its own
                 export(ledger, ("spin_npz",))
 
         done = folder / EXPORTS["spin_npz"]
