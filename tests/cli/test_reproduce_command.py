@@ -92,7 +92,7 @@ def test_a_damaged_result_is_one_line(
     assert "guard.json: not a result of exemplar reproduce" in one_line(capsys)
 
 
-@pytest.mark.parametrize("name", ["seconds.json", "appendix-d.json"])
+@pytest.mark.parametrize("name", ["seconds.json", "appendix-d.json", "scale.json"])
 def test_damaged_numbers_are_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

@@ -308,6 +308,19 @@ def test_another_scale_is_another_folder(tmp_path: Path) -> None:
     assert made[1].seconds() == {}
 
 
+def test_a_folder_is_of_one_spending(tmp_path: Path) -> None:
+    bench = bench_in(tmp_path)
+    bench.begin()
+    bench_in(tmp_path).begin()
+    bench.scale = replace(bench.scale, steps=99, batch=7)  # as another version may have them
+    with pytest.raises(ValueError, match="was made with another steps, batch: ") as caught:
+        bench.begin()
+    assert len(str(caught.value).splitlines()) == 1
+    (bench.folder / "scale.json").write_text("[]")
+    with pytest.raises(ValueError, match="was made with another lab, wild"):
+        bench.begin()
+
+
 def test_a_larger_scale_spends_no_less() -> None:
     smoke, cpu, gpu = (asdict(SCALES[name]) for name in ("smoke", "cpu", "gpu"))
     counted = [name for name, value in smoke.items() if isinstance(value, int)]

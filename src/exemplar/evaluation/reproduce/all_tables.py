@@ -33,9 +33,13 @@ PAGE = "README.md"
 
 
 def reproduce(bench: Workbench, name: str, command: str) -> Finding:
-    """Make a table or figure, and write it. ValueError for an unknown name."""
+    """Make a table or figure, and write it.
+
+    ValueError for an unknown name, or a folder that another scale's things are in.
+    """
     if name not in TABLES:
         raise ValueError(f"unknown table {name!r}: expected all, {', '.join(TABLES)}")
+    bench.begin()
     before = bench.seconds()
     began = time.monotonic()
     finding = TABLES[name](bench)

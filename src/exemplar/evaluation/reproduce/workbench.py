@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -169,6 +169,21 @@ class Workbench:
         self.workers = os.cpu_count() or 1
         self.results = self.folder / "results"
         self._timed = self.folder / "seconds.json"
+
+    def begin(self) -> None:
+        """Make the folder this scale's; ValueError if it holds what another spending made."""
+        path = self.folder / "scale.json"
+        own = json.loads(json.dumps(asdict(self.scale)))
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_text(json.dumps(own, indent=1) + "\n")
+        known = _read_json(path)
+        if known != own:
+            held = known if isinstance(known, dict) else {}
+            names = ", ".join(key for key in own if held.get(key) != own[key])
+            raise ValueError(
+                f"{self.folder} was made with another {names or 'scale'}: choose another folder"
+            )
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
