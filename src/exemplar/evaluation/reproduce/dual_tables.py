@@ -225,7 +225,7 @@ def figure_5(bench: Workbench) -> Finding:
     }
     pictures, rows = [], []
     for score in ("mpjpe", "pa_mpjpe", "px"):
-        series = {name: (f"m{2 * i}", c[score]) for i, (name, c) in enumerate(curves.items())}
+        series = {name: (f"m{2 - i}", c[score]) for i, (name, c) in enumerate(curves.items())}
         chart = f"dual-fig-5-{score}.svg"
         unit = "px" if score == "px" else "mm"
         picture = charts.curves(series, unit=f"{score}, {unit}", label=f"{score} over steps")

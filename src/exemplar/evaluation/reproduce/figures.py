@@ -7,15 +7,17 @@ from pathlib import Path
 
 from exemplar.atomic_files import replacing
 
-_LINE = 16
+_LINE, _ROOM = 16, 170
+"""Height of an entry of the legend, and its width from the chart's right side, px."""
 
 
 def save_chart(svg: str, path: Path, legend: Mapping[str, str]) -> None:
     """Write a chart of `evaluation.charts` with its style and a legend: CSS class by name."""
     style = resources.files("exemplar.evaluation").joinpath("report.css").read_text()
+    left = float(svg.partition('viewBox="')[2].split()[2]) - _ROOM
     entries = "".join(
-        f'<rect class="bar {key}" x="60" y="{10 + _LINE * i}" width="10" height="10"/>'
-        f'<text x="76" y="{19 + _LINE * i}">{escape(name)}</text>'
+        f'<rect class="bar {key}" x="{left}" y="{6 + _LINE * i}" width="10" height="10"/>'
+        f'<text x="{left + 16}" y="{15 + _LINE * i}" font-size="12">{escape(name)}</text>'
         for i, (name, key) in enumerate(legend.items())
     )
     head = '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" '
