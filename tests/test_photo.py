@@ -75,6 +75,24 @@ def test_a_turned_photo_gives_the_turned_body(portrait: np.ndarray, fitted: FitR
     )
 
 
+def test_an_auxiliary_network_makes_it_the_dual_networks_fit(
+    portrait: np.ndarray, fitted: FitResult
+) -> None:
+    options = exemplar.FitOptions(auxiliary="mobile", iterations=3)
+    (person,) = exemplar.fit(portrait, options=options).people
+    (by_eft,) = fitted.people
+    assert person.iterations == 3
+    np.testing.assert_array_equal(person.before.body_pose, by_eft.before.body_pose)
+    assert person.after.error_px < person.before.error_px
+    assert np.abs(person.after.body_pose - by_eft.steps[3].body_pose).max() > 1e-3
+
+
+@pytest.mark.parametrize("wrong", [{"guard": True}, {"robust_px": 80.0}])
+def test_what_does_not_go_with_an_auxiliary_network_is_told(wrong: dict) -> None:
+    with pytest.raises(ValueError, match="are EFT's"):
+        exemplar.FitOptions(auxiliary="mobile", **wrong)
+
+
 def test_given_keypoints_are_what_is_fitted(portrait: np.ndarray, fitted: FitResult) -> None:
     points = coco_of(fitted)
     options = exemplar.FitOptions(iterations=1)

@@ -21,6 +21,7 @@ from exemplar.detect.keypoint_files import (
 )
 from exemplar.detect.landmarks import find_people
 from exemplar.environment import usable_device
+from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
 from exemplar.fitting.trace import Evaluation, Iterate, pick
@@ -73,6 +74,9 @@ class FitOptions:
     robust_px: float | None = None
     """How far a keypoint may be off before it counts little, px of a 224 crop
     (`EftConfig.robust_px`); None believes all alike."""
+    auxiliary: str | Path | None = None
+    """Checkpoint of an auxiliary network: the fit is then the dual networks', which regressors of
+    `exemplar train exemplar` are trained for (`DualConfig.trained`)."""
     focal: float | None = None
     """Focal length of the full-image camera, px."""
     device: str = "cpu"
@@ -81,6 +85,10 @@ class FitOptions:
     """Name of the photo inside a keypoint file that covers many; None takes the path's."""
 
     def __post_init__(self) -> None:
+        if self.auxiliary is not None and (self.guard or self.robust_px is not None):
+            raise ValueError(
+                "guard and robust_px are EFT's: with an auxiliary network there is none"
+            )
         if self.focal is not None and not self.focal > 0:
             raise ValueError(f"the focal length must be positive, got {self.focal}")
 
@@ -100,6 +108,20 @@ class Fitter:
         self.camera_model: CameraModel = getattr(module, "camera_model", "weak")
         self.body: Body = body_for(self.info, self.options.body).to(self.device)
         self.config = _config(self.info, self.options)
+        self.auxiliary: nn.Module | None = None
+        self.dual = _dual_config(self.options)
+        if self.options.auxiliary is not None:
+            self.auxiliary = load_regressor(self.options.auxiliary)[0].to(self.device)
+
+    @property
+    def method(self) -> str:
+        """What a person calls the fit."""
+        return "EFT" if self.auxiliary is None else "dual networks"
+
+    @property
+    def iterations(self) -> int:
+        """Most weight updates of a fit."""
+        return self.config.iterations if self.auxiliary is None else self.dual.iterations
 
     def fit(
         self,
@@ -148,15 +170,16 @@ class Fitter:
         def report(rows: Tensor, step: int, evaluation: Evaluation) -> None:
             progress(step, float(evaluation.error_px[0]))
 
-        fit = fit_exemplars(
-            self.regressor,
-            self.body,
-            batch,
-            self.config,
-            guard=self.options.guard,
-            history=True,
-            progress=report,
-        )
+        if self.auxiliary is not None:
+            fit = fit_dual(
+                self.regressor, self.auxiliary, self.body, batch, self.dual,
+                history=True, progress=report,
+            )  # fmt: skip
+        else:
+            fit = fit_exemplars(
+                self.regressor, self.body, batch, self.config,
+                guard=self.options.guard, history=True, progress=report,
+            )  # fmt: skip
         return self._on_photo(fit, batch.box, joints, time.perf_counter() - started)
 
     def _batch(
@@ -375,4 +398,9 @@ def _config(info: RegressorInfo, options: FitOptions) -> EftConfig:
     config = EftConfig(
         learning_rate=info.learning_rate, adapt=info.adapt, robust_px=options.robust_px
     )
+    return config if options.iterations is None else replace(config, iterations=options.iterations)
+
+
+def _dual_config(options: FitOptions) -> DualConfig:
+    config = DualConfig.trained()
     return config if options.iterations is None else replace(config, iterations=options.iterations)

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from exemplar.bodies import BodyParams, load_body
+from exemplar.data.crops import batch_of
 from exemplar.data.formats.eft_json import image_keypoints
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter, weights_digest
 from exemplar.regressors.checkpoints import load_regressor
@@ -158,3 +160,39 @@ def test_3d_keypoints_are_fitted_where_the_set_has_them(photographs: Path) -> No
         apart = (points - points[nose]) - (truth - truth[nose])
         found.append(float(np.linalg.norm(apart, axis=1).mean()))
     assert found[0] < 0.98 * found[1]
+
+
+DUAL = LiftConfig(recipe="dual", auxiliary="mobile", iterations=2)
+
+
+def test_dual_networks_lift_as_they_fit(photographs: Path) -> None:
+    """The result is `fit_dual`'s, with the step that `exemplar train exemplar` trains for."""
+    (made,) = lift(photographs, DUAL, sample(2))
+    one = lifter(DUAL)
+    person = one.preparer(photographs)(0, sample(2)).person
+    assert person is not None
+    network, _ = load_regressor("mobile")
+    settings = replace(DualConfig.trained(), iterations=2)
+    batch = batch_of([person])
+    fits = fit_dual(network, network, one.body, batch, settings)
+    assert made.sample.body is not None
+    expected = fits.after.prediction.turned_back(batch.box).body_pose[0].double().numpy()
+    np.testing.assert_allclose(made.sample.body.pose[1:], expected, atol=1e-6)
+    assert made.error_px_after < made.error_px_before
+    assert (made.iterations, made.recipe) == (2, "dual")
+    digest = weights_digest(network)
+    assert made.regressor == f"mobile@{digest}+mobile@{digest}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"auxiliary": None}, "needs the auxiliary network"),
+        ({"recipe": "eft"}, "no other recipe takes one"),
+        ({"guard": True}, "guard and robust_px are EFT's"),
+        ({"robust_px": 80.0}, "guard and robust_px are EFT's"),
+    ],
+)
+def test_what_does_not_go_with_dual_networks_is_told(changes: dict, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        replace(DUAL, **changes)

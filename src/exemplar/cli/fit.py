@@ -43,10 +43,13 @@ class FitCommand:
     """x,y,w,h in px of the one person to fit."""
     regressor: str = DEFAULT_REGRESSOR
     """Name of a shipped regressor, or a checkpoint file."""
+    auxiliary: Path | None = None
+    """Checkpoint of an auxiliary network: fit as dual networks do, instead of EFT. `exemplar train
+    exemplar` leaves one beside its regressor."""
     body: str | None = None
     """"open", or an SMPL .npz or .pkl file."""
     iterations: int | None = None
-    """Most weight updates (default 20)."""
+    """Most weight updates (default 20; 14 with an auxiliary network)."""
     guard: bool = False
     """Keep the most plausible iterate instead of the last."""
     robust_px: float | None = None
@@ -77,6 +80,7 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
         iterations=command.iterations,
         guard=command.guard,
         robust_px=command.robust_px,
+        auxiliary=command.auxiliary,
         focal=command.focal,
         device=command.device,
     )
@@ -109,26 +113,30 @@ def fit_one(
             bar.update(
                 task,
                 description=f"{image.name}: person {person + 1} of {people}",
-                total=fitter.config.iterations,
+                total=fitter.iterations,
                 completed=step,
                 error=f"{error:.1f} px",
             )
 
         result = fitter.fit(image, keypoints, progress)
         bar.update(task, description=f"{image.name}: drawing", total=None, error="")
-        written = write_all(result, folder)
+        written = write_all(result, folder, fitter.method)
     console.print(summary(result, image))
     console.print("wrote " + "  ".join(str(path) for path in written))
     return result
 
 
-def write_all(result: FitResult, folder: Path) -> list[Path]:
-    """The files of a fitted photo."""
+def write_all(result: FitResult, folder: Path, method: str = "EFT") -> list[Path]:
+    """The files of a fitted photo; `method` is what the picture calls the fit."""
+
+    def overlay(fitted: FitResult, path: Path) -> None:
+        write_image(overlay_picture(fitted, fit_name=method), path)
+
     writers = {
         "fit.json": write_json,
         "fit.npz": write_npz,
         "body.glb": write_glb,
-        "overlay.png": lambda fitted, path: write_image(overlay_picture(fitted), path),
+        "overlay.png": overlay,
         "steps.gif": steps_gif,
     }
     for name, write in writers.items():
@@ -140,7 +148,7 @@ def summary(result: FitResult, image: Path) -> Table:
     """One line a person."""
     height, width = result.image.shape[:2]
     table = Table(title=f"{image.name}  {width}x{height}", title_justify="left")
-    for heading in ("person", "status", "regressor px", "EFT px", "iterations", "seconds"):
+    for heading in ("person", "status", "regressor px", "fit px", "iterations", "seconds"):
         table.add_column(heading, justify="left" if heading == "status" else "right")
     for number, person in enumerate(result.people):
         table.add_row(

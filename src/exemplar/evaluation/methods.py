@@ -31,7 +31,6 @@ from exemplar.regressors.checkpoints import (
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import BAD_INPUT, OK
 from exemplar.samples import Batch
-from exemplar.training.recipes import recipe_named
 
 Method = Literal["none", "smplify", "eft", "eft+guard", "dual"]
 """none: the regressor's answer."""
@@ -101,7 +100,7 @@ class MethodConfig:
     def dual_config(self) -> DualConfig:
         """The dual networks' settings."""
         config = {
-            "default": _trained_with(),
+            "default": DualConfig.trained(),
             "paper": DualConfig.paper(),
             "released": DualConfig.released(),
         }[self.dual]
@@ -110,15 +109,6 @@ class MethodConfig:
         }  # fmt: skip
         config = replace(config, **_given(given))
         return config if self.stop else replace(config, stop_change=None)
-
-
-def _trained_with() -> DualConfig:
-    """The step that networks of the default recipe were trained to make."""
-    inner = recipe_named("exemplar", "default").inner
-    assert inner is not None
-    return DualConfig(
-        learning_rate=inner.learning_rate, adapt=inner.adapt, loss=inner.loss, stop_change=None
-    )
 
 
 def _given(values: Mapping[str, object]) -> dict[str, object]:

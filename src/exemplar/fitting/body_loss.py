@@ -71,6 +71,11 @@ class BodyLossConfig:
         """SPIN's and EFT's training programs."""
         return cls(vertices=0.0, camera=1.0, scale=60.0)
 
+    @classmethod
+    def ours(cls) -> "BodyLossConfig":
+        """This project's recipes: SPIN's terms; their weights do well on the open body, too."""
+        return replace(cls.spin(), camera=0.0)
+
     def only_2d(self) -> "BodyLossConfig":
         """Without what needs a body: the 2D term and the camera's prior."""
         return replace(self, joints_3d=0.0, vertices=0.0, pose=0.0, betas=0.0)

@@ -69,6 +69,12 @@ class DualConfig:
             )
 
     @classmethod
+    def trained(cls) -> "DualConfig":
+        """14 steps on the head, of the kind that `exemplar train exemplar` trains networks for."""
+        loss = replace(BodyLossConfig.ours(), scale=1.0)
+        return cls(learning_rate=2e-4, adapt="head", stop_change=None, loss=loss)
+
+    @classmethod
     def paper(cls) -> "DualConfig":
         """As printed: up to 14 steps of Eq. 6."""
         return cls()
@@ -102,8 +108,9 @@ def fit_dual(
     """Fit people with their auxiliary bodies (dual networks, Eq. 6), each with its own weights.
 
     Neither network is changed. The other arguments, the statuses and the care for broken input are
-    those of `fit_exemplars`.
+    those of `fit_exemplars`. ValueError for networks that take crops of different sizes.
     """
+    _check_pair(regressor, auxiliary)
     batch, broken = checked(batch)
     weights = keypoint_weights(batch, body, config)
     pseudo = predict_in_blocks(auxiliary, batch.image, batch.box)
@@ -124,6 +131,19 @@ def fit_dual(
     )
     projection = projection_of(regressor, batch.box)
     return judged(trace, body, batch.keypoints_2d, weights, projection, broken, config.acceptance)
+
+
+def _check_pair(regressor: nn.Module, auxiliary: nn.Module) -> None:
+    sizes = []
+    for network in (regressor, auxiliary):
+        height = getattr(network, "resolution", None)
+        sizes.append((getattr(network, "width", height), height))
+    if sizes[0] != sizes[1] and None not in (*sizes[0], *sizes[1]):
+        (width, height), (other, over) = sizes
+        raise ValueError(
+            f"the auxiliary network takes crops of {other}x{over} px, expected the main one's "
+            f"{width}x{height}"
+        )
 
 
 def keypoint_weights(batch: Batch, body: Body, config: DualConfig) -> Float[Tensor, "b 49"]:

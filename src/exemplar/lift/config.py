@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from exemplar.fitting.dual import DualConfig
 from exemplar.fitting.exemplar import EftConfig
 from exemplar.fitting.fits import Acceptance
 from exemplar.fitting.smplify import SmplifyConfig
@@ -23,6 +24,13 @@ SMPLIFY_RECIPES: Mapping[str, Callable[[], SmplifyConfig]] = {
 }
 """The baseline, from the regressor's answer."""
 
+DUAL_RECIPES: Mapping[str, Callable[[], DualConfig]] = {
+    "dual": DualConfig.trained,
+    "dual-paper": DualConfig.paper,
+    "dual-released": DualConfig.released,
+}
+"""Dual networks: as `exemplar train exemplar` trains for, as printed, as released."""
+
 
 @dataclass(frozen=True)
 class LiftConfig:
@@ -33,13 +41,16 @@ class LiftConfig:
     body: str | None = None
     """"open" or an SMPL file; None takes the regressor's."""
     recipe: str = "eft"
-    """eft, eft-paper, eft-released, smplify, smplify-paper, smplify-released, or regressor."""
+    """eft, eft-paper, eft-released, smplify, smplify-paper, smplify-released, dual, dual-paper,
+    dual-released, or regressor."""
+    auxiliary: str | None = None
+    """Checkpoint of the auxiliary network, for dual."""
     guard: bool = False
     """Keep the most plausible iterate of EFT instead of the last."""
     iterations: int | None = None
-    """Most weight updates of EFT; None takes the recipe's."""
+    """Most weight updates of EFT or dual; None takes the recipe's."""
     adapt: str | None = None
-    """Which weights EFT moves (all, later, last_stage, head, words); None takes the recipe's."""
+    """Which weights they move (all, later, last_stage, head, words); None takes the recipe's."""
     robust_px: float | None = None
     """Let keypoints count little that EFT's body misses by more px of a 224 crop than this, such as
     80, or 30 for many outliers (`EftConfig.robust_px`); None believes all alike."""
@@ -51,13 +62,17 @@ class LiftConfig:
     """Reject a fit with a larger 2D loss, crop units squared; None takes the recipe's."""
 
     def __post_init__(self) -> None:
-        known = [*EFT_RECIPES, *SMPLIFY_RECIPES]
+        known = [*EFT_RECIPES, *SMPLIFY_RECIPES, *DUAL_RECIPES]
         if self.recipe not in known:
             raise ValueError(f"unknown recipe {self.recipe!r}: expected {', '.join(known)}")
-        of_eft = (self.adapt, self.iterations, self.robust_px)
-        moved = self.guard or any(value is not None for value in of_eft)
+        if (self.recipe in DUAL_RECIPES) != (self.auxiliary is not None):
+            raise ValueError("dual needs the auxiliary network, and no other recipe takes one")
+        of_eft = self.guard or self.robust_px is not None
+        moved = of_eft or self.adapt is not None or self.iterations is not None
         if self.recipe in SMPLIFY_RECIPES and moved:
             raise ValueError("guard, adapt, iterations and robust_px are EFT's: SMPLify has none")
+        if self.recipe in DUAL_RECIPES and of_eft:
+            raise ValueError("guard and robust_px are EFT's: dual networks have none")
 
     def eft(self, info: RegressorInfo) -> EftConfig:
         """EFT's settings for these weights; ValueError for a recipe that is not EFT's."""
@@ -78,6 +93,18 @@ class LiftConfig:
             return None
         config = SMPLIFY_RECIPES[self.recipe]()
         return replace(config, acceptance=self._acceptance(config.acceptance))
+
+    def dual(self) -> DualConfig | None:
+        """The dual networks' settings; None for another recipe."""
+        if self.recipe not in DUAL_RECIPES:
+            return None
+        config = DUAL_RECIPES[self.recipe]()
+        return replace(
+            config,
+            iterations=config.iterations if self.iterations is None else self.iterations,
+            adapt=config.adapt if self.adapt is None else self.adapt,
+            acceptance=self._acceptance(config.acceptance),
+        )
 
     def _acceptance(self, usual: Acceptance) -> Acceptance:
         given = {"largest_beta": self.largest_beta, "largest_loss": self.largest_loss}

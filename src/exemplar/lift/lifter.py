@@ -14,6 +14,7 @@ from exemplar.bodies import Body
 from exemplar.data.crops import batch_of
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.environment import code_version, usable_device
+from exemplar.fitting.dual import fit_dual
 from exemplar.fitting.exemplar import EftConfig, eft_objective, stream_exemplars
 from exemplar.fitting.fits import Acceptance, Fits
 from exemplar.fitting.inputs import checked
@@ -79,8 +80,12 @@ class Lifter:
         self.regressor: nn.Module = module.to(self.device)
         self.body: Body = body_for(info, config.body).to(self.device)
         self.smplify = config.smplify()
-        self.eft = EftConfig() if self.smplify else config.eft(info)
-        self.acceptance: Acceptance = (self.smplify or self.eft).acceptance
+        self.dual = config.dual()
+        self.auxiliary: nn.Module | None = None
+        if config.auxiliary is not None:
+            self.auxiliary = load_regressor(config.auxiliary)[0].to(self.device)
+        self.eft = EftConfig() if self.smplify or self.dual else config.eft(info)
+        self.acceptance: Acceptance = (self.smplify or self.dual or self.eft).acceptance
         resolution = int(getattr(module, "resolution"))  # noqa: B009 - a Module attribute
         self.shown = Shown(
             resolution,
@@ -89,8 +94,11 @@ class Lifter:
             use_3d=config.use_3d,
             border_ankles=config.recipe != "eft-released",
         )
+        networks = [(config.regressor, module)]
+        if config.auxiliary is not None and self.auxiliary is not None:
+            networks.append((config.auxiliary, self.auxiliary))
         self.made_by = {
-            "regressor": f"{Path(config.regressor).name}@{weights_digest(module)}",
+            "regressor": "+".join(f"{Path(p).name}@{weights_digest(net)}" for p, net in networks),
             "body_model": self.body.name,
             "recipe": config.recipe + ("+guard" if config.guard else ""),
             "version": code_version(),
@@ -112,6 +120,8 @@ class Lifter:
     def _room(self, workers: int | None) -> Room:
         if self.smplify or (workers is not None and self.device.type == "cpu"):
             return Room(1, workers or 1)
+        if self.dual:
+            return Room(1, torch.get_num_threads() if self.device.type == "cpu" else 1)
         many = 1 + torch.get_num_threads()
         one = torch.ones(many)
         box = Box(torch.zeros(many, 2), one, 0 * one, one, torch.zeros(many, 2)).to(self.device)
@@ -141,6 +151,13 @@ class Lifter:
             start = predict_in_blocks(self.regressor, clean.image, clean.box)
             start = replace(start, camera=weak_equivalent(start.camera, self._camera_model()))
             fits = fit_smplify(start, clean.keypoints_2d, self.body, self.smplify)
+            done(torch.arange(len(sound)), fits)
+            return
+        if self.dual is not None and self.auxiliary is not None:
+            workers = self.room.workers if self.device.type == "cpu" else None
+            fits = fit_dual(
+                self.regressor, self.auxiliary, self.body, batch, self.dual, workers=workers
+            )
             done(torch.arange(len(sound)), fits)
             return
         stream_exemplars(

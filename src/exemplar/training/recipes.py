@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from exemplar.fitting.body_loss import BodyLossConfig
+from exemplar.fitting.dual import DualConfig
 from exemplar.training.adaptation import InnerConfig
 from exemplar.training.augment import AugmentConfig
 from exemplar.training.schedule import LoopConfig
@@ -39,8 +40,11 @@ class Recipe:
     """Test-time steps after which validation looks at the network; the first number is scored."""
 
 
-OURS = replace(BodyLossConfig.spin(), camera=0.0)
-"""The loss of this project's recipes: SPIN's terms; their weights do well on the open body, too."""
+OURS = BodyLossConfig.ours()
+"""The loss of this project's recipes."""
+
+TEST_TIME = DualConfig.trained()
+"""The fit that networks of the exemplar default recipe are trained for."""
 
 
 def _default(inner: InnerConfig | None) -> Recipe:
@@ -76,7 +80,11 @@ RECIPES: Mapping[Kind, Mapping[str, Recipe]] = {
         "released": _dual(None, BodyLossConfig.released(), 30),
     },
     "exemplar": {
-        "default": _default(InnerConfig(learning_rate=2e-4, loss=replace(OURS, scale=1.0))),
+        "default": _default(
+            InnerConfig(
+                learning_rate=TEST_TIME.learning_rate, adapt=TEST_TIME.adapt, loss=TEST_TIME.loss
+            )
+        ),
         "paper": replace(
             _dual(InnerConfig.paper(), BodyLossConfig.paper(), 40), batch_norm="frozen"
         ),
