@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from exemplar.bodies import Body
-from exemplar.bodies.body import BodyParams
 from exemplar.evaluation.report_data import BASELINE, RunData, read_samples
 from exemplar.image_files import read_image, write_image
 from exemplar.render.drawing import (
@@ -24,9 +22,13 @@ from exemplar.render.drawing import (
     from_the_side,
     with_body,
 )
-from exemplar.render.review_picture import SIDE_ASPECT, person_view, with_sample_body
+from exemplar.render.review_picture import (
+    SIDE_ASPECT,
+    person_view,
+    posed_mesh,
+    with_sample_body,
+)
 from exemplar.samples import Sample
-from exemplar.skeletons import SMPL_24
 
 PICTURES = "pictures"
 """Folder of the pictures in a run's folder."""
@@ -237,20 +239,10 @@ def case_picture(
 Posed = tuple[Float[np.ndarray, "v 3"], Float[np.ndarray, "3"]]
 
 
-@torch.no_grad()
 def _posed(sample: Sample, body: Body) -> Posed | None:
     """The mesh about the body's origin and its pelvis, metres; None without a usable body."""
-    truth = sample.body
-    if truth is None or len(truth.betas) != body.num_betas:
-        return None
-    template = body.v_template
-    pose = torch.from_numpy(np.array(truth.pose)).to(template)[None]
-    betas = torch.from_numpy(np.array(truth.betas)).to(template)[None]
-    output = body(BodyParams(pose[:, 0], pose[:, 1:], betas))
-    vertices = output.vertices[0].double().cpu().numpy()
-    if not np.isfinite(vertices).all():
-        return None
-    return vertices, output.joints[0, SMPL_24.index("pelvis")].double().cpu().numpy()
+    posed = posed_mesh(sample.body, body)
+    return None if isinstance(posed, str) else posed
 
 
 def _front_title(title: str, sample: Sample, posed: Posed | None) -> str:
