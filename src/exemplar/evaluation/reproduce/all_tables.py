@@ -28,6 +28,12 @@ TABLES: Mapping[str, Callable[[Workbench], Finding]] = {
 }
 """In an order in which each finds what the ones before it made."""
 
+_NOTE = (
+    "Drawn people stand for the papers' data, and small networks for theirs: compare directions "
+    "and sizes, not numbers. The rules by which a claim counts as reproduced: `docs/evaluation.md`."
+)
+_SMOKE = "So few people and updates show that everything runs; numbers and verdicts mean nothing."
+
 PAGE = "README.md"
 """The page of all results."""
 
@@ -60,5 +66,6 @@ def write_page(bench: Workbench) -> Path:
     found = [read_finding(path) for path in known if path.exists()]
     path = bench.results / PAGE
     with replacing(path) as temporary:
-        temporary.write_text(page_of(found, f"The papers' tables, scale {bench.name}"))
+        title = f"The papers' tables, scale {bench.name}"
+        temporary.write_text(page_of(found, title, _SMOKE if bench.name == "smoke" else _NOTE))
     return path

@@ -1,10 +1,11 @@
 """What a reproduced table says: our numbers beside the paper's, and what became of its claims."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from exemplar.atomic_files import replacing
 
@@ -125,9 +126,12 @@ def shown(cell: Cell) -> str:
     return f"{round(cell, 1) + 0.0:.1f}" if isinstance(cell, float) else str(cell)
 
 
-def page_of(findings: Sequence[tuple[Finding, Mapping[str, Any]]], title: str) -> str:
+def page_of(findings: Sequence[tuple[Finding, Mapping[str, Any]]], title: str, note: str) -> str:
     """All findings on one page, the claims first."""
-    lines = [f"# {title}", "", "| claim | where | verdict | numbers |", "|---|---|---|---|"]
+    verdicts = Counter(x.verdict for finding, _ in findings for x in finding.claims)
+    counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in get_args(Verdict))
+    lines = [f"# {title}", "", note, "", f"{verdicts.total()} claims: {counts}.", ""]
+    lines += ["| claim | where | verdict | numbers |", "|---|---|---|---|"]
     for finding, _ in findings:
         for x in finding.claims:
             lines.append(_line((x.text, finding.source, f"**{x.verdict}**", x.numbers)))
