@@ -1,13 +1,11 @@
 """The folder of a run."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 
-import exemplar.training.run_folder as run_folder
 from exemplar.training.run_folder import (
     CsvLog,
     as_json,
@@ -51,19 +49,6 @@ def test_a_run_tells_what_made_it(tmp_path: Path) -> None:
     assert first["torch"] == torch.__version__
     assert first["device"] == "cpu"
     assert list(tmp_path.glob("events.out.tfevents*"))
-
-
-def test_the_commit_is_told_where_a_tree_tracks_the_code() -> None:
-    here = Path(run_folder.__file__)
-    tracked = subprocess.run(
-        ["git", "-C", here.parent, "ls-files", "--error-unmatch", here.name], capture_output=True
-    )
-    commit = run_folder._commit()
-    if tracked.returncode:
-        assert commit is None
-    else:
-        assert commit is not None
-        assert len(commit.removesuffix("+")) == 40
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path) -> None:
