@@ -54,8 +54,8 @@ def bounded_keypoints_2d(
     Inputs in crop units, the value in crop units squared, `sigma_px` in px of a 224 crop.
     """
     squared = _errors(projected, target, weights).square().sum(-1)
-    level = (sigma_px / crop_units_to_pixels(EFT_CROP)) ** 2
-    return (weights * level * squared / (level + squared)).mean(-1) / projected.shape[-1]
+    bounded = _bounded(squared, sigma_px / crop_units_to_pixels(EFT_CROP))
+    return (weights * bounded).mean(-1) / projected.shape[-1]
 
 
 def trust(
@@ -103,8 +103,7 @@ def squared_keypoints_2d(
 
 def geman_mcclure(errors: Float[Tensor, "*shape"], sigma: float) -> Float[Tensor, "*shape"]:
     """sigma^2 x^2 / (sigma^2 + x^2): x^2 for small errors, at most sigma^2 (Bogo et al., Eq. 2)."""
-    squared = errors.square()
-    return sigma**2 * squared / (sigma**2 + squared)
+    return _bounded(errors.square(), sigma)
 
 
 def keypoints_3d_on_nose(
@@ -228,6 +227,11 @@ def _bending(dtype: torch.dtype, device: torch.device) -> Tensor:
 
 def _where_counted(values: Tensor, weights: Tensor) -> Tensor:
     return torch.where((weights > 0)[..., None], values, 0.0)
+
+
+def _bounded(squared: Tensor, sigma: float) -> Tensor:
+    """The Geman-McClure error of squared errors: smooth where a distance of 0 is not."""
+    return sigma**2 * squared / (sigma**2 + squared)
 
 
 def _errors(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -106,13 +106,14 @@ def test_options_take_the_place_of_the_presets() -> None:
     command = SupervisedCommand(
         Path("out"), preset="eft", steps=7, batch_size=4, learning_rate=0.5, ema=0.9,
         augment="dual", occlusion=0.25, batch_norm="frozen", precision="bf16-mixed", log_every=3,
+        loss=("pose=30", "betas=0"),
     )  # fmt: skip
     changed = recipe_of(command)
     assert (changed.loop.steps, changed.batch_size, changed.loop.learning_rate) == (7, 4, 0.5)
     assert (changed.loop.ema, changed.loop.precision) == (0.9, "bf16-mixed")
     assert (changed.loop.log_every, changed.batch_norm) == (3, "frozen")
     assert (changed.augmentation.extreme_crop, changed.augmentation.occlusion) == (0.0, 0.25)
-    assert (changed.loss, changed.inner) == (plain.loss, None)
+    assert (changed.loss, changed.inner) == (replace(plain.loss, pose=30.0, betas=0.0), None)
     inner = recipe_of(
         ExemplarCommand(
             Path("out"), preset="paper", teacher="none", inner_steps=3, inner_rate=0.1,
@@ -177,6 +178,10 @@ A, B = "a={}/people/people.npz@0.5", "b={}/people/people.npz@0.3"
 BAD: dict[str, Bad] = {
     "unknown preset": Bad("unknown preset 'best' of", ("--preset", "best")),
     "preset of the other kind": Bad("unknown preset 'eft'", ("--preset", "eft"), "exemplar"),
+    "unknown term of the loss": Bad("expected TERM=WEIGHT, TERM one of", ("--loss", "poses=3")),
+    "loss without a weight": Bad("--loss 'pose': expected TERM=WEIGHT", ("--loss", "pose")),
+    "negative weight": Bad("WEIGHT 0 or more", ("--loss", "pose=-1")),
+    "weight that is no number": Bad("WEIGHT 0 or more", ("--loss", "pose=nan")),
     "unknown mixture": Bad("unknown mixture 'all', expected one of", ("--mixture", "all")),
     "data that a mixture lacks": Bad(
         "mixture dual lacks h36m, coco, mpii, inf: give each as NAME=PATH", ("--mixture", "dual")

@@ -12,12 +12,11 @@ from torch import Tensor
 from exemplar.data.crops import batch_of
 from exemplar.evaluation import methods
 from exemplar.evaluation.methods import METHODS, Answers, Method, MethodConfig, Methods
-from exemplar.evaluation.run import shown_to
 from exemplar.fitting.dual import DualConfig
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.smplify import SmplifyConfig
 from exemplar.fitting.weights import predict_in_blocks
-from exemplar.lift.prepare import Preparer
+from exemplar.lift.prepare import Preparer, shown_to
 from exemplar.regressors.checkpoints import RegressorInfo
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import BAD_INPUT, NOTHING_TO_FIT, OK

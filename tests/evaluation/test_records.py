@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from exemplar.bodies import Body, load_open_body
-from exemplar.data.crops import CroppedPerson
+from exemplar.data.crops import CroppedPerson, batch_of
 from exemplar.evaluation.judge import Judge
 from exemplar.evaluation.keypoint_sources import EXACT
 from exemplar.evaluation.methods import Answers
@@ -119,7 +119,7 @@ def shown(
         in_crop = torch.cat((image_to_crop(points[:, :2], box), points[:, 2:]), 1)
         person = CroppedPerson(np.zeros((8, 8, 3), np.uint8), box, in_crop)
         ready.append(Prepared(number + 5, sample, person))
-    return shown_of(own, ready)
+    return shown_of(own, ready, batch_of([one.person for one in ready]))
 
 
 def in_crops(found: Prediction, boxes: Sequence[Box]) -> Prediction:

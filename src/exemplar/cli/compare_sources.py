@@ -10,7 +10,8 @@ from exemplar.bodies import OPEN_BODY, Body
 from exemplar.cli.local_pages import NamedBodies, jpeg
 from exemplar.data.formats import read_truths
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.evaluation.report_data import SAMPLES, read_run, read_samples
+from exemplar.evaluation.report_data import read_run, read_samples
+from exemplar.evaluation.run_files import SAMPLES
 from exemplar.image_files import read_image
 from exemplar.lift.store import LEDGER, Ledger
 from exemplar.render.compare_picture import (

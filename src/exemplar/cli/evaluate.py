@@ -15,7 +15,8 @@ from exemplar.cli.lift import LINE_SECONDS, stopped_by_signals
 from exemplar.evaluation.methods import Method
 from exemplar.evaluation.records import Row
 from exemplar.evaluation.report_page import write_report
-from exemplar.evaluation.run import SAMPLES, SUMMARY, EvalConfig, evaluate
+from exemplar.evaluation.run import EvalConfig, evaluate
+from exemplar.evaluation.run_files import SAMPLES, SUMMARY
 from exemplar.evaluation.tables import table_of
 
 

@@ -1,5 +1,7 @@
 """`exemplar train`: train a regressor, supervised or with an exemplar step inside."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +11,7 @@ from rich.console import Console
 
 from exemplar.cli.train_pictures import fits_of
 from exemplar.environment import usable_device
+from exemplar.fitting.body_loss import BodyLossConfig
 from exemplar.training.augment import AugmentConfig
 from exemplar.training.job import TrainConfig, run_training
 from exemplar.training.recipes import Kind, Recipe, recipe_named
@@ -63,6 +66,9 @@ class SupervisedCommand:
     """Augmented variants of each person in the cache."""
     steps: int | None = None
     """Updates of the weights."""
+    loss: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Weight of a term of the training loss, such as pose=30; may be repeated. The inner loss of
+    exemplar training stays the preset's."""
     batch_size: int | None = None
     """People of a step, of all devices together."""
     learning_rate: float | None = None
@@ -163,6 +169,7 @@ def recipe_of(config: SupervisedCommand) -> Recipe:
         inner = replace(inner, **_given(config, names))
     return replace(
         recipe,
+        loss=replace(recipe.loss, **_loss_weights(config.loss)),
         loop=loop,
         inner=inner,
         augmentation=replace(
@@ -171,6 +178,29 @@ def recipe_of(config: SupervisedCommand) -> Recipe:
         ),
         **_given(config, {name: name for name in ("batch_size", "batch_norm", "dropout")}),
     )
+
+
+LOSS_TERMS = tuple(
+    name for name, value in vars(BodyLossConfig()).items() if isinstance(value, float)
+)
+"""What of a loss has a weight."""
+
+
+def _loss_weights(texts: Sequence[str]) -> dict[str, float]:
+    """Weights by term from TERM=WEIGHT."""
+    found = {}
+    for text in texts:
+        name, _, weight = text.partition("=")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            name = ""
+        if name not in LOSS_TERMS or not 0 <= found[name] < math.inf:
+            raise ValueError(
+                f"--loss {text!r}: expected TERM=WEIGHT, TERM one of {', '.join(LOSS_TERMS)}, "
+                "WEIGHT 0 or more"
+            )
+    return found
 
 
 def _given(config: SupervisedCommand, names: dict[str, str]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, BodyParams
-from exemplar.data.crops import CroppedPerson, batch_of
+from exemplar.data.crops import CroppedPerson
 from exemplar.evaluation.judge import Judge, Truth
 from exemplar.evaluation.keypoint_sources import EXACT
 from exemplar.evaluation.methods import Answers, Method
@@ -23,7 +23,7 @@ from exemplar.lift.prepare import Prepared, annotated_box
 from exemplar.metrics import pck_2d
 from exemplar.objectives import mean_error_px
 from exemplar.regressors.prediction import Prediction
-from exemplar.samples import Sample
+from exemplar.samples import Batch, Sample
 from exemplar.skeletons import OPENPOSE_25
 
 PCK_SHARE = 0.1
@@ -54,23 +54,20 @@ class Shown:
     these are known."""
 
 
-def shown_of(
-    samples: Sequence[Sample], people: Sequence[Prepared], device: torch.device | str = "cpu"
-) -> Shown:
-    """People who were prepared (with keypoints of any source), beside the samples of the set."""
-    crops = [one.person for one in people]
-    batch = batch_of([crop for crop in crops if crop is not None], device)
+def shown_of(samples: Sequence[Sample], people: Sequence[Prepared], batch: Batch) -> Shown:
+    """People who were prepared (with keypoints of any source) as a batch, beside the samples of the
+    set."""
     annotated = [
-        _in_crop(sample, crop)
-        for sample, crop in zip(samples, crops, strict=True)
-        if crop is not None
+        _in_crop(sample, one.person)
+        for sample, one in zip(samples, people, strict=True)
+        if one.person is not None
     ]
     return Shown(
         samples,
         [one.number for one in people],
         batch.box,
         batch.keypoints_2d,
-        torch.stack(annotated).to(device),
+        torch.stack(annotated).to(batch.image.device),
     )
 
 

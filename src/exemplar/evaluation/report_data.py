@@ -14,12 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from exemplar.data.formats import table
+from exemplar.evaluation.run_files import CONFIG, SAMPLES, SUMMARY
 from exemplar.results import BAD_INPUT
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
 from exemplar.skeletons import SMPL_24, SMPL_49
-
-SAMPLES, SUMMARY, CONFIG = "samples.parquet", "summary.json", "config.json"
-"""Files of a run's folder."""
 
 BASELINE = "none"
 """Method that is the regressor's own answer."""
@@ -191,7 +189,7 @@ def _method(columns: Mapping[str, list[Any]], name: str) -> MethodRows:
     rows = [i for i, method in enumerate(columns["method"]) if method == name]
     rows.sort(key=lambda row: columns["number"][row])
     curves = {
-        column.removesuffix("_by_update"): _carried([columns[column][row] for row in rows])
+        column.removesuffix("_by_update"): carried([columns[column][row] for row in rows])
         for column in _LISTS
     }
     return MethodRows(
@@ -214,7 +212,7 @@ def _numbers(values: Sequence[int | float | None]) -> Float[np.ndarray, " people
     return np.where(np.isfinite(array), array, np.nan)
 
 
-def _carried(lists: Sequence[Sequence[int | float | None] | None]) -> Float[np.ndarray, "people _"]:
+def carried(lists: Sequence[Sequence[int | float | None] | None]) -> Float[np.ndarray, "people _"]:
     """Ragged lists as rows of one length, the shorter ones continued with their last value."""
     longest = max((len(values) for values in lists if values), default=0)
     rows = np.full((len(lists), longest), np.nan)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from torch import nn
 
 from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, load_body
@@ -24,10 +23,11 @@ from exemplar.evaluation.methods import FITTED_TOGETHER, Method, MethodConfig, M
 from exemplar.evaluation.open_sets import open_people, open_set
 from exemplar.evaluation.protocols import Protocol, protocol_named
 from exemplar.evaluation.records import Row, failed_row, read_rows, rows_of, shown_of, write_rows
+from exemplar.evaluation.run_files import CONFIG, SAMPLES, SUMMARY
 from exemplar.evaluation.tables import summary_of
 from exemplar.geometry.cameras import CameraModel
 from exemplar.lift.lifter import weights_digest
-from exemplar.lift.prepare import Prepared, Preparer, Shown
+from exemplar.lift.prepare import Prepared, Preparer, shown_to
 from exemplar.results import BAD_INPUT
 from exemplar.samples import Gender, Sample
 
@@ -40,11 +40,8 @@ WORKERS = os.cpu_count() or 1
 OPEN_PREFIX = "open:"
 """Names of the open benchmark's sets, such as open:wild, begin so."""
 
-SAMPLES, SUMMARY, CONFIG = "samples.parquet", "summary.json", "config.json"
-"""Files of a run's folder."""
-
 BLOCKS = "blocks"
-"""Folder in it with what is done."""
+"""Folder of a run's folder with what is done."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +107,13 @@ def evaluate(
     work = _Work(config, people, judge, tools)
     rows: list[Row] = []
     total, done = len(people.samples) * len(fits), 0
-    for fit in fits:
-        for first in range(0, len(people.samples), BLOCK):
+    for first in range(0, len(people.samples), BLOCK):
+        ready: list[Prepared] | None = None
+        for fit in fits:
             path = folder / BLOCKS / f"{fit}-{first:06d}.parquet"
             if not path.exists():
-                write_rows(work.block(fit, first), path)
+                ready = work.prepared(first) if ready is None else ready
+                write_rows(work.rows(fit, ready), path)
             made = read_rows(path)
             done += min(BLOCK, len(people.samples) - first)
             rows += [row for row in made if row["method"] in methods]
@@ -191,19 +190,8 @@ def _open_people(config: EvalConfig) -> PeopleOfSet:
     )
 
 
-def shown_to(regressor: nn.Module, *, use_3d: bool = False) -> Shown:
-    """What a regressor wants to see of people."""
-    resolution = int(getattr(regressor, "resolution"))  # noqa: B009 - a Module attribute
-    return Shown(
-        resolution,
-        int(getattr(regressor, "width", resolution)),
-        upright=bool(getattr(regressor, "upright", False)),
-        use_3d=use_3d,
-    )
-
-
 class _Work:
-    """Makes a block's rows."""
+    """Makes rows, a block of people at a time."""
 
     def __init__(
         self, config: EvalConfig, people: PeopleOfSet, judge: Judge, tools: Methods
@@ -212,15 +200,17 @@ class _Work:
         shown = shown_to(tools.regressor, use_3d=config.use_3d)
         self.prepare = Preparer(people.images, shown)
 
-    def block(self, fit: str, first: int) -> list[Row]:
-        """The rows of the block's people, of all methods that a fit gives."""
-        gives = FITTED_TOGETHER[fit]
+    def prepared(self, first: int) -> list[Prepared]:
+        """The people of a block."""
         samples = self.people.samples[first : first + BLOCK]
-        ready = [self._prepared(first + i, sample) for i, sample in enumerate(samples)]
+        return [self._prepared(first + i, sample) for i, sample in enumerate(samples)]
+
+    def rows(self, fit: str, ready: Sequence[Prepared]) -> list[Row]:
+        """The rows of people, of all methods that a fit gives."""
         rows = [
             failed_row(method, one, BAD_INPUT)
             for one in ready
-            for method in gives
+            for method in FITTED_TOGETHER[fit]
             if one.person is None
         ]
         sound = [one for one in ready if one.person is not None]
@@ -228,7 +218,7 @@ class _Work:
             return rows
         own = [self.people.samples[one.number] for one in sound]
         batch = batch_of([one.person for one in sound if one.person is not None], self.tools.device)
-        shown = shown_of(own, sound, self.tools.device)
+        shown = shown_of(own, sound, batch)
         truth = self.judge.truth(own)
         for method, answers in self.tools.answers(fit, batch).items():
             weak: CameraModel = "weak"

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from rich.table import Table
 
 from exemplar.evaluation.records import Row
+from exemplar.evaluation.report_data import carried
 from exemplar.results import BAD_INPUT
 
 BOOTSTRAP = 2000
@@ -68,9 +69,7 @@ def by_update(rows: Sequence[Row]) -> dict[str, Float[np.ndarray, "n k"]]:
     for name in CURVES:
         found = [row[f"{name}_by_update"] for row in rows if row[f"{name}_by_update"] is not None]
         if found:
-            most = max(len(values) for values in found)
-            ends = [values + [values[-1]] * (most - len(values)) for values in found]
-            out[name] = np.array(ends, dtype=float)
+            out[name] = carried(found)
     return out
 
 

@@ -110,7 +110,7 @@ def fit_dual(
     Neither network is changed. The other arguments, the statuses and the care for broken input are
     those of `fit_exemplars`. ValueError for networks that take crops of different sizes.
     """
-    _check_pair(regressor, auxiliary)
+    check_crops(regressor, auxiliary)
     batch, broken = checked(batch)
     weights = keypoint_weights(batch, body, config)
     pseudo = predict_in_blocks(auxiliary, batch.image, batch.box)
@@ -133,7 +133,8 @@ def fit_dual(
     return judged(trace, body, batch.keypoints_2d, weights, projection, broken, config.acceptance)
 
 
-def _check_pair(regressor: nn.Module, auxiliary: nn.Module) -> None:
+def check_crops(regressor: nn.Module, auxiliary: nn.Module) -> None:
+    """ValueError unless the auxiliary network takes crops of the main one's size."""
     sizes = []
     for network in (regressor, auxiliary):
         height = getattr(network, "resolution", None)

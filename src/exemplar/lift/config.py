@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from exemplar.fitting.dual import DualConfig
 from exemplar.fitting.exemplar import EftConfig
@@ -79,13 +80,8 @@ class LiftConfig:
         if self.recipe not in EFT_RECIPES:
             raise ValueError(f"{self.recipe} is not a recipe of EFT")
         config = EFT_RECIPES[self.recipe](info)
-        return replace(
-            config,
-            iterations=config.iterations if self.iterations is None else self.iterations,
-            adapt=config.adapt if self.adapt is None else self.adapt,
-            robust_px=self.robust_px,
-            acceptance=self._acceptance(config.acceptance),
-        )
+        acceptance = self._acceptance(config.acceptance)
+        return replace(config, **self._moves(), robust_px=self.robust_px, acceptance=acceptance)
 
     def smplify(self) -> SmplifyConfig | None:
         """SMPLify's settings; None for a recipe that is EFT's."""
@@ -99,12 +95,12 @@ class LiftConfig:
         if self.recipe not in DUAL_RECIPES:
             return None
         config = DUAL_RECIPES[self.recipe]()
-        return replace(
-            config,
-            iterations=config.iterations if self.iterations is None else self.iterations,
-            adapt=config.adapt if self.adapt is None else self.adapt,
-            acceptance=self._acceptance(config.acceptance),
-        )
+        return replace(config, **self._moves(), acceptance=self._acceptance(config.acceptance))
+
+    def _moves(self) -> dict[str, Any]:
+        """What is given of updates: how many, of which weights."""
+        given = {"iterations": self.iterations, "adapt": self.adapt}
+        return {key: x for key, x in given.items() if x is not None}
 
     def _acceptance(self, usual: Acceptance) -> Acceptance:
         given = {"largest_beta": self.largest_beta, "largest_loss": self.largest_loss}

@@ -32,7 +32,7 @@ from exemplar.geometry.cameras import (
 )
 from exemplar.geometry.crops import Box
 from exemplar.lift.config import LiftConfig
-from exemplar.lift.prepare import Prepared, Preparer, Shown, annotated_box
+from exemplar.lift.prepare import Prepared, Preparer, annotated_box, shown_to
 from exemplar.regressors.checkpoints import body_for, load_regressor
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, REJECTED
@@ -86,13 +86,8 @@ class Lifter:
             self.auxiliary = load_regressor(config.auxiliary)[0].to(self.device)
         self.eft = EftConfig() if self.smplify or self.dual else config.eft(info)
         self.acceptance: Acceptance = (self.smplify or self.dual or self.eft).acceptance
-        resolution = int(getattr(module, "resolution"))  # noqa: B009 - a Module attribute
-        self.shown = Shown(
-            resolution,
-            int(getattr(module, "width", resolution)),
-            upright=bool(getattr(module, "upright", False)),
-            use_3d=config.use_3d,
-            border_ankles=config.recipe != "eft-released",
+        self.shown = shown_to(
+            module, use_3d=config.use_3d, border_ankles=config.recipe != "eft-released"
         )
         networks = [(config.regressor, module)]
         if config.auxiliary is not None and self.auxiliary is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from exemplar.data.crops import CroppedPerson, crop_person, person_box
 from exemplar.fitting.inputs import checked_keypoints
@@ -50,6 +50,18 @@ class Shown:
     """Whether 3D joints are wanted."""
     border_ankles: bool = True
     """Whether ankles at the image's lower border are kept."""
+
+
+def shown_to(regressor: nn.Module, *, use_3d: bool = True, border_ankles: bool = True) -> Shown:
+    """What a regressor wants to see of samples."""
+    resolution = int(getattr(regressor, "resolution"))  # noqa: B009 - a Module attribute
+    return Shown(
+        resolution,
+        int(getattr(regressor, "width", resolution)),
+        upright=bool(getattr(regressor, "upright", False)),
+        use_3d=use_3d,
+        border_ankles=border_ankles,
+    )
 
 
 class Preparer:

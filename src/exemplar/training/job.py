@@ -14,6 +14,7 @@ from torch import nn
 
 from exemplar.atomic_files import replacing
 from exemplar.bodies import OPEN_BODY
+from exemplar.fitting.dual import check_crops
 from exemplar.fitting.weights import parts_of
 from exemplar.regressors.checkpoints import RegressorInfo, body_for, save_regressor
 from exemplar.training.augment import frame_of
@@ -160,12 +161,7 @@ def _check_pair(
     """ValueError unless the auxiliary network sees what the main one sees, for the same body."""
     if other.body != info.body:
         raise ValueError(f"the auxiliary network is for the body {other.body}, not {info.body}")
-    ours, theirs = frame_of(main), frame_of(auxiliary)
-    if (ours.resolution, ours.width) != (theirs.resolution, theirs.width):
-        raise ValueError(
-            f"the auxiliary network takes crops of {theirs.width}x{theirs.resolution} px, "
-            f"expected the main one's {ours.width}x{ours.resolution}"
-        )
+    check_crops(main, auxiliary)
     if config.cache is not None:
         digests = {prefix_digest(network, config.frozen) for network in (main, auxiliary)}
         if len(digests) > 1:

@@ -24,7 +24,8 @@ from exemplar.evaluation.reproduce.workbench import (
     Workbench,
     paired,
 )
-from exemplar.evaluation.run import SAMPLES, SUMMARY, EvalConfig
+from exemplar.evaluation.run import EvalConfig
+from exemplar.evaluation.run_files import SAMPLES, SUMMARY
 from exemplar.lift.store import Ledger, Selection
 from exemplar.results import OK, REJECTED
 from exemplar.samples import BodyTruth

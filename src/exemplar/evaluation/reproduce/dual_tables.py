@@ -11,18 +11,16 @@ import torch
 from exemplar.bodies import load_body
 from exemplar.data.crops import batch_of
 from exemplar.evaluation import charts
-from exemplar.evaluation.keypoint_sources import KeypointSource, keypoints_from
+from exemplar.evaluation.keypoint_sources import KeypointSource
 from exemplar.evaluation.methods import Method, MethodConfig, Methods
-from exemplar.evaluation.open_sets import open_people, open_set
+from exemplar.evaluation.open_sets import open_set
 from exemplar.evaluation.records import body_columns, shown_of
 from exemplar.evaluation.reproduce.eft_training import stand_ins
 from exemplar.evaluation.reproduce.figures import save_chart
 from exemplar.evaluation.reproduce.findings import Cell, Claim, Finding, Numbers, claim, untested
 from exemplar.evaluation.reproduce.workbench import Network, Run, Workbench, paired
-from exemplar.evaluation.run import shown_to
 from exemplar.evaluation.tables import by_update
 from exemplar.image_files import read_image, write_image
-from exemplar.lift.prepare import Preparer
 from exemplar.regressors.checkpoints import load_regressor
 from exemplar.regressors.prediction import Prediction
 from exemplar.render.review_picture import person_view, with_sample_body
@@ -375,21 +373,19 @@ SHOWN = 4
 
 def _strips(bench: Workbench, ours: Network) -> np.ndarray:
     """A row a person, a column a number of steps."""
-    files = open_set("wild", bench.open_folder, SHOWN, workers=bench.workers)
     tools = Methods(
         MethodConfig(regressor=str(ours.weights), auxiliary=str(ours.auxiliary), stop=False),
         bench.device,
     )
-    prepare = Preparer(files.images, shown_to(tools.regressor))
-    samples = [keypoints_from(x, "true", 0) for x in open_people(files, SHOWN)]
-    ready = [prepare(i, sample) for i, sample in enumerate(samples)]
+    ready, images = bench.open_wild(tools, SHOWN, "true")
+    samples = [one.sample for one in ready]
     batch = batch_of([one.person for one in ready if one.person is not None], tools.device)
-    shown = shown_of(samples, ready)
+    shown = shown_of(samples, ready, batch)
     answers = tools.answers("dual", batch)["dual"]
     assert answers.iterates is not None
     rows = []
     for i, sample in enumerate(samples):
-        view = person_view(sample, read_image(files.images / sample.image), 224)
+        view = person_view(sample, read_image(images / sample.image), 224)
         panels = [view.photo]
         for step in STEPS:
             found = Prediction(*(x[:, step] for x in vars(answers.iterates).values()))

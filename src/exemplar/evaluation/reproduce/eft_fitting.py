@@ -14,18 +14,16 @@ from exemplar.evaluation import charts
 from exemplar.evaluation.judge import Judge
 from exemplar.evaluation.keypoint_sources import KeypointSource
 from exemplar.evaluation.methods import Method, MethodConfig, Methods
-from exemplar.evaluation.open_sets import OPEN_SETS, open_people, open_set
+from exemplar.evaluation.open_sets import OPEN_SETS
 from exemplar.evaluation.protocols import protocol_named
 from exemplar.evaluation.records import turned_back
 from exemplar.evaluation.reproduce.eft_training import BY_EFT, EVERYBODY, LAB, networks
 from exemplar.evaluation.reproduce.figures import save_chart
 from exemplar.evaluation.reproduce.findings import Cell, Claim, Finding, Numbers, claim, untested
 from exemplar.evaluation.reproduce.workbench import Run, Workbench, paired
-from exemplar.evaluation.run import shown_to
 from exemplar.fitting.exemplar import eft_objective
 from exemplar.fitting.projections import projection_of
 from exemplar.fitting.weights import moving_names, predict_in_blocks
-from exemplar.lift.prepare import Preparer
 from exemplar.samples import Batch
 
 POSTED: tuple[Method, ...] = ("none", "smplify", "eft", "eft+guard")
@@ -281,15 +279,13 @@ def _overfitted(bench: Workbench) -> dict[str, Any]:
     """PA-MPJPE on some people before, and after overfitting to each of some others."""
     scale = bench.scale
     total = scale.overfitted + scale.overfit_tested
-    files = open_set("wild", bench.open_folder, total, workers=bench.workers)
-    people = open_people(files, total)
     tools = Methods(MethodConfig(), bench.device)
-    prepare = Preparer(files.images, shown_to(tools.regressor))
-    crops = [prepare(i, sample).person for i, sample in enumerate(people)]
+    ready, _ = bench.open_wild(tools, total)
+    crops = [one.person for one in ready]
     others = [crop for crop in crops[scale.overfitted :] if crop is not None]
     batch = batch_of(others, tools.device)
     judge = Judge(protocol_named("open"), tools.body)
-    tested = [p for p, crop in zip(people, crops, strict=True) if crop is not None]
+    tested = [one.sample for one in ready if one.person is not None]
     truth = judge.truth(tested[-len(others) :])
 
     def error(network: nn.Module) -> float:
@@ -353,12 +349,9 @@ def appendix_d(bench: Workbench) -> Finding:
 
 
 def _times(bench: Workbench) -> dict[str, Any]:
-    files = open_set("wild", bench.open_folder, 6, workers=bench.workers)
-    config = MethodConfig(stop=False)
-    tools = Methods(config, bench.device)
-    prepare = Preparer(files.images, shown_to(tools.regressor))
-    crops = [prepare(i, sample).person for i, sample in enumerate(open_people(files, 6))]
-    batches = [batch_of([crop], tools.device) for crop in crops if crop is not None]
+    tools = Methods(MethodConfig(stop=False), bench.device)
+    ready, _ = bench.open_wild(tools, 6)
+    batches = [batch_of([one.person], tools.device) for one in ready if one.person is not None]
     seconds: dict[str, list[float]] = {"eft": [], "smplify": []}
     for batch in batches:
         for name, values in seconds.items():

@@ -14,14 +14,18 @@ import torch
 from rich.console import Console
 
 from exemplar.atomic_files import replacing
-from exemplar.evaluation.methods import Method, MethodConfig
+from exemplar.evaluation.keypoint_sources import KeypointSource, keypoints_from
+from exemplar.evaluation.methods import Method, MethodConfig, Methods
+from exemplar.evaluation.open_sets import open_people, open_set
 from exemplar.evaluation.records import Row, read_rows
-from exemplar.evaluation.run import SAMPLES, SUMMARY, EvalConfig, evaluate
+from exemplar.evaluation.run import EvalConfig, evaluate
+from exemplar.evaluation.run_files import SAMPLES, SUMMARY
 from exemplar.evaluation.tables import interval
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.job import EXPORTS, export, open_job
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import run_local
+from exemplar.lift.prepare import Prepared, Preparer, shown_to
 from exemplar.lift.store import Selection
 from exemplar.synth.folders import ANNOTATIONS, DatasetPlan, Truth, write_dataset
 from exemplar.training.adaptation import InnerConfig
@@ -310,6 +314,16 @@ class Workbench:
         # the auxiliary network's file is written last
         self._once(f"network {name}-{seed}", auxiliary or folder / WEIGHTS, make)
         return Network(f"{name}-{seed}", folder / WEIGHTS, auxiliary)
+
+    def open_wild(
+        self, tools: Methods, count: int, keypoints: KeypointSource = "annotated"
+    ) -> tuple[list[Prepared], Path]:
+        """The first people of the open set `wild` as a network is shown them; their images."""
+        files = open_set("wild", self.open_folder, count, workers=self.workers)
+        prepare = Preparer(files.images, shown_to(tools.regressor, use_3d=False))
+        people = open_people(files, count)
+        ready = [prepare(i, keypoints_from(one, keypoints, 0)) for i, one in enumerate(people)]
+        return ready, files.images
 
     def run(
         self, name: str, data: str, methods: Sequence[Method], limit: int, **settings: Any
