@@ -18,19 +18,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 from benchmarks.common import write_results
-from benchmarks.guard import centred_joints, interval
 from benchmarks.learning_curve import picture
 from exemplar.atomic_files import replacing
-from exemplar.bodies import Body, BodyParams
 from exemplar.data.contents import Contents
 from exemplar.data.crops import batch_of, crop_person, person_box
 from exemplar.data.formats import spin_npz
+from exemplar.evaluation.judge import Judge, Truth
 from exemplar.evaluation.keypoint_sources import (
     KeypointNoise,
     keypoints_from,
@@ -38,10 +35,12 @@ from exemplar.evaluation.keypoint_sources import (
     with_exact,
 )
 from exemplar.evaluation.methods import MethodConfig, Methods
+from exemplar.evaluation.protocols import protocol_named
+from exemplar.evaluation.records import turned_back
+from exemplar.evaluation.tables import interval
 from exemplar.fitting.exemplar import fit_exemplars
 from exemplar.geometry.crops import EFT_CROP, image_to_crop
 from exemplar.image_files import read_image
-from exemplar.metrics import mpjpe, pa_mpjpe
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch, Sample
 
@@ -103,8 +102,10 @@ class People:
     """Crops."""
     samples: list[Sample]
     """With exact keypoints, image px."""
-    truth: Float[Tensor, "b 14 3"]
-    """The evaluated joints about the pelvis, metres."""
+    judge: Judge
+    """Of the open benchmark."""
+    truth: Truth
+    """What the samples say."""
 
 
 def load(config: Config, methods: Methods) -> People:
@@ -120,12 +121,8 @@ def load(config: Config, methods: Methods) -> People:
         box = person_box(points, turned=turned)
         pixels = read_image(config.data / sample.image)
         crops.append(crop_person(pixels, points, box, resolution))
-    bodies = [sample.body for sample in samples if sample.body is not None]
-    assert len(bodies) == len(samples), "truth.npz has everybody's body"
-    pose = torch.from_numpy(np.stack([body.pose for body in bodies])).float()
-    betas = torch.from_numpy(np.stack([body.betas for body in bodies])).float()
-    truth = centred_joints(methods.body, BodyParams(pose[:, 0], pose[:, 1:], betas))
-    return People(batch_of(crops), samples, truth)
+    judge = Judge(protocol_named("open"), methods.body)
+    return People(batch_of(crops), samples, judge, judge.truth(samples))
 
 
 def with_errors(people: People, noise: KeypointNoise, config: Config) -> Batch:
@@ -179,10 +176,11 @@ def bodies_of(name: str, methods: Methods, batch: Batch) -> dict[str, Prediction
 
 
 @torch.no_grad()
-def errors(body: Body, found: Prediction, truth: Tensor) -> dict[str, np.ndarray]:
-    """PA-MPJPE and MPJPE (about the pelvis) of each person over 14 joints, mm."""
-    ours = centred_joints(body, found.body_params())
-    return {"pa_mpjpe": pa_mpjpe(ours, truth).numpy(), "mpjpe": mpjpe(ours, truth).numpy()}
+def errors(people: People, found: Prediction) -> dict[str, np.ndarray]:
+    """PA-MPJPE and MPJPE of each person, mm."""
+    params = turned_back(found, people.batch.box).body_params()
+    scores = people.judge.scores(params, people.truth, vertices=False)
+    return {name: scores[name].numpy() for name in ("pa_mpjpe", "mpjpe")}
 
 
 def measured(
@@ -200,9 +198,7 @@ def measured(
                 if not path.exists():
                     batch = with_errors(people, noise, config)
                     made = bodies_of(fit, methods, batch)
-                    _write(
-                        path, {k: errors(methods.body, x, people.truth) for k, x in made.items()}
-                    )
+                    _write(path, {k: errors(people, x) for k, x in made.items()})
                     print(f"{path.name} written", flush=True)
                 for method, values in _read(path).items():
                     yield curve, level, method, values
@@ -231,8 +227,8 @@ def row_of(values: Mapping[str, np.ndarray], all_of: Mapping[str, Mapping[str, n
         worse = values["pa_mpjpe"] > all_of["regressor"]["pa_mpjpe"]
         row["worse_percent"] = 100 * float(worse.mean())
     if REFERENCE in all_of:
-        change = (values["pa_mpjpe"] - all_of[REFERENCE]["pa_mpjpe"])[:, None].astype(float)
-        low, high = interval(change, lambda mean: mean[0])
+        change = (values["pa_mpjpe"] - all_of[REFERENCE]["pa_mpjpe"]).astype(float)
+        low, high = interval(change)
         row |= {"change_mm": float(change.mean()), "change_low": low, "change_high": high}
     return row
 

@@ -1,12 +1,10 @@
 """Make the default weights: `features` draws synthetic people and runs the frozen part of the
-trunk on them, `train` trains the head and then the later layers, `export` writes the asset,
-`average` that of the mean weights of several networks.
+trunk on them, `train` trains the head and then the later layers, `export` writes the asset.
 
     python scripts/train_mobile.py features --out data/train --count 100000 --seed 1
     python scripts/train_mobile.py features --out data/val --count 2000 --seed 2
     python scripts/train_mobile.py train --train data/train --val data/val --out runs/mobile
     python scripts/train_mobile.py export --run runs/mobile
-    python scripts/train_mobile.py average --weights first.safetensors second.safetensors
 
 Every command resumes: finished blocks and epochs are not repeated.
 """
@@ -29,12 +27,7 @@ from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
 from exemplar.metrics import mpjpe, pa_mpjpe
 from exemplar.regressors.blazepose import TrunkOutput, TrunkSuffix
-from exemplar.regressors.checkpoints import (
-    RegressorInfo,
-    load_regressor,
-    load_strictly,
-    save_regressor,
-)
+from exemplar.regressors.checkpoints import RegressorInfo, load_strictly, save_regressor
 from exemplar.regressors.mobile import CUT, Mobile, flat_features
 from exemplar.regressors.prediction import Prediction
 from exemplar.skeletons import H36M_17, LSP_14, SMPL_24, SMPL_49, indices
@@ -109,16 +102,6 @@ class Export:
     """EFT's step, from `benchmarks.synthetic --sweep`."""
     adapt: Literal["all", "later"] = "later"
     """Which weights EFT moves, from `benchmarks.synthetic --adapt`."""
-
-
-@dataclass(frozen=True)
-class AverageOf:
-    """Write the mean of the weights of networks that began as one (Wortsman et al., 2022)."""
-
-    weights: tuple[Path, ...]
-    """Networks, each as often as it counts; what else the file says is the first's."""
-    out: Path = Path("src/exemplar/assets/mobile.safetensors")
-    """The asset."""
 
 
 @dataclass(frozen=True)
@@ -457,24 +440,11 @@ def export(config: Export) -> None:
     print(f"{config.out} {config.out.stat().st_size / 1e6:.1f} MB")
 
 
-def average(config: AverageOf) -> None:
-    """The mean of networks' weights."""
-    models, infos = zip(*(load_regressor(path) for path in config.weights), strict=True)
-    mean = models[0]
-    with torch.no_grad():
-        for name, values in mean.state_dict().items():
-            if values.is_floating_point():
-                values.copy_(torch.stack([m.state_dict()[name] for m in models]).mean(0))
-    save_regressor(mean, infos[0], config.out)
-
-
 if __name__ == "__main__":
     Command = (
         Annotated[Features, tyro.conf.subcommand("features")]
         | Annotated[Train, tyro.conf.subcommand("train")]
         | Annotated[Export, tyro.conf.subcommand("export")]
-        | Annotated[AverageOf, tyro.conf.subcommand("average")]
     )
     chosen = tyro.cli(Command)  # pyright: ignore
-    does = {Features: draw_features, Train: train, Export: export, AverageOf: average}
-    does[type(chosen)](chosen)
+    {Features: draw_features, Train: train, Export: export}[type(chosen)](chosen)

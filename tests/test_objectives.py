@@ -110,7 +110,7 @@ def test_the_terms_of_dual_networks_are_their_programs() -> None:
     aux_rotmat, aux_betas, _, aux_joints, aux_vertices = dual_bodies("aux")
     known = torch.ones(len(joints), len(GT_24))
     found = {
-        "vertices": objectives.vertices_l1(vertices, aux_vertices),
+        "vertices": objectives.vertices(vertices, aux_vertices, "l1"),
         "2d": dual_2d(joints, camera),
         "3d": objectives.keypoints_3d_on_hips(
             joints[:, ANNOTATED:], aux_joints[:, ANNOTATED:], known
@@ -145,6 +145,24 @@ def test_the_3d_term_about_the_hips_is_the_outer_one_of_dual_networks() -> None:
     assert float(found.mean()) == pytest.approx(recorded, rel=SINGLE)
 
 
+def test_joints_may_be_compared_by_absolute_errors() -> None:
+    target, weights = torch.zeros(1, 49, 2), torch.zeros(1, 49)
+    weights[0, ANNOTATED] = 0.5
+    moved = target.clone()
+    moved[0, ANNOTATED] = torch.tensor([3.0, -4.0])
+    for norm, expected in (("l1", 0.5 * 7 / 98), ("l2", 0.5 * 25 / 98)):
+        assert float(objectives.keypoints_2d(moved, target, weights, norm)) == pytest.approx(
+            expected
+        )
+    hips = torch.zeros(1, 24, 3)
+    bent = hips.clone()
+    bent[0, GT_24.index("left_knee")] = torch.tensor([0.1, 0.2, -0.3])
+    ones = torch.ones(1, 24)
+    for norm, expected in (("l1", 0.6 / 72), ("l2", 0.14 / 72)):
+        found = objectives.keypoints_3d_on_hips(bent, hips, ones, norm)
+        assert float(found) == pytest.approx(expected)
+
+
 def random(*shape: int) -> Tensor:
     generator = torch.Generator().manual_seed(len(shape) + sum(shape))
     return torch.randn(*shape, dtype=torch.float64, generator=generator)
@@ -154,6 +172,10 @@ WEIGHTS_49, WEIGHTS_24 = random(2, 49).abs(), random(2, 24).abs()
 
 TERMS: dict[str, tuple[Callable[[Tensor], Tensor], Tensor]] = {
     "keypoints_2d": (lambda x: objectives.keypoints_2d(x, TARGET_2D, WEIGHTS_49), random(2, 49, 2)),
+    "l1_keypoints_2d": (
+        lambda x: objectives.keypoints_2d(x, TARGET_2D, WEIGHTS_49, "l1"),
+        random(2, 49, 2),
+    ),
     "robust_keypoints_2d": (
         lambda x: objectives.robust_keypoints_2d(x, TARGET_2D, WEIGHTS_49),
         random(2, 49, 2),
@@ -174,8 +196,12 @@ TERMS: dict[str, tuple[Callable[[Tensor], Tensor], Tensor]] = {
         lambda x: objectives.keypoints_3d_on_hips(x, TARGET_3D, WEIGHTS_24),
         random(2, 24, 3),
     ),
-    "vertices_l1": (lambda x: objectives.vertices_l1(x, TARGET_3D), random(2, 24, 3)),
-    "vertices_l2": (lambda x: objectives.vertices_l2(x, TARGET_3D), random(2, 24, 3)),
+    "l1_keypoints_3d_on_hips": (
+        lambda x: objectives.keypoints_3d_on_hips(x, TARGET_3D, WEIGHTS_24, "l1"),
+        2 * random(2, 24, 3),
+    ),
+    "vertices_l1": (lambda x: objectives.vertices(x, TARGET_3D, "l1"), random(2, 24, 3)),
+    "vertices_l2": (lambda x: objectives.vertices(x, TARGET_3D), random(2, 24, 3)),
     "rotations": (lambda x: objectives.rotations(x, random(2, 3, 3, 3)), random(2, 3, 3, 3) + 1),
     "betas": (lambda x: objectives.betas(x, random(2, 10) + 1), random(2, 10)),
     "shape_prior": (objectives.shape_prior, random(2, 10)),

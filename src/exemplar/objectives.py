@@ -5,6 +5,7 @@ A keypoint of weight 0 may hold anything, NaN included: it takes no part in a va
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,9 @@ from exemplar.skeletons import GT_24, SMPL_24, indices
 
 Terms = Mapping[str, Tensor]
 """Named loss terms, each (batch,)."""
+
+Norm = Literal["l1", "l2"]
+"""Whether an error counts as its absolute value or its square."""
 
 GMOF_SIGMA = 100.0
 """Where SMPLify's robust error levels off, px of a 224 crop."""
@@ -34,12 +38,13 @@ def keypoints_2d(
     projected: Float[Tensor, "b k 2"],
     target: Float[Tensor, "b k 2"],
     weights: Float[Tensor, "b k"],
+    norm: Norm = "l2",
 ) -> Float[Tensor, " b"]:
     """Mean over all K x 2 entries of weight times squared error, crop units (EFT, Eq. 3's L2D).
 
     As released: the weight is linear and the mean counts missing joints too.
     """
-    return (weights[..., None] * _errors(projected, target, weights).square()).mean((-1, -2))
+    return _mean_error(_errors(projected, target, weights), weights, norm)
 
 
 def bounded_keypoints_2d(
@@ -125,27 +130,22 @@ def keypoints_3d_on_hips(
     joints: Float[Tensor, "b 24 3"],
     target: Float[Tensor, "b 24 3"],
     confidence: Float[Tensor, "b 24"],
+    norm: Norm = "l2",
 ) -> Float[Tensor, " b"]:
     """Mean over 24 x 3 of confidence times squared error, about the middle of the hips, m^2.
 
     `GT_24` joints. The 3D term of SPIN, EFT's training and dual networks (paper, Eq. 7).
     Both hips must be known.
     """
-    return _centred_error(joints, target, confidence, _HIPS)
+    return _centred_error(joints, target, confidence, _HIPS, norm)
 
 
-def vertices_l1(
-    vertices: Float[Tensor, "b v 3"], target: Float[Tensor, "b v 3"]
+def vertices(
+    found: Float[Tensor, "b v 3"], target: Float[Tensor, "b v 3"], norm: Norm = "l2"
 ) -> Float[Tensor, " b"]:
-    """Mean absolute coordinate difference over V x 3, metres (dual networks as released)."""
-    return (vertices - target).abs().mean((-1, -2))
-
-
-def vertices_l2(
-    vertices: Float[Tensor, "b v 3"], target: Float[Tensor, "b v 3"]
-) -> Float[Tensor, " b"]:
-    """Mean squared coordinate difference over V x 3, m^2 (dual networks, Eq. 7, as printed)."""
-    return (vertices - target).square().mean((-1, -2))
+    """Mean squared coordinate difference over V x 3, m^2 (dual networks, Eq. 7, as printed), or
+    absolute, metres (as released)."""
+    return _by_norm(found - target, norm).mean((-1, -2))
 
 
 def rotations(
@@ -240,9 +240,17 @@ def _errors(predicted: Tensor, target: Tensor, weights: Tensor) -> Tensor:
 
 
 def _centred_error(
-    joints: Tensor, target: Tensor, weights: Tensor, centre: Sequence[int]
+    joints: Tensor, target: Tensor, weights: Tensor, centre: Sequence[int], norm: Norm = "l2"
 ) -> Tensor:
     centre = list(centre)
     moved = joints - joints[:, centre].mean(1, keepdim=True)
     wanted = target - target[:, centre].mean(1, keepdim=True)
-    return (weights[..., None] * _errors(moved, wanted, weights).square()).mean((-1, -2))
+    return _mean_error(_errors(moved, wanted, weights), weights, norm)
+
+
+def _mean_error(errors: Tensor, weights: Tensor, norm: Norm) -> Tensor:
+    return (weights[..., None] * _by_norm(errors, norm)).mean((-1, -2))
+
+
+def _by_norm(errors: Tensor, norm: Norm) -> Tensor:
+    return errors.abs() if norm == "l1" else errors.square()

@@ -106,14 +106,15 @@ def test_options_take_the_place_of_the_presets() -> None:
     command = SupervisedCommand(
         Path("out"), preset="eft", steps=7, batch_size=4, learning_rate=0.5, ema=0.9,
         augment="dual", occlusion=0.25, batch_norm="frozen", precision="bf16-mixed", log_every=3,
-        loss=("pose=30", "betas=0"),
+        loss=("pose=30", "betas=0"), joint_norm="l1",
     )  # fmt: skip
     changed = recipe_of(command)
     assert (changed.loop.steps, changed.batch_size, changed.loop.learning_rate) == (7, 4, 0.5)
     assert (changed.loop.ema, changed.loop.precision) == (0.9, "bf16-mixed")
     assert (changed.loop.log_every, changed.batch_norm) == (3, "frozen")
     assert (changed.augmentation.extreme_crop, changed.augmentation.occlusion) == (0.0, 0.25)
-    assert (changed.loss, changed.inner) == (replace(plain.loss, pose=30.0, betas=0.0), None)
+    loss = replace(plain.loss, pose=30.0, betas=0.0, joint_norm="l1")
+    assert (changed.loss, changed.inner) == (loss, None)
     inner = recipe_of(
         ExemplarCommand(
             Path("out"), preset="paper", teacher="none", inner_steps=3, inner_rate=0.1,

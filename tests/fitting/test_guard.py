@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from exemplar.bodies import Body, load_body
-from exemplar.fitting.guard import GuardConfig, choose, guard_scores, held_out
+from exemplar.fitting.guard import GuardConfig, choose, guard_scores
 from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.crops import crop_units_to_pixels
 from exemplar.geometry.rotations import axis_angle_to_rotmat
@@ -63,42 +63,66 @@ def row(name: str) -> int:
 
 
 RAISED = bent(left_shoulder=(0.0, 0.0, -1.0))
-KICK = bent(left_shoulder=(0.0, 0.0, -1.0), left_knee=(0.0, 0.0, 0.8))
-"""Differs from `RAISED` below the knee alone, where EFT fits no position."""
+STRAIGHT = replace(NO_PRIOR, robust_px=1e6)
+"""Geman-McClure's error is the squared error here."""
 
 
-def test_of_equal_fits_it_keeps_the_one_that_the_left_out_keypoints_support(body: Body) -> None:
-    keypoints = keypoints_of(body, bodies(RAISED[None, None]))
-    iterates = bodies(torch.stack((bent(), KICK, RAISED))[None])
-    fitted = weights_of(body, keypoints)
-    assert choose(body, iterates, keypoints, fitted, NO_PRIOR).tolist() == [2]
-    blind = replace(NO_PRIOR, held_out_weight=0.0)
-    assert choose(body, iterates, keypoints, fitted, blind).tolist() == [1]
-
-
-def test_the_score_is_the_rms_distance_over_known_keypoints(body: Body) -> None:
+def test_the_score_is_the_rms_distance_over_fitted_keypoints(body: Body) -> None:
     """Only one keypoint is displaced, by a hundredth of the crop's half side."""
     truth = bodies(RAISED[None, None])
     keypoints = keypoints_of(body, truth)
-    keypoints[0, row("left_ankle"), 0] += 0.01
+    keypoints[0, row("left_wrist"), 0] += 0.01
+    keypoints[0, row("left_ankle"), 0] += 0.5
     fitted = weights_of(body, keypoints)
-    known = int(body.available()[len(OPENPOSE_25) :].sum())
-    expected = 0.01 * crop_units_to_pixels() / known**0.5
-    score = guard_scores(body, truth, keypoints, fitted, NO_PRIOR)
+    expected = 0.01 * crop_units_to_pixels() / int((fitted > 0).sum()) ** 0.5
+    score, off = guard_scores(body, truth, keypoints, fitted, STRAIGHT)
     # float32 projections of order 1, in units of 112 px
     assert score.item() == pytest.approx(expected, abs=1e-4)
+    assert off.item() == 0
 
 
-def test_only_known_annotated_keypoints_are_held_out(body: Body) -> None:
-    confidence = torch.ones(1, 49)
-    confidence[0, row("left_ankle")] = 0.0
-    fitted = weights_of(body, torch.cat((torch.zeros(1, 49, 2), confidence[..., None]), -1))
-    spare = held_out(confidence, fitted, body.available())[0]
-    names = {GT_24[i - len(OPENPOSE_25)] for i in spare.nonzero()[:, 0].tolist()}
-    assert names <= set(LEFT_OUT)
-    assert "right_ankle" in names
-    assert "left_ankle" not in names
-    assert torch.equal(confidence[0, : len(OPENPOSE_25)], torch.ones(len(OPENPOSE_25)))
+def test_a_keypoint_that_is_far_off_counts_for_robust_px_at_most(body: Body) -> None:
+    truth = bodies(RAISED[None, None])
+    keypoints = keypoints_of(body, truth)
+    keypoints[0, row("left_wrist"), 0] += 1e4
+    fitted = weights_of(body, keypoints)
+    count = int((fitted > 0).sum())
+    score, off = guard_scores(body, truth, keypoints, fitted, NO_PRIOR)
+    assert score.item() == pytest.approx(NO_PRIOR.robust_px / count**0.5, rel=1e-3)
+    assert off.item() == pytest.approx(1 / count)
+
+
+def displaced(body: Body, count: int) -> Tensor:
+    """The keypoints of a raised arm, of which the first fitted ones lie half a crop away."""
+    keypoints = keypoints_of(body, bodies(RAISED[None, None]))
+    rows = weights_of(body, keypoints)[0].nonzero()[:count, 0]
+    keypoints[0, rows, 1] += 1.0
+    return keypoints
+
+
+@pytest.mark.parametrize(("wrong", "kept"), [(0, 1), (1, 1), (3, 0)])
+def test_a_fit_that_disagrees_with_its_keypoints_must_gain_much(
+    body: Body, wrong: int, kept: int
+) -> None:
+    """The second iterate is better, by less than `doubt_gain`."""
+    keypoints = displaced(body, wrong)
+    fitted = weights_of(body, keypoints)
+    almost = 0.97 * RAISED
+    iterates = bodies(torch.stack((almost, RAISED))[None])
+    scores, off = guard_scores(body, iterates, keypoints, fitted, NO_PRIOR)
+    assert 0 < float(scores[0, 0] - scores[0, 1]) < NO_PRIOR.doubt_gain
+    assert (float(off[0, 1]) > NO_PRIOR.doubt_share) == (wrong > 1)
+    assert choose(body, iterates, keypoints, fitted, NO_PRIOR).tolist() == [kept]
+    careless = replace(NO_PRIOR, doubt_gain=0.0)
+    assert choose(body, iterates, keypoints, fitted, careless).tolist() == [1]
+
+
+def test_a_fit_in_doubt_that_gains_much_is_kept(body: Body) -> None:
+    keypoints = displaced(body, 3)
+    fitted = weights_of(body, keypoints)
+    leaning = bent(spine1=(0.0, 0.0, 0.6))
+    iterates = bodies(torch.stack((leaning, RAISED))[None])
+    assert choose(body, iterates, keypoints, fitted, NO_PRIOR).tolist() == [1]
 
 
 def test_of_poses_that_look_alike_it_keeps_the_likelier(body: Body) -> None:
@@ -109,7 +133,7 @@ def test_of_poses_that_look_alike_it_keeps_the_likelier(body: Body) -> None:
     iterates = bodies(torch.stack((broken, RAISED))[None])
     fitted = weights_of(body, keypoints)
     prior = load_pose_prior()
-    scores = guard_scores(body, iterates, keypoints, fitted, NO_PRIOR, prior)
+    scores, _ = guard_scores(body, iterates, keypoints, fitted, NO_PRIOR, prior)
     assert scores[0, 0].item() == pytest.approx(scores[0, 1].item(), abs=1e-3)
     assert choose(body, iterates, keypoints, fitted, GuardConfig(), prior).tolist() == [1]
 
@@ -174,14 +198,19 @@ def test_the_guard_sees_through_the_camera_of_the_fit(body: Body) -> None:
     keypoints = keypoints_of(body, bodies(RAISED[None, None].expand(2, 1, -1, -1)))
     keypoints[..., :2] += shift[:, None]
     fitted = weights_of(body, keypoints)
-    scores = guard_scores(body, iterates, keypoints, fitted, NO_PRIOR, projection=shifted)
+    scores, _ = guard_scores(body, iterates, keypoints, fitted, NO_PRIOR, projection=shifted)
     # float32 rounding of coordinates of order 1, in units of 112 px
     assert torch.allclose(scores[:, 1], torch.zeros(2), atol=1e-4)
     assert (scores[:, 0] > 1).all()
 
 
-@pytest.mark.parametrize("field", ["held_out_weight", "prior_weight"])
+@pytest.mark.parametrize("field", list(vars(GuardConfig())))
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
-def test_weights_must_be_finite_and_not_negative(field: str, value: float) -> None:
+def test_numbers_must_be_finite_and_not_negative(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=field):
         GuardConfig(**{field: value})
+
+
+def test_a_robust_error_needs_a_distance() -> None:
+    with pytest.raises(ValueError, match="robust_px must be positive, got 0"):
+        GuardConfig(robust_px=0.0)

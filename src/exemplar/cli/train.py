@@ -12,6 +12,7 @@ from rich.console import Console
 from exemplar.cli.train_pictures import fits_of
 from exemplar.environment import usable_device
 from exemplar.fitting.body_loss import BodyLossConfig
+from exemplar.objectives import Norm
 from exemplar.training.augment import AugmentConfig
 from exemplar.training.job import TrainConfig, run_training
 from exemplar.training.recipes import Kind, Recipe, recipe_named
@@ -69,6 +70,8 @@ class SupervisedCommand:
     loss: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Weight of a term of the training loss, such as pose=30; may be repeated. The inner loss of
     exemplar training stays the preset's."""
+    joint_norm: Norm | None = None
+    """Whether errors of 2D keypoints and 3D joints count as they are (l1) or squared (l2)."""
     batch_size: int | None = None
     """People of a step, of all devices together."""
     learning_rate: float | None = None
@@ -169,7 +172,11 @@ def recipe_of(config: SupervisedCommand) -> Recipe:
         inner = replace(inner, **_given(config, names))
     return replace(
         recipe,
-        loss=replace(recipe.loss, **_loss_weights(config.loss)),
+        loss=replace(
+            recipe.loss,
+            **_loss_weights(config.loss),
+            **_given(config, {"joint_norm": "joint_norm"}),
+        ),
         loop=loop,
         inner=inner,
         augmentation=replace(

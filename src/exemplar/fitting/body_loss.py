@@ -3,7 +3,6 @@ with an auxiliary network's body in the truth's place (dual networks, Eq. 7-8)."
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,6 +11,7 @@ from torch import Tensor
 from exemplar import objectives
 from exemplar.bodies import Body, BodyParams
 from exemplar.fitting.projections import Projection
+from exemplar.objectives import Norm
 from exemplar.regressors.prediction import Prediction
 from exemplar.skeletons import OPENPOSE_25
 
@@ -35,8 +35,10 @@ class BodyLossConfig:
     """Mean squared error of the 24 annotated joints about the middle of the hips, m^2."""
     vertices: float = 0.5
     """Distance of the vertices; 0 never poses the mesh."""
-    vertex_norm: Literal["l1", "l2"] = "l2"
+    vertex_norm: Norm = "l2"
     """Mean absolute (as released) or mean squared (as printed) vertex distance."""
+    joint_norm: Norm = "l2"
+    """The same for 2D keypoints and 3D joints; both papers and their programs square."""
     vertex_stride: int = 1
     """Take each n-th vertex: the same mean over fewer, and several times faster."""
     pose: float = 1.0
@@ -171,19 +173,18 @@ def body_terms(
     unit = projected.new_tensor([aspect, 1.0])
     terms = {
         "keypoints_2d": objectives.keypoints_2d(
-            projected * unit, target.keypoints_2d * unit, target.weights
+            projected * unit, target.keypoints_2d * unit, target.weights, config.joint_norm
         )
     }
     if config.joints_3d:
         terms["joints_3d"] = objectives.keypoints_3d_on_hips(
-            joints[:, SPLIT:], target.joints, target.confidence
+            joints[:, SPLIT:], target.joints, target.confidence, config.joint_norm
         )
     if config.vertices:
         vertices = posed_vertices(body, params, config)
         assert vertices is not None
         assert target.vertices is not None
-        distance = objectives.vertices_l1 if config.vertex_norm == "l1" else objectives.vertices_l2
-        terms["vertices"] = distance(vertices, target.vertices)
+        terms["vertices"] = objectives.vertices(vertices, target.vertices, config.vertex_norm)
     if config.pose:
         terms["pose"] = objectives.rotations(_rotmats(params), _rotmats(target.body))
     if config.betas:
