@@ -6,7 +6,8 @@ python -m benchmarks.train_ablation --train lifted=T/train.npz:T --work F \
 Three ways to train the same network on the same people for the same number of steps: supervised
 (plain), with an exemplar step on the 2D error (exemplar), and with an auxiliary network's body in
 it (auxiliary). Each is tested after some test-time steps of its own kind; plain's are on the 2D
-error. EFT runs on the plain network, its step chosen on validation people. Runs resume.
+error. EFT runs on the plain network, its step chosen on validation people. Runs resume. With the
+head trained so, `--after F --work G --frozen 1` goes on with the later layers free.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,9 @@ class Config:
     """Folder of the runs and the features."""
     regressor: str = "blazepose"
     """Where training starts."""
+    after: Path | None = None
+    """Work folder of a finished run with more parts frozen: each row and seed goes on from its
+    weights there; None starts all from `regressor` with a fresh head."""
     frozen: int = 2
     """Parts that stay as they are: 2 trains the head, 1 the later layers of the trunk, too."""
     rows: tuple[str, ...] = ROWS
@@ -154,10 +158,16 @@ def _recipe(config: Config, row: str) -> Recipe:
 def _train(config: Config, row: str, seed: int) -> Path:
     """A run's folder; nothing is done twice."""
     folder = config.work / f"{row}-{config.frozen}-{config.steps}-{seed}"
+    regressor, auxiliary = config.regressor, None
+    if config.after is not None:
+        (begun,) = config.after.glob(f"{row}-*-{seed}")
+        regressor = str(begun / WEIGHTS)
+        auxiliary = str(begun / AUXILIARY_WEIGHTS) if row == "auxiliary" else None
     settings = TrainConfig(
         _recipe(config, row),
         (parse_source(config.train),),
-        regressor=config.regressor,
+        regressor=regressor,
+        auxiliary=auxiliary,
         frozen=config.frozen,
         cache=config.work / f"features-{config.frozen}",
         variants=config.variants,
