@@ -43,6 +43,7 @@ SOURCES: tuple[KeypointSource, ...] = ("true", "detected", "outliers")
 
 TRIED: dict[str, tuple[float, ...]] = {
     "robust_px": (30.0, 50.0, 80.0, 1e6),
+    "held_out_weight": (0.0, 0.3, 1.0, 2.0),
     "prior_weight": (0.0, 0.03, 0.06, 0.1, 0.15),
     "doubt_px": (20.0, 30.0, 40.0),
     "doubt_share": (0.08, 0.15, 0.25, 1.0),
@@ -87,7 +88,7 @@ def fitted(config: Config, methods: Methods) -> Iterator[tuple[str, Fits]]:
     for text in config.data:
         name, _, folder = text.partition("=")
         place = Path(folder)
-        prepare = Preparer(place, shown_to(methods.regressor))
+        prepare = Preparer(place, shown_to(methods.regressor, use_3d=False))
         people = with_exact(read(place / "annotations.npz"), read(place / "truth.npz"))
         for source in config.sources:
             blocks = []

@@ -57,7 +57,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Methods:
 @pytest.fixture(scope="module")
 def batch(tools: Methods, tmp_path_factory: pytest.TempPathFactory) -> Batch:
     folder = tmp_path_factory.mktemp("people")
-    prepare = Preparer(folder, shown_to(tools.regressor))
+    prepare = Preparer(folder, shown_to(tools.regressor, use_3d=False))
     ready = [prepare(i, one).person for i, one in enumerate(drawn_people(COUNT, folder))]
     return batch_of([person for person in ready if person is not None])
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from exemplar.bodies import Body, load_body
-from exemplar.fitting.guard import GuardConfig, choose, guard_scores
+from exemplar.fitting.guard import GuardConfig, choose, guard_scores, held_out
 from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.crops import crop_units_to_pixels
 from exemplar.geometry.rotations import axis_angle_to_rotmat
@@ -63,18 +63,31 @@ def row(name: str) -> int:
 
 
 RAISED = bent(left_shoulder=(0.0, 0.0, -1.0))
+KICK = bent(left_shoulder=(0.0, 0.0, -1.0), left_knee=(0.0, 0.0, 0.8))
+"""Differs from `RAISED` below the knee alone, where EFT fits no position."""
+
+
+def test_of_equal_fits_it_keeps_the_one_that_the_left_out_keypoints_support(body: Body) -> None:
+    keypoints = keypoints_of(body, bodies(RAISED[None, None]))
+    iterates = bodies(torch.stack((bent(), KICK, RAISED))[None])
+    fitted = weights_of(body, keypoints)
+    assert choose(body, iterates, keypoints, fitted, NO_PRIOR).tolist() == [2]
+    blind = replace(NO_PRIOR, held_out_weight=0.0)
+    assert choose(body, iterates, keypoints, fitted, blind).tolist() == [1]
+
+
 STRAIGHT = replace(NO_PRIOR, robust_px=1e6)
 """Geman-McClure's error is the squared error here."""
 
 
-def test_the_score_is_the_rms_distance_over_fitted_keypoints(body: Body) -> None:
+def test_the_score_is_the_rms_distance_over_known_keypoints(body: Body) -> None:
     """Only one keypoint is displaced, by a hundredth of the crop's half side."""
     truth = bodies(RAISED[None, None])
     keypoints = keypoints_of(body, truth)
-    keypoints[0, row("left_wrist"), 0] += 0.01
-    keypoints[0, row("left_ankle"), 0] += 0.5
+    keypoints[0, row("left_ankle"), 0] += 0.01
     fitted = weights_of(body, keypoints)
-    expected = 0.01 * crop_units_to_pixels() / int((fitted > 0).sum()) ** 0.5
+    known = int(body.available()[len(OPENPOSE_25) :].sum())
+    expected = 0.01 * crop_units_to_pixels() / known**0.5
     score, off = guard_scores(body, truth, keypoints, fitted, STRAIGHT)
     # float32 projections of order 1, in units of 112 px
     assert score.item() == pytest.approx(expected, abs=1e-4)
@@ -86,10 +99,10 @@ def test_a_keypoint_that_is_far_off_counts_for_robust_px_at_most(body: Body) -> 
     keypoints = keypoints_of(body, truth)
     keypoints[0, row("left_wrist"), 0] += 1e4
     fitted = weights_of(body, keypoints)
-    count = int((fitted > 0).sum())
+    known = int(body.available()[len(OPENPOSE_25) :].sum())
     score, off = guard_scores(body, truth, keypoints, fitted, NO_PRIOR)
-    assert score.item() == pytest.approx(NO_PRIOR.robust_px / count**0.5, rel=1e-3)
-    assert off.item() == pytest.approx(1 / count)
+    assert score.item() == pytest.approx(NO_PRIOR.robust_px / known**0.5, rel=1e-3)
+    assert off.item() == pytest.approx(1 / int((fitted > 0).sum()))
 
 
 def displaced(body: Body, count: int) -> Tensor:
@@ -123,6 +136,18 @@ def test_a_fit_in_doubt_that_gains_much_is_kept(body: Body) -> None:
     leaning = bent(spine1=(0.0, 0.0, 0.6))
     iterates = bodies(torch.stack((leaning, RAISED))[None])
     assert choose(body, iterates, keypoints, fitted, NO_PRIOR).tolist() == [1]
+
+
+def test_only_known_annotated_keypoints_are_held_out(body: Body) -> None:
+    confidence = torch.ones(1, 49)
+    confidence[0, row("left_ankle")] = 0.0
+    fitted = weights_of(body, torch.cat((torch.zeros(1, 49, 2), confidence[..., None]), -1))
+    spare = held_out(confidence, fitted, body.available())[0]
+    names = {GT_24[i - len(OPENPOSE_25)] for i in spare.nonzero()[:, 0].tolist()}
+    assert names <= set(LEFT_OUT)
+    assert "right_ankle" in names
+    assert "left_ankle" not in names
+    assert torch.equal(confidence[0, : len(OPENPOSE_25)], torch.ones(len(OPENPOSE_25)))
 
 
 def test_of_poses_that_look_alike_it_keeps_the_likelier(body: Body) -> None:

@@ -52,7 +52,7 @@ class Shown:
     """Whether ankles at the image's lower border are kept."""
 
 
-def shown_to(regressor: nn.Module, *, use_3d: bool = True, border_ankles: bool = True) -> Shown:
+def shown_to(regressor: nn.Module, *, use_3d: bool, border_ankles: bool = True) -> Shown:
     """What a regressor wants to see of samples."""
     resolution = int(getattr(regressor, "resolution"))  # noqa: B009 - a Module attribute
     return Shown(
