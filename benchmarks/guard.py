@@ -173,14 +173,12 @@ def guards() -> Iterator[tuple[str, GuardConfig]]:
                 yield f"{name} {value:g}", replace(usual, **{name: value})
 
 
-@torch.no_grad()
 def main(config: Config) -> None:
     """Fit, judge, print."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     methods, prior = Methods(MethodConfig()), load_pose_prior()
-    with torch.enable_grad():
-        found = dict(fitted(config, methods))
+    found = dict(fitted(config, methods))
     rows = {
         "regressor": {name: fits.pa[:, 0] for name, fits in found.items()},
         "EFT": {name: fits.pa[:, -1] for name, fits in found.items()},

@@ -160,9 +160,11 @@ def _train(config: Config, row: str, seed: int) -> Path:
     folder = config.work / f"{row}-{config.frozen}-{config.steps}-{seed}"
     regressor, auxiliary = config.regressor, None
     if config.after is not None:
-        (begun,) = config.after.glob(f"{row}-*-{seed}")
-        regressor = str(begun / WEIGHTS)
-        auxiliary = str(begun / AUXILIARY_WEIGHTS) if row == "auxiliary" else None
+        begun = list(config.after.glob(f"{row}-*-{seed}"))
+        if len(begun) != 1:
+            raise SystemExit(f"{config.after}: expected one run {row}-*-{seed}, got {len(begun)}")
+        regressor = str(begun[0] / WEIGHTS)
+        auxiliary = str(begun[0] / AUXILIARY_WEIGHTS) if row == "auxiliary" else None
     settings = TrainConfig(
         _recipe(config, row),
         (parse_source(config.train),),

@@ -42,7 +42,8 @@ def keypoints_2d(
 ) -> Float[Tensor, " b"]:
     """Mean over all K x 2 entries of weight times squared error, crop units (EFT, Eq. 3's L2D).
 
-    As released: the weight is linear and the mean counts missing joints too.
+    As released: the weight is linear and the mean counts missing joints too. The paper and the
+    programs square (`norm` l2).
     """
     return _mean_error(_errors(projected, target, weights), weights, norm)
 
@@ -135,7 +136,7 @@ def keypoints_3d_on_hips(
     """Mean over 24 x 3 of confidence times squared error, about the middle of the hips, m^2.
 
     `GT_24` joints. The 3D term of SPIN, EFT's training and dual networks (paper, Eq. 7).
-    Both hips must be known.
+    Both hips must be known. The papers and programs square (`norm` l2); in l1 the unit is m.
     """
     return _centred_error(joints, target, confidence, _HIPS, norm)
 

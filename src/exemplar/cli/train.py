@@ -187,9 +187,7 @@ def recipe_of(config: SupervisedCommand) -> Recipe:
     )
 
 
-LOSS_TERMS = tuple(
-    name for name, value in vars(BodyLossConfig()).items() if isinstance(value, float)
-)
+LOSS_TERMS = tuple(BodyLossConfig().weights())
 """What of a loss has a weight."""
 
 

@@ -51,12 +51,15 @@ class BodyLossConfig:
     """Factor on the sum (released programs: 60)."""
 
     def __post_init__(self) -> None:
-        weights = {name: value for name, value in vars(self).items() if isinstance(value, float)}
-        negative = [name for name, value in weights.items() if value < 0]
+        negative = any(weight < 0 for weight in self.weights().values())
         if negative or self.vertex_stride < 1:
             raise ValueError(
                 f"loss weights must not be negative and vertex_stride at least 1, got {self}"
             )
+
+    def weights(self) -> dict[str, float]:
+        """What terms are multiplied with, by name; `scale` multiplies all of them."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, float)}
 
     @classmethod
     def paper(cls) -> "BodyLossConfig":
