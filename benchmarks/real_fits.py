@@ -1,0 +1,164 @@
+"""What a regressor and the fits after it make of real people, all from the same crops."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from benchmarks.real_people import People
+from benchmarks.real_sequences import FOURTEEN
+from exemplar.bodies import Body
+from exemplar.detect.landmarks import default_trunk
+from exemplar.evaluation.methods import FITTED_TOGETHER, Answers, MethodConfig, Methods
+from exemplar.evaluation.records import turned_back
+from exemplar.geometry.rotations import rotation_about_z
+from exemplar.metrics import pa_mpjpe
+from exemplar.regressors.blazepose import RESOLUTION
+from exemplar.regressors.checkpoints import RegressorInfo
+from exemplar.regressors.prediction import Prediction
+from exemplar.samples import Batch
+from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, LSP_14, flip_permutation
+
+RealMethod = Literal["none", "eft", "eft+guard", "oracle", "smplify", "dual", "landmarks"]
+"""oracle: EFT's iterate that is nearest to the truth; landmarks: the shipped trunk's own metric
+landmarks of the crop and its mirror image, averaged; the others are `evaluation.methods`'."""
+
+REAL_METHODS: tuple[RealMethod, ...] = get_args(RealMethod)
+
+BLOCK = 32
+"""People fitted together."""
+
+_LIMB_COLUMNS = [LSP_14.index(name) for name in LIMBS_12]
+_LANDMARK_ROWS = [BLAZEPOSE_33.index(name) for name in LIMBS_12]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A method's answer for n people."""
+
+    joints: Float[np.ndarray, "n 14 3"]
+    """`LSP_14`, metres about any origin, along the axes of the unturned image's camera; NaN for
+    joints that the method does not know."""
+    points: Float[np.ndarray, "n 14 2"]
+    """The same in the picture, crop units."""
+    updates: Int[np.ndarray, " n"]
+    """Updates behind it."""
+
+
+class LoadedMethods(Methods):
+    """`evaluation.methods` for networks that are in memory, as in the middle of a training run."""
+
+    def __init__(
+        self,
+        regressor: nn.Module,
+        info: RegressorInfo,
+        body: Body,
+        config: MethodConfig | None = None,
+        auxiliary: nn.Module | None = None,
+    ) -> None:
+        """Of `config` the settings count; its files are not read."""
+        self.device = torch.device("cpu")
+        self.config = config or MethodConfig()
+        self.regressor, self.info, self.body = regressor, info, body
+        self.auxiliary = auxiliary
+
+
+def fit_people(
+    methods: Methods, people: People, wanted: Sequence[RealMethod]
+) -> dict[RealMethod, Found]:
+    """What each of the methods makes of people; a method that fits nothing costs nothing."""
+    parts: dict[RealMethod, list[Found]] = {}
+    for first in range(0, len(people), BLOCK):
+        some = people[slice(first, first + BLOCK)]
+        for method, found in _fit_block(methods, some, wanted).items():
+            parts.setdefault(method, []).append(found)
+    return {
+        method: Found(*(np.concatenate(x) for x in zip(*map(_columns, parts[method]), strict=True)))
+        for method in wanted
+        if method in parts
+    }
+
+
+def _columns(found: Found) -> tuple[np.ndarray, ...]:
+    return found.joints, found.points, found.updates
+
+
+def _fit_block(
+    methods: Methods, people: People, wanted: Sequence[RealMethod]
+) -> dict[RealMethod, Found]:
+    batch = people.batch
+    out: dict[RealMethod, Found] = {}
+    for fit, gives in FITTED_TOGETHER.items():
+        needed = {*gives, "oracle"} if fit == "eft" else set(gives)
+        if not needed & set(wanted):
+            continue
+        answers = methods.answers(fit, batch)
+        for method, answer in answers.items():
+            out[method] = _found(methods.body, answer, answer.prediction, batch, answer.kept)
+        if "oracle" in wanted and "eft" in answers and np.isfinite(people.truth).any():
+            out["oracle"] = _nearest(methods.body, answers["eft"], batch, people)
+    if "landmarks" in wanted:
+        out["landmarks"] = _landmarks(batch)
+    return out
+
+
+@torch.no_grad()
+def _found(
+    body: Body, answers: Answers, prediction: Prediction, batch: Batch, updates: Tensor
+) -> Found:
+    rows = torch.arange(len(batch))
+    joints = body.keypoints(prediction.body_params(), "smpl49")
+    points = answers.projection(joints, prediction.camera, rows)
+    back = rotation_about_z(batch.box.angle)
+    in_camera = joints @ back.mT
+    return Found(in_camera[:, FOURTEEN].numpy(), points[:, FOURTEEN].numpy(), updates.numpy())
+
+
+@torch.no_grad()
+def _nearest(body: Body, answers: Answers, batch: Batch, people: People) -> Found:
+    """EFT's iterate with the least PA-MPJPE."""
+    assert answers.iterates is not None
+    iterates = answers.iterates
+    steps = iterates.camera.shape[1]
+    found = turned_back(iterates, batch.box).body_params()
+    joints = body.keypoints(found, "smpl49")[..., FOURTEEN, :].double()
+    truth = torch.from_numpy(people.truth)[:, None].expand_as(joints)
+    valid = torch.isfinite(truth).all(-1)
+    errors = pa_mpjpe(joints, truth.nan_to_num(), valid)
+    best = errors.nan_to_num(torch.inf).argmin(1).minimum(answers.updates)
+    rows = torch.arange(len(batch))
+    assert int(best.max()) < steps
+    kept = Prediction(*(x[rows, best] for x in vars(iterates).values()))
+    return _found(body, answers, kept, batch, best)
+
+
+@torch.no_grad()
+def _landmarks(batch: Batch) -> Found:
+    """The trunk's metric landmarks, without any regressor.
+
+    ValueError unless crops are as the trunk takes them.
+    """
+    trunk = default_trunk()
+    swap = flip_permutation(BLAZEPOSE_33)
+    straight, mirrored = trunk(batch.image), trunk(batch.image.flip(-1))
+    count = len(BLAZEPOSE_33)
+
+    def mean(one: Tensor, other: Tensor) -> Tensor:
+        other = other[:, :count][:, swap]
+        other = torch.cat((-other[..., :1], other[..., 1:]), -1)
+        return (one[:, :count] + other) / 2
+
+    world = mean(straight.world, mirrored.world) @ rotation_about_z(batch.box.angle).mT
+    unit = RESOLUTION / 2
+    points = mean(
+        straight.landmarks[..., :2] / unit - 1.0, mirrored.landmarks[..., :2] / unit - 1.0
+    )
+    joints = np.full((len(batch), len(LSP_14), 3), np.nan)
+    seen = np.full((len(batch), len(LSP_14), 2), np.nan)
+    joints[:, _LIMB_COLUMNS] = world[:, _LANDMARK_ROWS].numpy()
+    seen[:, _LIMB_COLUMNS] = points[:, _LANDMARK_ROWS].numpy()
+    return Found(joints, seen, np.zeros(len(batch), int))
