@@ -25,7 +25,7 @@ from benchmarks.common import write_results
 from benchmarks.learning_curve import picture
 from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
-from exemplar.data.crops import batch_of, crop_person, person_box
+from exemplar.data.crops import batch_of, crop_person, framing_of, person_box
 from exemplar.data.formats import spin_npz
 from exemplar.evaluation.judge import Judge, Truth
 from exemplar.evaluation.keypoint_sources import (
@@ -114,11 +114,10 @@ def load(config: Config, methods: Methods) -> People:
     true = list(islice(every, config.first, config.first + config.count))
     samples = [keypoints_from(sample, "true", 0) for sample in with_exact(true, true)]
     resolution = int(getattr(methods.regressor, "resolution", EFT_CROP))
-    turned = bool(getattr(methods.regressor, "upright", False))
     crops = []
     for sample in samples:
         points = torch.from_numpy(sample.keypoints_2d).float()
-        box = person_box(points, turned=turned)
+        box = person_box(points, framing_of(methods.regressor))
         pixels = read_image(config.data / sample.image)
         crops.append(crop_person(pixels, points, box, resolution))
     judge = Judge(protocol_named("open"), methods.body)

@@ -42,7 +42,7 @@ class Adapted(nn.Module):
 
     resolution = 224
     width = 224
-    upright = False
+    framing = "level"
     camera_model: CameraModel = "crop_perspective"
 
     def __init__(self, network: nn.Module) -> None:

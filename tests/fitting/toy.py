@@ -19,7 +19,7 @@ class ToyRegressor(nn.Module):
     """3 colours to pose, betas and camera; starts at an upright T-pose whatever the colours."""
 
     resolution = 8
-    upright = True
+    framing = "upright"
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class ToyConvNet(nn.Module):
     """A convolutional regressor in three parts: 3x3 and 1x1 convolutions, batch norm, a head."""
 
     resolution = 8
-    upright = True
+    framing = "upright"
 
     def __init__(self) -> None:
         super().__init__()

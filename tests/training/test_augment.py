@@ -48,9 +48,9 @@ from tests.training.people import (
     person,
 )
 
-SQUARE = Frame(224, 224, upright=False)
-UPRIGHT = Frame(256, 256, upright=True)
-RECT = Frame(256, 192, upright=False, full_frame=True)
+SQUARE = Frame(224, 224, framing="level")
+UPRIGHT = Frame(256, 256, framing="upright")
+RECT = Frame(256, 192, framing="level", full_frame=True)
 NONE = AugmentConfig.none()
 DRAWS = {
     "none": Draw(),
@@ -84,8 +84,8 @@ def test_without_augmentation_a_person_is_the_crop_that_fits_see(frame: Frame) -
         torch.tensor(sample.box_size),
         torch.tensor(0.0),
     )
-    if frame.upright:
-        box = person_box(joints, turned=True)
+    if frame.framing == "upright":
+        box = person_box(joints, "upright")
     expected = crop_person(picture, joints, box, frame.resolution, frame.width)
     # float32 against float64 boxes
     assert torch.allclose(found.keypoints_2d, expected.keypoints_2d, atol=1e-5)
@@ -435,9 +435,9 @@ def test_without_pixels_there_is_a_black_crop() -> None:
 @pytest.mark.parametrize(
     ("network", "frame"),
     [
-        (Hmr, Frame(224, 224, upright=False)),
-        (Cliff, Frame(256, 192, upright=False, full_frame=True)),
-        (Mobile, Frame(256, 256, upright=True)),
+        (Hmr, Frame(224, 224, framing="level")),
+        (Cliff, Frame(256, 192, framing="level", full_frame=True)),
+        (Mobile, Frame(256, 256, framing="upright")),
     ],
 )
 def test_a_network_says_what_it_is_shown(network: type[nn.Module], frame: Frame) -> None:

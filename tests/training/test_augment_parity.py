@@ -33,7 +33,7 @@ from exemplar.training.batches import Example
 from tests.golden.dual import fixture as dual_fixture
 from tests.golden.eft import Reference
 
-EFT_FRAME = Frame(EFT_CROP, EFT_CROP, upright=False)
+EFT_FRAME = Frame(EFT_CROP, EFT_CROP, framing="level")
 SCENES = range(6)
 PARTS: tuple[Part, ...] = ("upper", "face")
 
@@ -188,7 +188,7 @@ def dual_picture(number: int) -> np.ndarray:
 def dual_example(kind: str, number: int, seed: int) -> tuple[Example, Draw, Frame]:
     """The program's item by this program."""
     size = (256, 192) if kind == "rect" else (EFT_CROP, EFT_CROP)
-    frame, config = Frame(*size, upright=False, full_frame=True), AugmentConfig.dual()
+    frame, config = Frame(*size, framing="level", full_frame=True), AugmentConfig.dual()
     drawn = draw(np.random.RandomState(seed), config)
     # that program turns after mirroring, which is turning the other way before it
     turned = replace(drawn, rotation=-drawn.rotation if drawn.flip else drawn.rotation)

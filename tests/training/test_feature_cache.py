@@ -50,7 +50,7 @@ class Toy(nn.Module):
     """A regressor of three parts on crops of 12 px."""
 
     resolution = width = 12
-    upright = False
+    framing = "level"
     camera_model = "weak"
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ class ToyNetwork(nn.Module):
 
     resolution = 8
     width = 8
-    upright = False
+    framing = "level"
 
     def __init__(self, seed: int = 0, dropout: float = 0.0) -> None:
         super().__init__()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
-from exemplar.geometry.crops import Box, image_to_crop, upright_box
+from exemplar.geometry.crops import Box, Framing, box_about_hips, image_to_crop, upright_box
 from exemplar.geometry.rotations import rotation_about_z
 from exemplar.image_files import crop_image
 from exemplar.samples import Batch
@@ -29,16 +29,25 @@ class CroppedPerson:
     """x, y, z in metres along the crop's axes and confidence, where known."""
 
 
-def person_box(joints: Float[Tensor, "49 3"], *, turned: bool) -> Box:
-    """The crop of a person's 49 joints (image px, confidence), upright if `turned`.
+def framing_of(regressor: nn.Module) -> Framing:
+    """Which crops a regressor is shown; ordinary ones unless it says else."""
+    return getattr(regressor, "framing", "level")
 
-    The torso's line is taken from the annotated joints, where OpenPose's block lacks them.
-    ValueError for fewer than two distinct keypoints.
+
+def person_box(joints: Float[Tensor, "49 3"], framing: Framing) -> Box:
+    """The crop of a person's 49 joints (image px, confidence).
+
+    The torso's line is taken from the annotated joints, where OpenPose's block lacks them. Where
+    hips or shoulders are missing, "hips" is as "upright". ValueError for fewer than two distinct
+    keypoints.
     """
     rows = [SMPL_49.index(name, len(OPENPOSE_25)) for name in TORSO]
     left_shoulder, right_shoulder, left_hip, right_hip = rows
     torso = (left_shoulder, right_shoulder, left_hip, right_hip)
-    return upright_box(joints, torso if turned else None)
+    about_hips = box_about_hips(joints, torso) if framing == "hips" else None
+    if about_hips is not None:
+        return about_hips
+    return upright_box(joints, None if framing == "level" else torso)
 
 
 def crop_person(

@@ -7,10 +7,15 @@ Pixel coordinates are continuous: pixel (i, j) covers [i, i+1) x [j, j+1), so it
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+Framing = Literal["level", "upright", "hips"]
+"""Which crop a network is shown of somebody: `upright_box` unturned, turned so that the torso is
+upright, or `box_about_hips`."""
 
 EFT_CROP = 224
 """Side of the crop in whose pixels 2D errors are reported (EFT's)."""
@@ -98,6 +103,34 @@ def upright_box(
         raise ValueError(f"the keypoints span {size / margin:.2f} px: not a person")
     centre = turn(((low + high) / 2)[None], turned_by)[0]
     return Box(centre, torch.tensor(size, dtype=keypoints.dtype), turned_by)
+
+
+def box_about_hips(
+    keypoints: Float[Tensor, "n 3"],
+    left_right_shoulders_hips: tuple[int, int, int, int],
+    *,
+    margin: float = 1.25,
+    least_torsos: float = 1.6,
+) -> Box | None:
+    """The crop that BlazePose was trained on: about the middle of the hips, the torso upright.
+
+    Its side is 2 `margin` times the distance of the farthest visible keypoint (x, y px, confidence)
+    from there, or of `least_torsos` times the torso, which is where feet would be: people who are
+    cut off are shown as large as if they were not. None where hips or shoulders are not visible, or
+    there is no extent. Both numbers were chosen on LSPet and COCO (`docs/models/mobile.md`).
+    """
+    rows = keypoints[list(left_right_shoulders_hips)]
+    shoulders, hips = rows[:2][rows[:2, 2] > 0], rows[2:][rows[2:, 2] > 0]
+    if len(shoulders) == 0 or len(hips) == 0:
+        return None
+    middle = hips[:, :2].mean(0)
+    up = shoulders[:, :2].mean(0) - middle
+    visible = keypoints[keypoints[:, 2] > 0, :2]
+    reach = (visible - middle).norm(dim=-1).max()
+    size = 2.0 * margin * torch.maximum(reach, least_torsos * up.norm())
+    if not size > 1.0:
+        return None
+    return Box(middle, size, torch.atan2(up[0], -up[1]))
 
 
 def _torso_angle(keypoints: Tensor, torso: tuple[int, int, int, int] | None) -> float:

@@ -11,13 +11,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from exemplar.assets import asset_path
+from exemplar.assets import asset_path, load_asset_state
 from exemplar.bodies import Body, load_body
 from exemplar.geometry.cameras import CameraModel
+from exemplar.regressors.blazepose import BlazePoseTrunk, Size
 from exemplar.regressors.cliff import Cliff, CliffHrnet
 from exemplar.regressors.head import BOX_NUMBERS, ESTIMATE
 from exemplar.regressors.hmr import RECT, SQUARE, Hmr
 from exemplar.regressors.hrnet import HRNetMain
+from exemplar.regressors.lifter import Lifter
 from exemplar.regressors.mobile import Mobile
 from exemplar.regressors.published_files import (
     SUFFIXES,
@@ -31,7 +33,20 @@ from exemplar.regressors.resnet import FEATURES
 DEFAULT_REGRESSOR = "mobile"
 """The regressor that ships with the package."""
 
-_SHIPPED = {DEFAULT_REGRESSOR: "mobile.safetensors"}
+_SHIPPED: Mapping[str, str] = {DEFAULT_REGRESSOR: "mobile.safetensors"}
+"""Files of the regressors that ship."""
+
+_TRUNKS: Mapping[str, Size] = {"lifter": "full", "lifter_heavy": "heavy"}
+"""Trunks of networks that leave them as their authors trained them: a shipped file has the rest."""
+
+_TRUNK = "reader.trunk."
+"""What the names of such a trunk's tensors begin with."""
+
+TRUNK_FILES: Mapping[Size, str] = {
+    "full": "pose_trunk.safetensors",
+    "heavy": "pose_trunk_heavy.safetensors",
+}
+"""The shipped landmark networks."""
 
 DUAL_MAIN_ITERATIONS = 10
 """Corrections of the dual-network authors' main networks, in training and in their tests."""
@@ -77,14 +92,17 @@ def _hmr(info: RegressorInfo, size: tuple[int, int]) -> nn.Module:
 
 ARCHITECTURES: Mapping[str, Callable[[RegressorInfo], nn.Module]] = {
     "mobile": lambda info: Mobile(),
+    "lifter": lambda info: Lifter("full"),
+    "lifter_heavy": lambda info: Lifter("heavy"),
     "hmr": lambda info: _hmr(info, SQUARE),
     "hmr_rect": lambda info: _hmr(info, RECT),
     "cliff": lambda info: Cliff(n_iter=_rounds(info, AUX_ITERATIONS)),
     "cliff_hrnet": lambda info: CliffHrnet("main", n_iter=_rounds(info, DUAL_MAIN_ITERATIONS)),
     "cliff_hrnet_aux": lambda info: CliffHrnet("aux", n_iter=_rounds(info, AUX_ITERATIONS)),
 }
-"""Networks by name: the default, HMR on 224x224 and on 256x192 crops, CLIFF on ResNet-50 and on
-HRNet-W48 (main and auxiliary variant)."""
+"""Networks by name: the first version of the default, a head on the trunk's features; heads on the
+landmarks of either trunk; HMR on 224x224 and on 256x192 crops; CLIFF on ResNet-50 and on HRNet-W48
+(main and auxiliary variant)."""
 
 
 def load_regressor(
@@ -135,6 +153,13 @@ def load_regressor(
     return _load(path)
 
 
+def load_trunk(size: Size = "full") -> BlazePoseTrunk:
+    """A shipped landmark network, in eval mode and frozen."""
+    model = BlazePoseTrunk(size)
+    load_strictly(model, load_asset_state(TRUNK_FILES[size]), TRUNK_FILES[size])
+    return model.eval().requires_grad_(False)
+
+
 def save_regressor(module: nn.Module, info: RegressorInfo, path: Path) -> None:
     """Write a checkpoint, weights in half precision."""
     state = {
@@ -156,6 +181,9 @@ def _load(path: Path) -> tuple[nn.Module, RegressorInfo]:
         ARCHITECTURES[info.architecture]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not name a known architecture: {error}") from error
+    if info.architecture in _TRUNKS and not any(name.startswith(_TRUNK) for name in state):
+        trunk = load_asset_state(TRUNK_FILES[_TRUNKS[info.architecture]])
+        state |= {_TRUNK + name: value for name, value in trunk.items()}
     return _fill(info, state, str(path)), info
 
 

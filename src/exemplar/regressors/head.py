@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exemplar.geometry.cameras import CameraModel, image_camera
-from exemplar.geometry.crops import Box
+from exemplar.geometry.crops import Box, Framing
 from exemplar.geometry.rotations import rot6d_to_rotmat
 from exemplar.regressors.prediction import Prediction, run
 from exemplar.regressors.resnet import Normalise
@@ -95,7 +95,7 @@ class Head(nn.Module):
 class IterativeRegressor(nn.Module):
     """A backbone and the iterative head, side by side at the top level as in published files."""
 
-    upright = False
+    framing: Framing = "level"
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar.geometry.cameras import CameraModel
-from exemplar.geometry.crops import Box
+from exemplar.geometry.crops import Box, Framing
 from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
 from exemplar.regressors.blazepose import (
     NUM_LANDMARKS,
@@ -96,7 +96,7 @@ class Mobile(nn.Module):
 
     resolution = RESOLUTION
     width = RESOLUTION
-    upright = True
+    framing: Framing = "upright"
     camera_model: CameraModel = "weak"
 
     def __init__(self, config: MobileConfig | None = None) -> None:

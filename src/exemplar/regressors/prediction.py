@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from exemplar.bodies import BodyParams
 from exemplar.geometry.cameras import CameraModel, rotate_weak_camera
-from exemplar.geometry.crops import Box
+from exemplar.geometry.crops import Box, Framing
 from exemplar.geometry.rotations import rotation_about_z
 
 
@@ -79,8 +79,8 @@ class Regressor(Protocol):
     width: int
     """Width of the input crop, px. Both axes have the same scale: a crop narrower than it is high
     shows the middle of the square box."""
-    upright: bool
-    """Whether crops must be turned so that the torso points up."""
+    framing: Framing
+    """Which crops of people it must be shown."""
     camera_model: CameraModel
     """What the camera numbers mean (`geometry.cameras`)."""
 

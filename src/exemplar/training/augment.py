@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from exemplar.data.crops import person_box
+from exemplar.data.crops import framing_of, person_box
 from exemplar.data.formats.cliff_npz import focal_of
-from exemplar.geometry.crops import Box, image_to_crop, turn, upright_box
+from exemplar.geometry.crops import Box, Framing, image_to_crop, turn, upright_box
 from exemplar.geometry.rotations import rotation_about_z
 from exemplar.image_files import crop_image
 from exemplar.samples import Sample
@@ -128,8 +128,8 @@ class Frame:
     """Height of its crops, px."""
     width: int
     """Their width, px."""
-    upright: bool
-    """Whether crops are turned so that the torso points up."""
+    framing: Framing
+    """Where they lie about a person."""
     full_frame: bool = False
     """Whether its camera is the full image's (CLIFF): then the image is turned about its principal
     point, and boxes are not turned in it."""
@@ -148,7 +148,7 @@ def frame_of(regressor: nn.Module) -> Frame:
     return Frame(
         int(resolution),
         int(getattr(regressor, "width", resolution)),
-        bool(getattr(regressor, "upright", False)),
+        framing_of(regressor),
         getattr(regressor, "camera_model", "weak") == "full_perspective",
     )
 
@@ -344,9 +344,9 @@ def _box(
 
 def _whole_box(sample: Sample, joints: Tensor, frame: Frame) -> Box:
     """The person's box: annotated, or upright about the keypoints where there are enough."""
-    if frame.upright:
+    if frame.framing != "level":
         try:
-            return person_box(joints, turned=True)
+            return person_box(joints, frame.framing)
         except ValueError:  # too few keypoints, or all in one place: the annotated box will do
             pass
     side = float(sample.box_size)

@@ -1,0 +1,1 @@
+"""How the default regressors' heads are made: readings of people, simulated readings, training."""

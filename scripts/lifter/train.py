@@ -1,0 +1,260 @@
+"""Train a head on simulated, real and drawn people together; resumable.
+
+    python -m scripts.lifter.train --out runs/round1 --poses POSES.npz --noise W/noise.npz \
+        --real W/full/lspet W/full/coco --lifted W/lspet.npz W/coco.npz --drawn W/full/drawn
+
+POSES.npz has `poses`, (n, 24, 3) axis-angle of a motion capture. `--real` are folders of
+`scripts.lifter.readings`, `--lifted` what `scripts.lifter.lift` made of each.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor, nn
+
+from exemplar.bodies import Body, load_open_body
+from exemplar.data.crops import Box
+from exemplar.metrics import pa_mpjpe
+from exemplar.regressors.landmark_reader import Landmarks
+from exemplar.regressors.lifter import LifterConfig, LifterHead, frame_of
+from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25
+from scripts.lifter.losses import loss_of, terms_of
+from scripts.lifter.noise import NoiseModel, guessed
+from scripts.lifter.people import People, mirror_image, simulated, together
+from scripts.lifter.poses import PosePool, families, lifted, motion_capture
+from scripts.lifter.readings import Columns, load_columns
+
+MARKS = len(OPENPOSE_25)
+LIMBS = [MARKS + GT_24.index(name) for name in LIMBS_12]
+NO_BOX = Box(torch.zeros(1, 2), torch.ones(1), torch.zeros(1))
+"""The head does not look at the box."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Settings."""
+
+    out: Path
+    """Folder of checkpoint, log and weights."""
+    poses: Path
+    """Motion capture, .npz."""
+    real: tuple[Path, ...] = ()
+    """Readings of real people."""
+    lifted: tuple[Path, ...] = ()
+    """Their bodies, one file for each folder."""
+    drawn: Path | None = None
+    """Readings of drawn people, with their truth."""
+    noise: Path | None = None
+    """The noise model; None guesses one about the visibilities of the first of `bank`."""
+    bank: Path | None = None
+    """Readings whose visibilities a guessed model draws from."""
+    families: int = 40_000
+    """Poses of joint-limited families."""
+    steps: int = 10_000
+    """Updates."""
+    batch: int = 256
+    """People an update."""
+    shares: tuple[float, float, float] = (0.6, 0.25, 0.15)
+    """Of simulated, real and drawn people in a batch; kinds without people give theirs away."""
+    rate: float = 1e-3
+    """Largest step of AdamW, one cycle."""
+    hidden: int = 512
+    """Width of the head."""
+    blocks: int = 3
+    """Its blocks."""
+    dropout: float = 0.1
+    """In training."""
+    start: Path | None = None
+    """Weights (.pt of an earlier run) to go on from."""
+    every: int = 1000
+    """Updates between validations and checkpoints."""
+    validation: tuple[Path, ...] = ()
+    """.npz files with readings of real people and `truth` (n, 12, 3), the limb joints, metres."""
+    seed: int = 0
+    """Seed of everything random."""
+
+
+def main(config: Train) -> None:
+    """Train, from the last checkpoint if there is one."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    torch.manual_seed(config.seed)
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / "config.json").write_text(json.dumps(asdict(config), default=str, indent=1))
+    body = load_open_body()
+    kinds = Kinds(config, body)
+    head = LifterHead(LifterConfig(config.hidden, config.blocks, config.dropout)).train()
+    if config.start is not None:
+        head.load_state_dict(torch.load(config.start, weights_only=True)["average"])
+    average = {key: value.detach().clone() for key, value in head.state_dict().items()}
+    optimiser = torch.optim.AdamW(head.parameters(), config.rate, weight_decay=1e-4, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.rate, total_steps=config.steps + 1, pct_start=0.1
+    )
+    checkpoint = config.out / "head.pt"
+    first = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        head.load_state_dict(state["head"])
+        optimiser.load_state_dict(state["optimiser"])
+        schedule.load_state_dict(state["schedule"])
+        average, first = state["average"], state["step"]
+    began, sums = time.time(), {}
+    for step in range(first, config.steps):
+        people = kinds.batch(step)
+        terms = terms_of(body, head(people.landmarks, NO_BOX), people)
+        loss = loss_of(terms)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss is {float(loss)} at update {step}")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        decay = min(0.999, (step + 1) / (step + 10))
+        for key, value in head.state_dict().items():
+            average[key].lerp_(value, 1 - decay)
+        for key, term in terms.items():
+            sums[key] = sums.get(key, 0.0) + float(term.detach().mean()) / config.every
+        if (step + 1) % config.every == 0 or step + 1 == config.steps:
+            line: dict[str, float] = {"step": step + 1, "seconds": round(time.time() - began)}
+            line |= kinds.validate(average) | sums
+            sums = {}
+            print(" ".join(f"{k}={v:.4g}" for k, v in line.items()), flush=True)
+            with (config.out / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            state = {
+                "head": head.state_dict(), "average": average, "step": step + 1,
+                "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
+                "shape": [config.hidden, config.blocks],
+            }  # fmt: skip
+            part = checkpoint.with_suffix(".part")
+            torch.save(state, part)
+            part.rename(checkpoint)
+
+
+class Kinds:
+    """The kinds of people, and what a batch takes of each."""
+
+    def __init__(self, config: Train, body: Body) -> None:
+        self.config, self.body = config, body
+        captured = np.load(config.poses)["poses"]
+        kept = np.arange(len(captured)) % 10 != 0
+        sources = [
+            motion_capture(captured[kept]),
+            families(config.families, 1 + config.seed, body),
+        ]
+        self.real = [
+            real_people(load_columns(folder), dict(np.load(file)))
+            for folder, file in zip(config.real, config.lifted, strict=True)
+        ]
+        weights = [0.45, 0.55]
+        if self.real:
+            known = [people[people.weight > 0] for people in self.real]
+            sources.append(
+                lifted(
+                    torch.cat([p.global_orient for p in known]),
+                    torch.cat([p.body_pose for p in known]),
+                )
+            )
+            weights = [0.35, 0.4, 0.25]
+        self.pool = PosePool(sources, weights)
+        self.real = [together(self.real)] if self.real else []
+        self.drawn = [drawn_people(load_columns(config.drawn))] if config.drawn else []
+        self.noise = self._noise()
+        held_out = PosePool(
+            [motion_capture(captured[~kept]), families(1000, 9999, body)], [0.5, 0.5]
+        )
+        generator = torch.Generator().manual_seed(12345)
+        self.held_out = simulated(2000, held_out, self.noise, body, generator)
+        self.validation = {path.stem: dict(np.load(path)) for path in config.validation}
+
+    def _noise(self) -> NoiseModel:
+        if self.config.noise is not None:
+            return NoiseModel.load(self.config.noise)
+        if self.config.bank is None:
+            raise ValueError("give --noise, or --bank to guess one")
+        bank = load_columns(self.config.bank)
+        return guessed(torch.from_numpy(bank["visibility"]), torch.from_numpy(bank["spread"]))
+
+    def batch(self, step: int) -> People:
+        """The people of an update, from the seed and its number."""
+        config = self.config
+        generator = torch.Generator().manual_seed(1_000_003 * (config.seed + 1) + step)
+        sizes = [int(config.batch * share) for share in config.shares]
+        parts = []
+        for kind, size in ((self.real, sizes[1]), (self.drawn, sizes[2])):
+            if kind:
+                rows = torch.randint(len(kind[0]), (size,), generator=generator)
+                parts.append(jittered(kind[0][rows], generator))
+        rest = config.batch - sum(len(part) for part in parts)
+        parts.append(simulated(rest, self.pool, self.noise, self.body, generator))
+        return together(parts)
+
+    @torch.no_grad()
+    def validate(self, weights: dict[str, Tensor]) -> dict[str, float]:
+        """PA-MPJPE (mm, 12 limb joints) of averaged weights: simulated people, then real ones."""
+        head = LifterHead(LifterConfig(self.config.hidden, self.config.blocks)).eval()
+        head.load_state_dict(weights)
+        found = self.body.keypoints(head(self.held_out.landmarks, NO_BOX).body_params())
+        truth = self.body.keypoints(self.held_out.params())
+        out = {"simulated": float(pa_mpjpe(found[:, LIMBS], truth[:, LIMBS]).mean())}
+        for name, people in self.validation.items():
+            found = self.body.keypoints(head(landmarks_of(people), NO_BOX).body_params())
+            out[name] = float(
+                pa_mpjpe(found[:, LIMBS], torch.from_numpy(people["truth"]).float()).mean()
+            )
+        return out
+
+
+def landmarks_of(columns: Columns) -> Landmarks:
+    """Readings as the head takes them; the trunk's features are left out."""
+    values = {name: torch.from_numpy(columns[name]).float() for name in Landmarks._fields[:-1]}
+    return Landmarks(**values, features=torch.zeros(len(values["points"]), 0))
+
+
+def real_people(columns: Columns, bodies: Columns) -> People:
+    """Real people with lifted bodies, in units of their landmarks' extent."""
+    return _people(columns, bodies, torch.from_numpy(bodies["weight"]).float())
+
+
+def drawn_people(columns: Columns) -> People:
+    """Drawn people with their truth."""
+    return _people(columns, columns, torch.ones(len(columns["betas"])))
+
+
+def _people(columns: Columns, bodies: Columns, weight: Tensor) -> People:
+    landmarks = landmarks_of(columns)
+    middle, extent = frame_of(landmarks.points)
+    points = torch.from_numpy(columns["keypoints_2d"]).float()
+    flat = (points[..., :2] - middle) / extent
+    sure = points[..., 2:] * (flat.norm(dim=-1, keepdim=True) < 3.0)
+    return People(
+        landmarks=landmarks._replace(points=(landmarks.points - middle) / extent),
+        global_orient=torch.from_numpy(bodies["global_orient"]).float(),
+        body_pose=torch.from_numpy(bodies["body_pose"]).float(),
+        betas=torch.from_numpy(bodies["betas"]).float(),
+        points=torch.cat((flat, sure), -1),
+        weight=weight,
+    )
+
+
+def jittered(people: People, generator: torch.Generator) -> People:
+    """The same people, half of them mirrored, with readings a little off: no crop comes twice."""
+    half = torch.rand(len(people), generator=generator) < 0.5
+    people = together([mirror_image(people[half]), people[~half]])
+    read = people.landmarks
+    noise = 0.008 * torch.randn(read.points.shape, generator=generator)
+    deep = 0.008 * torch.randn(read.world.shape, generator=generator)
+    return replace(
+        people, landmarks=read._replace(points=read.points + noise, world=read.world + deep)
+    )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Train))
