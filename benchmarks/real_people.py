@@ -32,8 +32,13 @@ _COCO_NAME = re.compile(r"(?:.*_)?(\d{12})")
 
 
 def is_held_out(sample: Sample) -> bool:
-    """Whether nobody trains on this person of LSPet or COCO, told by the image's number."""
-    name = Path(sample.image).stem
+    """Whether nobody trains on this person of LSPet or COCO."""
+    return is_held_out_name(sample.image)
+
+
+def is_held_out_name(image: str) -> bool:
+    """Whether nobody trains on an image of LSPet or COCO, told by the number in its name."""
+    name = Path(image).stem
     if found := _LSPET_NAME.fullmatch(name):
         return int(found[1]) % 40 == 7
     if found := _COCO_NAME.fullmatch(name):

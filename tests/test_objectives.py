@@ -163,6 +163,28 @@ def test_joints_may_be_compared_by_absolute_errors() -> None:
         assert float(found) == pytest.approx(expected)
 
 
+def test_about_their_mean_joints_may_lie_anywhere() -> None:
+    """By hand: of two joints of weights 1 and 3, 4 cm apart in error, the mean is 1 cm from one."""
+    target, found = random(1, 24, 3), random(1, 24, 3)
+    weights = torch.zeros(1, 24, dtype=torch.float64)
+    ankle, ear = GT_24.index("left_ankle"), GT_24.index("right_ear")
+    weights[0, [ankle, ear]] = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    found[0, ankle] = target[0, ankle] + 5.0
+    found[0, ear] = target[0, ear] + 5.0
+    found[0, ear, 2] += 0.04
+    value = objectives.keypoints_3d_on_mean(found, target, weights)
+    assert float(value) == pytest.approx((1 * 0.03**2 + 3 * 0.01**2) / 72)
+    assert torch.allclose(objectives.keypoints_3d_on_mean(found - 7, target, weights), value)
+
+
+def test_without_3d_joints_nothing_pulls_about_their_mean() -> None:
+    at = random(1, 24, 3).requires_grad_()
+    value = objectives.keypoints_3d_on_mean(at, random(1, 24, 3), 0 * random(1, 24))
+    (slope,) = torch.autograd.grad(value.sum(), at)
+    assert float(value.detach()) == 0
+    assert not bool(slope.any())
+
+
 def random(*shape: int) -> Tensor:
     generator = torch.Generator().manual_seed(len(shape) + sum(shape))
     return torch.randn(*shape, dtype=torch.float64, generator=generator)
@@ -190,6 +212,10 @@ TERMS: dict[str, tuple[Callable[[Tensor], Tensor], Tensor]] = {
     ),
     "keypoints_3d_on_nose": (
         lambda x: objectives.keypoints_3d_on_nose(x, TARGET_3D, WEIGHTS_24),
+        random(2, 24, 3),
+    ),
+    "keypoints_3d_on_mean": (
+        lambda x: objectives.keypoints_3d_on_mean(x, TARGET_3D, WEIGHTS_24),
         random(2, 24, 3),
     ),
     "keypoints_3d_on_hips": (

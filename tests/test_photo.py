@@ -87,10 +87,18 @@ def test_an_auxiliary_network_makes_it_the_dual_networks_fit(
     assert np.abs(person.after.body_pose - by_eft.steps[3].body_pose).max() > 1e-3
 
 
-@pytest.mark.parametrize("wrong", [{"guard": True}, {"robust_px": 80.0}])
+@pytest.mark.parametrize("wrong", [{"guard": True}, {"robust_px": 80.0}, {"teacher": "landmarks"}])
 def test_what_does_not_go_with_an_auxiliary_network_is_told(wrong: dict) -> None:
     with pytest.raises(ValueError, match="are EFT's"):
         exemplar.FitOptions(auxiliary="mobile", **wrong)
+
+
+def test_a_teacher_gives_the_fit_its_3d_term(portrait: np.ndarray, fitted: FitResult) -> None:
+    options = exemplar.FitOptions(teacher="landmarks", iterations=3)
+    (person,) = exemplar.fit(portrait, options=options).people
+    (untaught,) = fitted.people
+    np.testing.assert_array_equal(person.before.body_pose, untaught.before.body_pose)
+    assert np.abs(person.after.body_pose - untaught.steps[3].body_pose).max() > 1e-3
 
 
 def test_given_keypoints_are_what_is_fitted(portrait: np.ndarray, fitted: FitResult) -> None:
@@ -170,6 +178,7 @@ def test_bad_arrays_are_refused(portrait: np.ndarray) -> None:
         ({"device": "toaster"}, "device 'toaster'"),
         ({"iterations": -3}, "iterations must be 0 or more"),
         ({"focal": -1.0}, "focal"),
+        ({"teacher": "magic"}, "unknown teacher 'magic': expected landmarks"),
     ],
 )
 def test_nonsense_options_are_one_clear_error(

@@ -20,6 +20,9 @@ Terms = Mapping[str, Tensor]
 Norm = Literal["l1", "l2"]
 """Whether an error counts as its absolute value or its square."""
 
+JointsAbout = Literal["nose", "mean"]
+"""What 3D joints are compared about: the nose, as EFT's program does, or their weighted mean."""
+
 GMOF_SIGMA = 100.0
 """Where SMPLify's robust error levels off, px of a 224 crop."""
 
@@ -125,6 +128,22 @@ def keypoints_3d_on_nose(
     counted = confidence.clone()
     counted[:, _HIPS] = 0.0
     return _centred_error(joints, target, counted, _NOSE)
+
+
+def keypoints_3d_on_mean(
+    joints: Float[Tensor, "b 24 3"],
+    target: Float[Tensor, "b 24 3"],
+    confidence: Float[Tensor, "b 24"],
+) -> Float[Tensor, " b"]:
+    """Mean over 24 x 3 of confidence times squared error, about the joints' weighted means, m^2.
+
+    `GT_24` joints. L3D for joints of which none is exact: what is left once one side is moved to
+    where it meets the other best. Hips count as their confidence says.
+    """
+    apart = _errors(joints, target, confidence)
+    total = confidence.sum(-1).clamp_min(torch.finfo(confidence.dtype).tiny)
+    middle = (confidence[..., None] * apart).sum(1) / total[:, None]
+    return _mean_error(_where_counted(apart - middle[:, None], confidence), confidence, "l2")
 
 
 def keypoints_3d_on_hips(

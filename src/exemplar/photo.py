@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
-from exemplar.data.crops import batch_of, crop_person, person_box
+from exemplar.data.crops import batch_of, crop_person, framing_of, person_box
 from exemplar.detect.keypoint_files import (
     Keypoints,
     keypoints_from_array,
@@ -24,6 +24,7 @@ from exemplar.environment import usable_device
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
+from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_sizes
 from exemplar.fitting.trace import Evaluation, Iterate, pick
 from exemplar.geometry.cameras import (
     CameraModel,
@@ -74,6 +75,9 @@ class FitOptions:
     robust_px: float | None = None
     """How far a keypoint may be off before it counts little, px of a 224 crop
     (`EftConfig.robust_px`); None believes all alike."""
+    teacher: str | None = None
+    """One of `fitting.teachers.TEACHERS`: BlazePose's landmarks are the fit's 3D keypoints (EFT's
+    Eq. 4), which keeps their depth; None fits 2D keypoints alone."""
     auxiliary: str | Path | None = None
     """Checkpoint of an auxiliary network: the fit is then the dual networks', which regressors of
     `exemplar train exemplar` are trained for (`DualConfig.trained`)."""
@@ -85,10 +89,13 @@ class FitOptions:
     """Name of the photo inside a keypoint file that covers many; None takes the path's."""
 
     def __post_init__(self) -> None:
-        if self.auxiliary is not None and (self.guard or self.robust_px is not None):
+        of_eft = self.guard or self.robust_px is not None or self.teacher is not None
+        if self.auxiliary is not None and of_eft:
             raise ValueError(
-                "guard and robust_px are EFT's: with an auxiliary network there is none"
+                "guard, robust_px and teacher are EFT's: with an auxiliary network there is none"
             )
+        if self.teacher is not None:
+            teacher_sizes(self.teacher)
         if self.focal is not None and not self.focal > 0:
             raise ValueError(f"the focal length must be positive, got {self.focal}")
 
@@ -112,6 +119,9 @@ class Fitter:
         self.dual = _dual_config(self.options)
         if self.options.auxiliary is not None:
             self.auxiliary = load_regressor(self.options.auxiliary)[0].to(self.device)
+        self.teacher: Teacher | None = None
+        if self.options.teacher is not None:
+            self.teacher = landmark_teacher(teacher_sizes(self.options.teacher), self.device)
 
     @property
     def method(self) -> str:
@@ -185,16 +195,19 @@ class Fitter:
     def _batch(
         self, pixels: np.ndarray, joints: np.ndarray, focal: float, principal_point: np.ndarray
     ) -> Batch:
-        """The person's crop and its keypoints in crop units."""
+        """The person's crop, its keypoints in crop units, and the teacher's 3D joints."""
         points = torch.from_numpy(joints).float()
-        upright = getattr(self.regressor, "upright", False)
         box = replace(
-            person_box(points, turned=upright),
+            person_box(points, framing_of(self.regressor)),
             focal=torch.tensor(focal),
             principal_point=torch.from_numpy(principal_point),
         )
         width = getattr(self.regressor, "width", None)
-        return batch_of([crop_person(pixels, points, box, self.resolution, width)], self.device)
+        person = crop_person(pixels, points, box, self.resolution, width)
+        batch = batch_of([person], self.device)
+        if self.teacher is None:
+            return batch
+        return replace(batch, joints_3d=teach(self.teacher, batch.image).joints_3d)
 
     def _on_photo(
         self,
@@ -396,7 +409,10 @@ def _checked(image: np.ndarray) -> np.ndarray:
 
 def _config(info: RegressorInfo, options: FitOptions) -> EftConfig:
     config = EftConfig(
-        learning_rate=info.learning_rate, adapt=info.adapt, robust_px=options.robust_px
+        learning_rate=info.learning_rate,
+        adapt=info.adapt,
+        robust_px=options.robust_px,
+        joints_about="nose" if options.teacher is None else "mean",
     )
     return config if options.iterations is None else replace(config, iterations=options.iterations)
 

@@ -15,7 +15,8 @@ kept."""
 BAD_INPUT = "bad_input"
 """Status of a person whose keypoints, box or crop hold numbers that make no sense."""
 REJECTED = "rejected"
-"""Status of a fit that ended with an extreme shape or a large 2D error: not to be trusted."""
+"""Status of a fit that ended with an extreme shape or a large 2D error, or of a person whose
+annotation a teacher contradicts: not to be trusted."""
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,15 @@ def test_bad_bodies(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: P
     assert "expected a dict" in fails(capsys, photo, "--body", tmp_path / "list.pkl", *out)
 
 
+def test_teachers(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path) -> None:
+    out = ("-o", tmp_path / "o")
+    assert "unknown teacher 'magic'" in fails(capsys, photo, "--teacher", "magic", *out)
+    both = ("--teacher", "landmarks", "--auxiliary", "aux.safetensors")
+    assert "teacher are EFT's" in fails(capsys, photo, *both, *out)
+    taught = ("--teacher", "landmarks", "--iterations", 1, "--quiet", *out)
+    assert run("fit", photo, *taught) == 0
+
+
 def test_an_unwritable_output_folder(
     capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path
 ) -> None:

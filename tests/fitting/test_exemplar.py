@@ -116,6 +116,25 @@ def test_objective_terms_are_the_published_ones(body: Body) -> None:
     assert float(found.loss) == pytest.approx(sum(expected.values()), rel=1e-4)
 
 
+def test_3d_joints_about_their_mean_need_no_nose(body: Body) -> None:
+    """Eq. 4 with a teacher's joints: a known depth is met better than without."""
+    batch, known = exemplar_of(body, truth()), truth()
+    joints = body.keypoints(known.body_params())[:, len(OPENPOSE_25) :]
+    confidence = torch.ones(1, len(GT_24), 1)
+    confidence[:, GT_24.index("nose")] = 0.0
+    told = replace(batch, joints_3d=torch.cat((joints + 3.0, confidence), dim=-1))
+    config = replace(CONFIG, joints_about="mean", joints_weight=50.0, stop_px=0.0)
+    assert (
+        float(eft_objective(body, told, config)(known, torch.arange(1)).terms["joints_3d"]) < 1e-9
+    )
+    errors = []
+    for given in (batch, told):
+        found = fit_exemplars(ToyRegressor().eval(), body, given, config).after.prediction
+        apart = body.keypoints(found.body_params())[:, len(OPENPOSE_25) :] - joints
+        errors.append(float((apart - apart.mean(1, keepdim=True)).norm(dim=-1).mean()))
+    assert errors[1] < 0.5 * errors[0]
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_number_that_is_not_finite_ends_the_fit_with_the_last_finite_iterate(
     body: Body, bad: float
@@ -146,7 +165,9 @@ def test_without_confidence_there_is_nothing_to_fit(body: Body) -> None:
     assert fit.after.prediction.is_finite()
 
 
-@pytest.mark.parametrize("change", [{"iterations": -1}, {"learning_rate": 0.0}])
+@pytest.mark.parametrize(
+    "change", [{"iterations": -1}, {"learning_rate": 0.0}, {"joints_weight": -1.0}]
+)
 def test_nonsense_settings_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         replace(CONFIG, **change)

@@ -191,6 +191,21 @@ def test_the_command_lifts_and_goes_on(
     assert capsys.readouterr().out == ""
 
 
+def test_another_teacher_is_another_job(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotation, out = str(write_annotation(tmp_path / "a.npz")), str(tmp_path / "out")
+    job = ["lift", "--annotations", annotation, "--images", str(photographs), "-o", out]
+    main([*job, "--recipe", "regressor", "--teacher", "landmarks", "--limit", "1"])
+    assert "1 people in" in capsys.readouterr().out
+    with Ledger.open(out) as ledger:
+        (made,) = ledger.truths()
+    assert made.recipe == "regressor+landmarks"
+    with pytest.raises(SystemExit):
+        main([*job, "--recipe", "regressor"])
+    assert "a job with teacher landmarks, not None" in capsys.readouterr().err
+
+
 def test_a_job_as_a_function(photographs: Path, tmp_path: Path) -> None:
     annotation, out = write_annotation(tmp_path / "a.npz"), tmp_path / "out"
     first = Selection(limit=2)
@@ -227,6 +242,8 @@ def test_a_job_is_lifted_from_another_thread_too(photographs: Path, tmp_path: Pa
         (("--option", "colour=red"), "no option 'colour'"),
         (("--min-keypoints", "6"), "no option 'min_keypoints'"),
         (("--recipe", "magic"), "unknown recipe"),
+        (("--teacher", "magic"), "unknown teacher"),
+        (("--joints-weight", "-1"), "joints_weight"),
         (("--regressor", "none.pt"), "no regressor"),
         (("--device", "cuda:77"), "device"),
         (("--images", "nowhere"), "no folder of images"),

@@ -189,8 +189,8 @@ def test_dual_networks_lift_as_they_fit(photographs: Path) -> None:
     [
         ({"auxiliary": None}, "needs the auxiliary network"),
         ({"recipe": "eft"}, "no other recipe takes one"),
-        ({"guard": True}, "guard and robust_px are EFT's"),
-        ({"robust_px": 80.0}, "guard and robust_px are EFT's"),
+        ({"guard": True}, "guard, robust_px, teacher and joints_weight are EFT's"),
+        ({"robust_px": 80.0}, "guard, robust_px, teacher and joints_weight are EFT's"),
     ],
 )
 def test_what_does_not_go_with_dual_networks_is_told(changes: dict, told: str) -> None:

@@ -13,8 +13,8 @@ from exemplar.lift.prepare import Preparer, Shown, fitted_3d, without_border_ank
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49
 from tests.lift.toy import sample
 
-UPRIGHT = Shown(256, 256, upright=True)
-SQUARE = Shown(224, 224, upright=False)
+UPRIGHT = Shown(256, 256, framing="upright")
+SQUARE = Shown(224, 224, framing="level")
 ROW = {name: len(OPENPOSE_25) + i for i, name in enumerate(GT_24)}
 
 
@@ -79,6 +79,8 @@ def test_3d_joints_without_a_nose_are_not_fitted() -> None:
     assert fitted_3d(sample(1)) is None
     assert fitted_3d(sample(1, joints_3d=joints_3d(0.0))) is None
     assert fitted_3d(sample(1, joints_3d=joints_3d(1.0))) is not None
+    assert fitted_3d(sample(1, joints_3d=joints_3d(0.0)), "mean") is not None
+    assert fitted_3d(sample(1, joints_3d=np.zeros((len(GT_24), 4))), "mean") is None
 
 
 def test_ankles_at_the_lower_border_are_dropped_unless_openpose_sees_them() -> None:

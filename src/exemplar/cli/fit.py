@@ -55,6 +55,9 @@ class FitCommand:
     robust_px: float | None = None
     """For keypoints some of which may be far off: those count little that the body misses by more
     than this many px of a 224 crop, such as 80; 30 if there are many."""
+    teacher: str | None = None
+    """landmarks, landmarks-heavy or landmarks-both: take BlazePose's landmarks for 3D keypoints,
+    whose depth the fit then keeps to."""
     focal: float | None = None
     """Focal length of the full-image camera, px."""
     device: str = "cpu"
@@ -80,6 +83,7 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
         iterations=command.iterations,
         guard=command.guard,
         robust_px=command.robust_px,
+        teacher=command.teacher,
         auxiliary=command.auxiliary,
         focal=command.focal,
         device=command.device,

@@ -22,7 +22,7 @@ class PseudoTruth:
     status: str = IMPORTED
     """One of `exemplar.results`' statuses, or `IMPORTED`."""
     message: str = ""
-    """Why, in one line, if the status is not OK."""
+    """Why, in one line, if the status is not OK; and which keypoints the fit left out."""
     error_px_before: float = float("nan")
     """Mean 2D error of the regressor's answer over the fitted keypoints, px of a 224 crop."""
     error_px_after: float = float("nan")

@@ -8,7 +8,6 @@ in four turns, since people who lie, bend or stand on their hands matter here.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from exemplar.assets import load_asset_state
 from exemplar.detect.person_detector import (
     CROP_MARGIN,
     Detection,
@@ -30,6 +28,7 @@ from exemplar.detect.person_detector import (
 from exemplar.geometry.crops import Box, crop_to_image
 from exemplar.image_files import crop_image
 from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk, Size
+from exemplar.regressors.checkpoints import load_trunk
 from exemplar.skeletons import BLAZEPOSE_33
 
 MIN_PRESENCE = 0.5
@@ -100,19 +99,10 @@ class Reading:
     """The crop (unbatched)."""
 
 
-TRUNK_FILES: Mapping[Size, str] = {
-    "full": "pose_trunk.safetensors",
-    "heavy": "pose_trunk_heavy.safetensors",
-}
-"""The shipped landmark networks."""
-
-
 @cache
 def default_trunk(size: Size = "full") -> BlazePoseTrunk:
     """A shipped landmark network."""
-    model = BlazePoseTrunk(size)
-    model.load_state_dict(load_asset_state(TRUNK_FILES[size]))
-    return model.eval().requires_grad_(False)
+    return load_trunk(size)
 
 
 def _middle(keypoints: np.ndarray, part: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Exemplar Fine-Tuning (EFT): fit people by fine-tuning a regressor's weights on each of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from exemplar.fitting.stages import Objective, Progress, Stage, Stop
 from exemplar.fitting.trace import Evaluation, Trace, ended_at, ends
 from exemplar.fitting.updates import Adam
 from exemplar.fitting.weights import Adapt, Precision, RegressorWeights, moving_names
+from exemplar.objectives import JointsAbout
 from exemplar.priors import load_pose_prior
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
@@ -27,6 +28,12 @@ LOWER_LEGS = tuple(
     (SMPL_49.index(f"{side}_knee"), SMPL_49.index(f"{side}_ankle")) for side in ("left", "right")
 )
 """(knee, ankle) rows of the 49 joints."""
+
+_JOINT_TERMS: Mapping[JointsAbout, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "nose": objectives.keypoints_3d_on_nose,
+    "mean": objectives.keypoints_3d_on_mean,
+}
+"""L3D by what the joints are compared about."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,9 @@ class EftConfig:
     """Weight of the 2D keypoint term."""
     joints_weight: float = 5.0
     """Weight of the 3D term (Eq. 4), for batches with 3D joints."""
+    joints_about: JointsAbout = "nose"
+    """What its joints are compared about: the nose, which must be known (the papers), or the mean
+    of all, weighted by confidence: for a teacher's, whose nose errs as all the others."""
     shape_weight: float = 1e-3
     """Weight of the mean squared beta."""
     camera_weight: float = 1.0
@@ -71,6 +81,8 @@ class EftConfig:
             raise ValueError(f"iterations must be 0 or more, got {self.iterations}")
         if not self.learning_rate > 0:
             raise ValueError(f"the learning rate must be positive, got {self.learning_rate}")
+        if not 0 <= self.joints_weight < float("inf"):
+            raise ValueError(f"joints_weight must be 0 or more, got {self.joints_weight}")
         if self.robust_px is not None and not 0 < self.robust_px < float("inf"):
             raise ValueError(f"robust_px must be positive, got {self.robust_px}")
 
@@ -111,6 +123,7 @@ def eft_objective(
     """EFT's objective (Eq. 3 with appendix A's lower-leg term; Eq. 4 if there are 3D joints)."""
     available = body.available("smpl49")
     weights = fitted_weights(batch.keypoints_2d[..., 2], available, config)
+    in_3d = _JOINT_TERMS[config.joints_about]
 
     def evaluate(prediction: Prediction, rows: Tensor) -> Evaluation:
         target, confidence = batch.keypoints_2d[rows, :, :2], batch.keypoints_2d[rows, :, 2]
@@ -129,7 +142,7 @@ def eft_objective(
         }
         if batch.joints_3d is not None:
             truth = batch.joints_3d[rows]
-            terms["joints_3d"] = config.joints_weight * objectives.keypoints_3d_on_nose(
+            terms["joints_3d"] = config.joints_weight * in_3d(
                 joints[:, len(OPENPOSE_25) :],
                 truth[..., :3],
                 truth[..., -1] * available[len(OPENPOSE_25) :],

@@ -8,6 +8,7 @@ from exemplar.fitting.dual import DualConfig
 from exemplar.fitting.exemplar import EftConfig
 from exemplar.fitting.fits import Acceptance
 from exemplar.fitting.smplify import SmplifyConfig
+from exemplar.fitting.teachers import teacher_sizes
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, RegressorInfo
 
 EFT_RECIPES: Mapping[str, Callable[[RegressorInfo], EftConfig]] = {
@@ -31,6 +32,8 @@ DUAL_RECIPES: Mapping[str, Callable[[], DualConfig]] = {
     "dual-released": DualConfig.released,
 }
 """Dual networks: as `exemplar train exemplar` trains for, as printed, as released."""
+
+_OF_EFT = "guard, robust_px, teacher and joints_weight"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class LiftConfig:
     80, or 30 for many outliers (`EftConfig.robust_px`); None believes all alike."""
     use_3d: bool = True
     """Fit 3D keypoints, too, where the set has them with a nose (EFT's Eq. 4)."""
+    teacher: str | None = None
+    """landmarks, landmarks-heavy or landmarks-both: let BlazePose's landmarks be the 3D keypoints
+    where none of the set's are fitted, and doubt annotations that they contradict."""
+    joints_weight: float | None = None
+    """Weight of 3D keypoints in EFT; None takes the recipe's 5."""
     largest_beta: float | None = None
     """Reject a fit with a larger |beta|; None takes the recipe's."""
     largest_loss: float | None = None
@@ -68,12 +76,18 @@ class LiftConfig:
             raise ValueError(f"unknown recipe {self.recipe!r}: expected {', '.join(known)}")
         if (self.recipe in DUAL_RECIPES) != (self.auxiliary is not None):
             raise ValueError("dual needs the auxiliary network, and no other recipe takes one")
-        of_eft = self.guard or self.robust_px is not None
+        options = (self.robust_px, self.teacher, self.joints_weight)
+        of_eft = self.guard or any(x is not None for x in options)
         moved = of_eft or self.adapt is not None or self.iterations is not None
         if self.recipe in SMPLIFY_RECIPES and moved:
-            raise ValueError("guard, adapt, iterations and robust_px are EFT's: SMPLify has none")
+            raise ValueError(f"adapt, iterations, {_OF_EFT} are EFT's: SMPLify has none")
         if self.recipe in DUAL_RECIPES and of_eft:
-            raise ValueError("guard and robust_px are EFT's: dual networks have none")
+            raise ValueError(f"{_OF_EFT} are EFT's: dual networks have none")
+        if self.teacher is not None:
+            teacher_sizes(self.teacher)
+        weight = self.joints_weight
+        if weight is not None and not 0 <= weight < float("inf"):
+            raise ValueError(f"joints_weight must be 0 or more, got {weight}")
 
     def eft(self, info: RegressorInfo) -> EftConfig:
         """EFT's settings for these weights; ValueError for a recipe that is not EFT's."""
@@ -81,7 +95,15 @@ class LiftConfig:
             raise ValueError(f"{self.recipe} is not a recipe of EFT")
         config = EFT_RECIPES[self.recipe](info)
         acceptance = self._acceptance(config.acceptance)
-        return replace(config, **self._moves(), robust_px=self.robust_px, acceptance=acceptance)
+        weight = config.joints_weight if self.joints_weight is None else self.joints_weight
+        return replace(
+            config,
+            **self._moves(),
+            robust_px=self.robust_px,
+            joints_weight=weight,
+            joints_about=config.joints_about if self.teacher is None else "mean",
+            acceptance=acceptance,
+        )
 
     def smplify(self) -> SmplifyConfig | None:
         """SMPLify's settings; None for a recipe that is EFT's."""

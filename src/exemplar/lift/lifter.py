@@ -21,6 +21,7 @@ from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import plan
 from exemplar.fitting.projections import projection_of
 from exemplar.fitting.smplify import fit_smplify
+from exemplar.fitting.teachers import landmark_teacher, teacher_sizes
 from exemplar.fitting.weights import RegressorWeights, moving_names, predict_in_blocks
 from exemplar.geometry.cameras import (
     CameraModel,
@@ -33,6 +34,7 @@ from exemplar.geometry.cameras import (
 from exemplar.geometry.crops import Box
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.prepare import Prepared, Preparer, annotated_box, shown_to
+from exemplar.lift.teaching import Teaching
 from exemplar.regressors.checkpoints import body_for, load_regressor
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, REJECTED
@@ -87,18 +89,26 @@ class Lifter:
         self.eft = EftConfig() if self.smplify or self.dual else config.eft(info)
         self.acceptance: Acceptance = (self.smplify or self.dual or self.eft).acceptance
         self.shown = shown_to(
-            module, use_3d=config.use_3d, border_ankles=config.recipe != "eft-released"
+            module,
+            use_3d=config.use_3d,
+            joints_about=self.eft.joints_about,
+            border_ankles=config.recipe != "eft-released",
         )
         networks = [(config.regressor, module)]
         if config.auxiliary is not None and self.auxiliary is not None:
             networks.append((config.auxiliary, self.auxiliary))
+        guarded = "guard" if config.guard else ""
         self.made_by = {
             "regressor": "+".join(f"{Path(p).name}@{weights_digest(net)}" for p, net in networks),
             "body_model": self.body.name,
-            "recipe": config.recipe + ("+guard" if config.guard else ""),
+            "recipe": "+".join(filter(None, (config.recipe, guarded, config.teacher))),
             "version": code_version(),
         }
         self.room = self._room(workers)
+        self.teaching: Teaching | None = None
+        if config.teacher is not None:
+            teacher = landmark_teacher(teacher_sizes(config.teacher), self.device)
+            self.teaching = Teaching(teacher, self.device, self.room.workers)
         if self.device.type == "cpu":
             torch.set_num_threads(1)
         torch.set_flush_denormal(True)
@@ -129,9 +139,11 @@ class Lifter:
 
     def fit(self, people: Sequence[Prepared], finished: Finished) -> None:
         """Fit samples; `finished` hears of each as soon as it is done."""
+        if self.teaching is not None:
+            people = self.teaching(people)
         for one in people:
             if one.person is None:
-                finished(one.number, self._result(one.sample, BAD_INPUT, one.message))
+                finished(one.number, self._result(one.sample, one.status, one.message))
         sound = [one for one in people if one.person is not None]
         if not sound:
             return
@@ -179,6 +191,7 @@ class Lifter:
         if status == REJECTED:
             largest = float(fits.after.prediction.betas[row].abs().max())
             message = self.acceptance.reason(largest, loss)
+        message = "; ".join(filter(None, (message, one.message)))
         return self._result(
             replace(one.sample, body=self._body_truth(one, fits, row)),
             status,

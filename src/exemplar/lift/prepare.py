@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from exemplar.data.crops import CroppedPerson, crop_person, person_box
+from exemplar.data.crops import CroppedPerson, crop_person, framing_of, person_box
 from exemplar.fitting.inputs import checked_keypoints
-from exemplar.geometry.crops import Box
+from exemplar.geometry.crops import Box, Framing
 from exemplar.image_files import read_image
+from exemplar.objectives import JointsAbout
+from exemplar.results import BAD_INPUT
 from exemplar.samples import Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25, OPENPOSE_PREFIX, SMPL_49
 
@@ -31,9 +33,12 @@ class Prepared:
     sample: Sample
     """As annotated."""
     person: CroppedPerson | None
-    """What the regressor is shown; None for a broken sample."""
+    """What the regressor is shown; None for a broken sample, or one that a teacher contradicts."""
     message: str = ""
-    """What is wrong with a broken sample: kind, colon, details."""
+    """What is wrong with such a sample, or which keypoints of another were left out: kind, colon,
+    details."""
+    status: str = BAD_INPUT
+    """Why there is nothing to show: one of `exemplar.results`' statuses."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +49,31 @@ class Shown:
     """Height of its crops, px."""
     width: int
     """Their width, px."""
-    upright: bool
-    """Whether crops are turned so that the torso points up."""
+    framing: Framing
+    """Where they lie about a person."""
     use_3d: bool = True
     """Whether 3D joints are wanted."""
+    joints_about: JointsAbout = "nose"
+    """What 3D joints are compared about."""
     border_ankles: bool = True
     """Whether ankles at the image's lower border are kept."""
 
 
-def shown_to(regressor: nn.Module, *, use_3d: bool, border_ankles: bool = True) -> Shown:
+def shown_to(
+    regressor: nn.Module,
+    *,
+    use_3d: bool,
+    joints_about: JointsAbout = "nose",
+    border_ankles: bool = True,
+) -> Shown:
     """What a regressor wants to see of samples."""
     resolution = int(getattr(regressor, "resolution"))  # noqa: B009 - a Module attribute
     return Shown(
         resolution,
         int(getattr(regressor, "width", resolution)),
-        upright=bool(getattr(regressor, "upright", False)),
+        framing=framing_of(regressor),
         use_3d=use_3d,
+        joints_about=joints_about,
         border_ankles=border_ankles,
     )
 
@@ -103,14 +117,14 @@ class Preparer:
             _with_camera(box, sample, width, height),
             self.shown.resolution,
             self.shown.width,
-            fitted_3d(sample) if self.shown.use_3d else None,
+            fitted_3d(sample, self.shown.joints_about) if self.shown.use_3d else None,
         )
 
     def _box(self, sample: Sample, joints: Tensor) -> Box:
         """The annotated box, or an upright one about the keypoints."""
-        if self.shown.upright:
+        if self.shown.framing != "level":
             try:
-                return person_box(joints, turned=True)
+                return person_box(joints, self.shown.framing)
             except ValueError:  # too few keypoints, or all in one place: the annotated box will do
                 pass
         return annotated_box(sample)
@@ -127,10 +141,12 @@ def annotated_box(sample: Sample) -> Box:
     return Box(centre, torch.tensor(float(sample.box_size)), torch.tensor(0.0))
 
 
-def fitted_3d(sample: Sample) -> Float[Tensor, "24 4"] | None:
-    """The sample's 3D joints if they can be fitted: EFT compares them about the nose (Eq. 4)."""
+def fitted_3d(sample: Sample, about: JointsAbout = "nose") -> Float[Tensor, "24 4"] | None:
+    """The sample's 3D joints if they can be fitted: EFT compares them about the nose (Eq. 4), and
+    about their mean where there is a teacher."""
     joints = sample.joints_3d
-    if joints is None or joints[GT_24.index("nose"), -1] <= 0:
+    needed = slice(None) if about == "mean" else GT_24.index("nose")
+    if joints is None or not (joints[needed, -1] > 0).any():
         return None
     return torch.from_numpy(joints).float()
 
