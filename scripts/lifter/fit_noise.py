@@ -26,7 +26,7 @@ from scripts.lifter.readings import load_columns
 from scripts.lifter.train import landmarks_of
 
 LIMBS = indices(LIMBS_12, BLAZEPOSE_33)
-DEPTHS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+DEPTHS = (0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 BINS = 11
 
 
@@ -40,7 +40,7 @@ class FitNoise:
     """Folders of their bodies."""
     out: Path
     """The model, .npz."""
-    target_mm: float = 77.0
+    target_mm: float = 85.0
     """How far the trunk's metric landmarks are from measured people."""
 
 

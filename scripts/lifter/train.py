@@ -1,7 +1,7 @@
 """Train a head on simulated, real and drawn people together; resumable.
 
     python -m scripts.lifter.train --out runs/round1 --poses POSES.npz --noise W/noise.npz \
-        --real W/full/lspet W/full/coco --lifted W/lspet.npz W/coco.npz --drawn W/full/drawn
+        --real W/full/lspet W/full/coco --lifted W/lifted/lspet W/lifted/coco --drawn W/full/drawn
 
 POSES.npz has `poses`, (n, 24, 3) axis-angle of a motion capture. `--real` are folders of
 `scripts.lifter.readings`, `--lifted` what `scripts.lifter.lift` made of each.
@@ -46,7 +46,7 @@ class Train:
     real: tuple[Path, ...] = ()
     """Readings of real people."""
     lifted: tuple[Path, ...] = ()
-    """Their bodies, one file for each folder."""
+    """Folders of their bodies."""
     drawn: Path | None = None
     """Readings of drawn people, with their truth."""
     noise: Path | None = None
@@ -150,7 +150,7 @@ class Kinds:
             families(config.families, 1 + config.seed, body),
         ]
         self.real = [
-            real_people(load_columns(folder), dict(np.load(file)))
+            real_people(load_columns(folder), load_columns(file))
             for folder, file in zip(config.real, config.lifted, strict=True)
         ]
         weights = [0.45, 0.55]
@@ -206,9 +206,10 @@ class Kinds:
         out = {"simulated": float(pa_mpjpe(found[:, LIMBS], truth[:, LIMBS]).mean())}
         for name, people in self.validation.items():
             found = self.body.keypoints(head(landmarks_of(people), NO_BOX).body_params())
-            out[name] = float(
-                pa_mpjpe(found[:, LIMBS], torch.from_numpy(people["truth"]).float()).mean()
-            )
+            measured = torch.from_numpy(people["truth"]).float()
+            known = measured.isfinite().all(-1)
+            errors = pa_mpjpe(found[:, LIMBS], measured.nan_to_num(), known)
+            out[name] = float(errors.mean())
         return out
 
 
