@@ -7,7 +7,7 @@ Run it on an idle machine: other work with threads of its own can slow it severa
 
 import resource
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +41,7 @@ def main(config: Config) -> None:
     torch.set_flush_denormal(True)
     with asset_path("demo.png") as path:
         photo = read_image(path)
-    fitter = Fitter(options=FitOptions(person="largest"))
-    fitter.config = replace(fitter.config, iterations=20, stop_px=0.0)
+    fitter = Fitter(options=FitOptions(person="largest", iterations=20, stop_px=0.0))
     folder = Path("out/fit_time")
     folder.mkdir(parents=True, exist_ok=True)
     parts: dict[str, list[float]] = {"finding people": [], "fitting": [], "writing": []}

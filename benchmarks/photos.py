@@ -4,7 +4,7 @@ python -m benchmarks.photos --photos ../shared/photos --pictures out/photos
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from benchmarks.common import write_results
 from exemplar.image_files import write_image
 from exemplar.photo import Fitter
 from exemplar.render.overlay import overlay_picture
+from exemplar.results import FitResult
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Config:
     """Regressor to start from."""
     pictures: Path | None = None
     """Folder for the overlay pictures."""
+    blank: bool = False
+    """Draw bodies on grey instead of on the photographs, whose licences may not allow copies."""
     threads: int = 1
     """Torch threads."""
     output: Path | None = None
@@ -63,7 +66,7 @@ def main(config: Config) -> None:
         if config.pictures:
             config.pictures.mkdir(parents=True, exist_ok=True)
             picture = config.pictures / f"{photo.stem}_{source}.png"
-            write_image(overlay_picture(result), picture)
+            write_image(overlay_picture(_shown(result, config)), picture)
     errors = np.array(people)
     results = {
         "people": len(errors),
@@ -76,6 +79,12 @@ def main(config: Config) -> None:
     for key, value in results.items():
         print(f"{key:24s} {value:.3f}")
     write_results(config.output, config, results)
+
+
+def _shown(result: FitResult, config: Config) -> FitResult:
+    """The result, on the photograph or on grey."""
+    grey = np.full_like(result.image, 200)
+    return replace(result, image=grey) if config.blank else result
 
 
 if __name__ == "__main__":

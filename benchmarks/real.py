@@ -13,14 +13,14 @@ Three kinds of evidence, means with 95 % intervals (`real_scores`):
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import tyro
 
 from benchmarks.common import write_results
-from benchmarks.real_fits import REAL_METHODS, RealMethod
+from benchmarks.real_fits import REAL_METHODS, LoadedMethods, RealMethod
 from benchmarks.real_people import HeldOut, People, load_held_out, load_sequence
 from benchmarks.real_scores import Group, measure
 from benchmarks.real_sequences import KeypointKind
@@ -28,6 +28,7 @@ from benchmarks.real_tables import as_json, print_comparison, print_group
 from exemplar.evaluation.methods import MethodConfig, Methods
 from exemplar.fitting.weights import Adapt
 from exemplar.lift.prepare import Shown, shown_to
+from exemplar.photo import DETECTED_STOP_PX
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Config:
     """EFT's step; None takes the regressor's own."""
     adapt: Adapt | None = None
     """Which weights EFT moves; None takes the regressor's own."""
+    stop_px: float | None = None
+    """2D error at which EFT stops, px of a 224 crop; None stops as `exemplar fit` does."""
     iterations: int | None = None
     """Most updates of EFT and dual; None takes the settings'."""
     methods: tuple[RealMethod, ...] = REAL_METHODS
@@ -99,11 +102,18 @@ def run(config: Config) -> dict[str, Group]:
         adapt=config.adapt,
         iterations=config.iterations,
         eft_rate=config.learning_rate,
+        stop_px=config.stop_px,
     )
-    methods = Methods(settings)
+    loaded = Methods(settings)
     groups = {}
-    for name, people in groups_of(config, shown_to(methods.regressor, use_3d=False)):
+    for name, people in groups_of(config, shown_to(loaded.regressor, use_3d=False)):
         began = time.perf_counter()
+        methods = loaded
+        if name.endswith("built-in keypoints") and config.stop_px is None:
+            detected = replace(settings, stop_px=DETECTED_STOP_PX)
+            methods = LoadedMethods(
+                loaded.regressor, loaded.info, loaded.body, detected, loaded.auxiliary
+            )
         groups[name] = measure(methods, people, wanted)
         print_group(name, groups[name])
         print(f"{time.perf_counter() - began:.0f} s\n", flush=True)

@@ -17,11 +17,11 @@ from exemplar.evaluation.methods import FITTED_TOGETHER, Answers, MethodConfig, 
 from exemplar.evaluation.records import turned_back
 from exemplar.geometry.rotations import rotation_about_z
 from exemplar.metrics import pa_mpjpe
-from exemplar.regressors.blazepose import RESOLUTION
 from exemplar.regressors.checkpoints import RegressorInfo
+from exemplar.regressors.landmark_reader import LandmarkReader
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
-from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, LSP_14, flip_permutation
+from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, LSP_14
 
 RealMethod = Literal["none", "eft", "eft+guard", "oracle", "smplify", "dual", "landmarks"]
 """oracle: EFT's iterate that is nearest to the truth; landmarks: the shipped trunk's own metric
@@ -102,7 +102,7 @@ def _fit_block(
         if "oracle" in wanted and "eft" in answers and np.isfinite(people.truth).any():
             out["oracle"] = _nearest(methods.body, answers["eft"], batch, people)
     if "landmarks" in wanted:
-        out["landmarks"] = _landmarks(batch)
+        out["landmarks"] = _landmarks(methods.regressor, batch)
     return out
 
 
@@ -137,28 +137,16 @@ def _nearest(body: Body, answers: Answers, batch: Batch, people: People) -> Foun
 
 
 @torch.no_grad()
-def _landmarks(batch: Batch) -> Found:
-    """The trunk's metric landmarks, without any regressor.
+def _landmarks(regressor: nn.Module, batch: Batch) -> Found:
+    """The metric landmarks of the regressor's own trunk, else of the shipped one.
 
     ValueError unless crops are as the trunk takes them.
     """
-    trunk = default_trunk()
-    swap = flip_permutation(BLAZEPOSE_33)
-    straight, mirrored = trunk(batch.image), trunk(batch.image.flip(-1))
-    count = len(BLAZEPOSE_33)
-
-    def mean(one: Tensor, other: Tensor) -> Tensor:
-        other = other[:, :count][:, swap]
-        other = torch.cat((-other[..., :1], other[..., 1:]), -1)
-        return (one[:, :count] + other) / 2
-
-    world = mean(straight.world, mirrored.world) @ rotation_about_z(batch.box.angle).mT
-    unit = RESOLUTION / 2
-    points = mean(
-        straight.landmarks[..., :2] / unit - 1.0, mirrored.landmarks[..., :2] / unit - 1.0
-    )
+    reader = getattr(regressor, "reader", None) or LandmarkReader(default_trunk())
+    read = reader(batch.image)
+    world = read.world @ rotation_about_z(batch.box.angle).mT
     joints = np.full((len(batch), len(LSP_14), 3), np.nan)
     seen = np.full((len(batch), len(LSP_14), 2), np.nan)
     joints[:, _LIMB_COLUMNS] = world[:, _LANDMARK_ROWS].numpy()
-    seen[:, _LIMB_COLUMNS] = points[:, _LANDMARK_ROWS].numpy()
+    seen[:, _LIMB_COLUMNS] = read.points[:, _LANDMARK_ROWS].numpy()
     return Found(joints, seen, np.zeros(len(batch), int))

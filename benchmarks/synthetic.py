@@ -20,14 +20,15 @@ from torch import Tensor
 
 from benchmarks.common import write_results
 from exemplar.bodies import Body, BodyParams, load_body
+from exemplar.data.crops import batch_of, crop_person, person_box
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
-from exemplar.geometry.crops import Box
 from exemplar.metrics import mpjpe, pa_mpjpe
 from exemplar.regressors.checkpoints import load_regressor
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
 from exemplar.skeletons import H36M_17, LSP_14, indices
 from exemplar.synth.dataset import SynthBatch, draw_samples
+from exemplar.training.augment import frame_of
 
 EVALUATED = indices(LSP_14, H36M_17)
 
@@ -56,14 +57,16 @@ class Config:
     """JSON file to write."""
 
 
-def batch_of(drawn: SynthBatch) -> Batch:
-    """Synthetic people as exemplars, with their true keypoints."""
-    count, side = drawn.images.shape[:2]
-    image = torch.from_numpy(drawn.images).permute(0, 3, 1, 2).float() / 255
-    keypoints = torch.from_numpy(drawn.keypoints_2d.astype(np.float32)).clone()
-    keypoints[..., :2] = keypoints[..., :2] / (side / 2) - 1
-    centre, size = torch.full((count, 2), side / 2), torch.full((count,), float(side))
-    return Batch(image, Box(centre, size, torch.zeros(count)), keypoints)
+def exemplars_of(drawn: SynthBatch, module: torch.nn.Module) -> Batch:
+    """Synthetic people as exemplars, with their true keypoints, cropped as a regressor wants."""
+    shown = frame_of(module)
+    people = [
+        crop_person(image, joints, person_box(joints, shown.framing), shown.resolution, shown.width)
+        for image, joints in zip(
+            drawn.images, torch.from_numpy(drawn.keypoints_2d).float(), strict=True
+        )
+    ]
+    return batch_of(people)
 
 
 def errors(body: Body, predicted: Prediction, truth: BodyParams) -> tuple[Tensor, Tensor]:
@@ -138,11 +141,12 @@ def rows_of_people(
         torch.from_numpy(drawn.betas).float(),
     )
     began = time.perf_counter()
-    fits = fit_exemplars(module, body, batch_of(drawn), eft, workers=1)
+    batch = exemplars_of(drawn, module)
+    fits = fit_exemplars(module, body, batch, eft, workers=1)
     seconds = torch.full((len(drawn.images),), (time.perf_counter() - began) / len(drawn.images))
     with torch.no_grad():
-        before = errors(body, fits.before.prediction, truth)
-        after = errors(body, fits.after.prediction, truth)
+        before = errors(body, fits.before.prediction.turned_back(batch.box), truth)
+        after = errors(body, fits.after.prediction.turned_back(batch.box), truth)
     pixels = (fits.before.evaluation.error_px, fits.after.evaluation.error_px)
     worse = 100.0 * (after[0] > before[0])
     columns = (before[0], after[0], before[1], after[1], *pixels, worse, seconds)

@@ -6,8 +6,9 @@ python -m benchmarks.train_ablation --train lifted=T/train.npz:T --work F \
 Three ways to train the same network on the same people for the same number of steps: supervised
 (plain), with an exemplar step on the 2D error (exemplar), and with an auxiliary network's body in
 it (auxiliary). Each is tested after some test-time steps of its own kind; plain's are on the 2D
-error. EFT runs on the plain network, its step chosen on validation people. Runs resume. With the
-head trained so, `--after F --work G --frozen 1` goes on with the later layers free.
+error. EFT runs on the plain network, its step chosen on validation people. Runs resume. With
+the head of a network of more parts trained so (`--regressor hmr --frozen 5`), `--after F --work G
+--frozen 4` goes on with the later layers free.
 """
 
 from collections.abc import Mapping, Sequence
@@ -65,8 +66,8 @@ class Config:
     after: Path | None = None
     """Work folder of a finished run with more parts frozen: each row and seed goes on from its
     weights there; None starts all from `regressor` with a fresh head."""
-    frozen: int = 2
-    """Parts that stay as they are: 2 trains the head, 1 the later layers of the trunk, too."""
+    frozen: int = 1
+    """Parts that stay as they are, at least 1; all but the default network's head."""
     rows: tuple[str, ...] = ROWS
     """Ways to train."""
     seeds: tuple[int, ...] = (0, 1, 2)

@@ -7,9 +7,8 @@ import torch
 
 from exemplar import EftConfig, SmplifyConfig, fit_exemplars, fit_smplify, load_body, load_regressor
 from exemplar.bodies import BodyParams
-from exemplar.geometry.crops import Box
+from exemplar.data.crops import batch_of, crop_person, framing_of, person_box
 from exemplar.metrics import pa_mpjpe
-from exemplar.samples import Batch
 from exemplar.synth import draw_samples
 
 PEOPLE = 3
@@ -17,16 +16,14 @@ PEOPLE = 3
 regressor, info = load_regressor()
 body = load_body(info.body)
 
-# Synthetic people: crops, keypoints and bodies are known exactly.
+# Synthetic people: pictures, keypoints and bodies are known exactly.
 drawn = draw_samples(PEOPLE, seed=3, body=body)
-side = drawn.images.shape[1]
 keypoints = torch.from_numpy(drawn.keypoints_2d).float()
-keypoints[..., :2] = keypoints[..., :2] / (side / 2) - 1  # px to crop units
-half, sides = torch.full((PEOPLE, 2), side / 2), torch.full((PEOPLE,), float(side))
-batch = Batch(
-    image=torch.from_numpy(drawn.images).permute(0, 3, 1, 2).float() / 255,
-    box=Box(half, sides, torch.zeros(PEOPLE)),
-    keypoints_2d=keypoints,
+batch = batch_of(  # each person cropped as the regressor wants it
+    [
+        crop_person(image, points, person_box(points, framing_of(regressor)), regressor.resolution)
+        for image, points in zip(drawn.images, keypoints, strict=True)
+    ]
 )
 truth = BodyParams(
     torch.from_numpy(drawn.global_orient).float(),
@@ -34,10 +31,10 @@ truth = BodyParams(
     torch.from_numpy(drawn.betas).float(),
 )
 
-config = EftConfig(learning_rate=info.learning_rate)
+config = EftConfig(learning_rate=info.learning_rate, adapt=info.adapt)
 eft = fit_exemplars(regressor, body, batch, config)
 guarded = fit_exemplars(regressor, body, batch, config, guard=True)
-smplify = fit_smplify(eft.before.prediction, keypoints, body, SmplifyConfig())
+smplify = fit_smplify(eft.before.prediction, batch.keypoints_2d, body, SmplifyConfig())
 results = {
     "regressor": eft.before,
     "EFT": eft.after,

@@ -12,14 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from exemplar import DualConfig, fit_dual, load_body, load_regressor
 from exemplar.bodies import BodyParams
-from exemplar.geometry.crops import Box
+from exemplar.data.crops import batch_of, crop_person, person_box
 from exemplar.metrics import pa_mpjpe
 from exemplar.samples import Batch
 from exemplar.synth import draw_samples
 from exemplar.synth.folders import ANNOTATIONS, DatasetPlan, write_dataset
+from exemplar.training.augment import frame_of
 from exemplar.training.job import AUXILIARY_WEIGHTS, WEIGHTS, TrainConfig, run_training
 from exemplar.training.recipes import recipe_named
 from exemplar.training.sources import SourceConfig
@@ -36,24 +38,24 @@ def trained(folder: Path) -> TrainConfig:
         data=(SourceConfig("wild", folder / "wild" / ANNOTATIONS),),
         regressor="mobile",
         auxiliary="mobile",
-        frozen=2,  # all but the head
+        frozen=1,  # all but the head
         workers=0,
     )
     run_training(config, folder / "run")
     return config
 
 
-def held_out() -> tuple[Batch, BodyParams]:
-    """People who were not trained on, and what is true of them."""
+def held_out(regressor: nn.Module) -> tuple[Batch, BodyParams]:
+    """People who were not trained on, as the regressor wants them cropped, and what is true."""
     drawn = draw_samples(HELD_OUT, seed=5)
-    side = drawn.images.shape[1]
-    keypoints = torch.from_numpy(drawn.keypoints_2d).float()
-    keypoints[..., :2] = keypoints[..., :2] / (side / 2) - 1  # px to crop units
-    middle, sides = torch.full((HELD_OUT, 2), side / 2), torch.full((HELD_OUT,), float(side))
-    batch = Batch(
-        image=torch.from_numpy(drawn.images).permute(0, 3, 1, 2).float() / 255,
-        box=Box(middle, sides, torch.zeros(HELD_OUT)),
-        keypoints_2d=keypoints,
+    shown = frame_of(regressor)
+    batch = batch_of(
+        [
+            crop_person(image, points, person_box(points, shown.framing), shown.resolution)
+            for image, points in zip(
+                drawn.images, torch.from_numpy(drawn.keypoints_2d).float(), strict=True
+            )
+        ]
     )
     truth = (drawn.global_orient, drawn.body_pose, drawn.betas)
     return batch, BodyParams(*(torch.from_numpy(array).float() for array in truth))
@@ -66,7 +68,7 @@ def main(folder: Path) -> None:
     regressor, info = load_regressor(str(folder / "run" / WEIGHTS))
     auxiliary, _ = load_regressor(str(folder / "run" / AUXILIARY_WEIGHTS))
     body = load_body(info.body)
-    batch, truth = held_out()
+    batch, truth = held_out(regressor)
     # at test time the step of training, more often
     config = DualConfig(
         learning_rate=inner.learning_rate, iterations=STEPS, adapt=inner.adapt, loss=inner.loss

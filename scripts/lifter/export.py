@@ -1,6 +1,6 @@
 """Write a trained head as the file that the package ships; the trunk is a file of its own.
 
-    python -m scripts.lifter.export --head R/final/head.pt --out src/exemplar/assets/mobile.safetensors
+python -m scripts.lifter.export --head R/final/head.pt --out src/exemplar/assets/mobile.safetensors
 """
 
 from dataclasses import dataclass
@@ -31,9 +31,7 @@ class Export:
 def main(config: Export) -> None:
     """Write the averaged weights in half precision."""
     architecture = "lifter" if config.trunk == "full" else "lifter_heavy"
-    info = RegressorInfo(
-        architecture, "open", config.learning_rate, "head", notes="scripts/lifter"
-    )
+    info = RegressorInfo(architecture, "open", config.learning_rate, "head", notes="scripts/lifter")
     save_regressor(nn.ModuleDict({"head": load_head(config.head)}), info, config.out)
     config.out.chmod(0o644)
     print(f"{config.out} {config.out.stat().st_size / 1e6:.1f} MB")

@@ -22,8 +22,7 @@ from exemplar.metrics import pa_mpjpe
 from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, indices
 from scripts.lifter.noise import NoiseModel, fitted
-from scripts.lifter.readings import load_columns
-from scripts.lifter.train import landmarks_of
+from scripts.lifter.readings import landmarks_of, load_columns
 
 LIMBS = indices(LIMBS_12, BLAZEPOSE_33)
 DEPTHS = (0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)

@@ -1,5 +1,6 @@
 """Fits of a head on stored readings: the trunk need not run."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -11,20 +12,21 @@ from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.regressors.lifter import LifterConfig, LifterHead
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
-from scripts.lifter.readings import Columns
+from scripts.lifter.readings import Columns, landmarks_of
 
-_SIZES = {"points": 2, "world": 3, "visibility": 1, "spread": 1}
+_SHAPES = ((33, 2), (33, 3), (33,), (33,), (0,))
+"""Of the fields of `Landmarks`."""
 
 
 class Unpack(nn.Module):
-    """Packed readings (b, 1, 33, 7) as landmarks."""
+    """Packed readings (b, 1, 1, n) as landmarks."""
 
     def forward(self, packed: Tensor) -> Landmarks:
         """The inverse of `packed`."""
-        parts = packed[:, 0].split(list(_SIZES.values()), dim=-1)
-        points, world, visibility, spread = parts
-        none = packed.new_zeros(len(packed), 0)
-        return Landmarks(points, world, visibility[..., 0], spread[..., 0], none)
+        parts = packed[:, 0, 0].split([math.prod(shape) for shape in _SHAPES], dim=-1)
+        return Landmarks(
+            *(part.unflatten(-1, shape) for part, shape in zip(parts, _SHAPES, strict=True))
+        )
 
 
 class OnReadings(nn.Module):
@@ -49,14 +51,8 @@ class OnReadings(nn.Module):
 
 
 def packed(columns: Columns) -> Tensor:
-    """Readings as one tensor, a picture of one channel (b, 1, 33, 7)."""
-    return torch.cat(
-        [
-            torch.from_numpy(columns[name]).float().reshape(len(columns[name]), -1, size)
-            for name, size in _SIZES.items()
-        ],
-        dim=-1,
-    )[:, None]
+    """Readings as one tensor, a picture of one channel and one row (b, 1, 1, n)."""
+    return torch.cat([part.flatten(1) for part in landmarks_of(columns)], dim=-1)[:, None, None]
 
 
 def batch_of(columns: Columns) -> Batch:

@@ -25,8 +25,7 @@ from exemplar.lift.teacher_check import TeacherCheck, compare
 from exemplar.results import OK
 from exemplar.skeletons import GT_24, OPENPOSE_25
 from scripts.lifter.fits import OnReadings, batch_of, load_head
-from scripts.lifter.readings import Columns
-from scripts.lifter.train import landmarks_of
+from scripts.lifter.readings import Columns, landmarks_of
 
 MARKS = len(OPENPOSE_25)
 

@@ -153,6 +153,12 @@ def load_columns(folder: Path) -> Columns:
     return {key: np.concatenate(parts) for key, parts in columns.items()}
 
 
+def landmarks_of(columns: Columns) -> Landmarks:
+    """Readings as the head takes them"""
+    values = {name: torch.from_numpy(columns[name]).float() for name in Landmarks._fields[:-1]}
+    return Landmarks(**values, features=torch.zeros(len(values["points"]), 0))
+
+
 if __name__ == "__main__":
     Command = (
         Annotated[Real, tyro.conf.subcommand("real")]

@@ -20,14 +20,13 @@ from torch import Tensor, nn
 from exemplar.bodies import Body, load_open_body
 from exemplar.data.crops import Box
 from exemplar.metrics import pa_mpjpe
-from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.regressors.lifter import LifterConfig, LifterHead, frame_of
 from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25
 from scripts.lifter.losses import loss_of, terms_of
 from scripts.lifter.noise import NoiseModel, guessed
 from scripts.lifter.people import People, mirror_image, simulated, together
 from scripts.lifter.poses import PosePool, families, lifted, motion_capture
-from scripts.lifter.readings import Columns, load_columns
+from scripts.lifter.readings import Columns, landmarks_of, load_columns
 
 MARKS = len(OPENPOSE_25)
 LIMBS = [MARKS + GT_24.index(name) for name in LIMBS_12]
@@ -61,6 +60,8 @@ class Train:
     """People an update."""
     shares: tuple[float, float, float] = (0.6, 0.25, 0.15)
     """Of simulated, real and drawn people in a batch; kinds without people give theirs away."""
+    believed: float = 0.3
+    """How far lifted bodies are believed; their annotated keypoints always are."""
     rate: float = 1e-3
     """Largest step of AdamW, one cycle."""
     hidden: int = 512
@@ -150,16 +151,15 @@ class Kinds:
             families(config.families, 1 + config.seed, body),
         ]
         self.real = [
-            real_people(load_columns(folder), load_columns(file))
+            real_people(load_columns(folder), load_columns(file), config.believed)
             for folder, file in zip(config.real, config.lifted, strict=True)
         ]
         weights = [0.45, 0.55]
         if self.real:
-            known = [people[people.weight > 0] for people in self.real]
             sources.append(
                 lifted(
-                    torch.cat([p.global_orient for p in known]),
-                    torch.cat([p.body_pose for p in known]),
+                    torch.cat([p.global_orient for p in self.real]),
+                    torch.cat([p.body_pose for p in self.real]),
                 )
             )
             weights = [0.35, 0.4, 0.25]
@@ -213,15 +213,11 @@ class Kinds:
         return out
 
 
-def landmarks_of(columns: Columns) -> Landmarks:
-    """Readings as the head takes them; the trunk's features are left out."""
-    values = {name: torch.from_numpy(columns[name]).float() for name in Landmarks._fields[:-1]}
-    return Landmarks(**values, features=torch.zeros(len(values["points"]), 0))
-
-
-def real_people(columns: Columns, bodies: Columns) -> People:
-    """Real people with lifted bodies, in units of their landmarks' extent."""
-    return _people(columns, bodies, torch.from_numpy(bodies["weight"]).float())
+def real_people(columns: Columns, bodies: Columns, believed: float) -> People:
+    """Real people whose lifted bodies are accepted, in units of their landmarks' extent."""
+    kept = bodies["weight"] > 0
+    columns, bodies = ({k: v[kept] for k, v in c.items()} for c in (columns, bodies))
+    return _people(columns, bodies, torch.full((len(columns["image"]),), believed))
 
 
 def drawn_people(columns: Columns) -> People:

@@ -10,6 +10,7 @@ import skimage.data
 from PIL import Image
 
 from exemplar.cli import main
+from exemplar.regressors import checkpoints
 
 FILES = ("overlay.png", "steps.gif", "body.glb", "fit.json", "fit.npz")
 
@@ -42,7 +43,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def test_a_photo_gives_pictures_and_files(photo: Path, tmp_path: Path) -> None:
-    assert run("fit", photo, "-o", tmp_path / "out", "--quiet") == 0
+    assert run("fit", photo, "-o", tmp_path / "out", "--stop-px", 0, "--quiet") == 0
     for name in FILES:
         assert (tmp_path / "out" / name).stat().st_size > 1000
     content = json.loads((tmp_path / "out" / "fit.json").read_text())
@@ -152,6 +153,24 @@ def test_teachers(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Pat
     assert "teacher are EFT's" in fails(capsys, photo, *both, *out)
     taught = ("--teacher", "landmarks", "--iterations", 1, "--quiet", *out)
     assert run("fit", photo, *taught) == 0
+
+
+def test_where_a_fit_stops(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path) -> None:
+    out = ("-o", tmp_path / "o")
+    assert "stop_px must be 0 or more, got -2.0" in fails(capsys, photo, "--stop-px", -2, *out)
+    assert run("fit", photo, "--stop-px", 1000, "--quiet", *out) == 0
+    (person,) = json.loads((tmp_path / "o" / "fit.json").read_text())["people"]
+    assert person["iterations"] == 0
+
+
+def test_a_regressor_whose_file_is_missing_is_one_line(
+    capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(checkpoints._SHIPPED, "large", "nowhere.safetensors")
+    line = fails(capsys, photo, "--regressor", "large", "-o", tmp_path / "o")
+    assert "assets/nowhere.safetensors" in line
+    line = fails(capsys, photo, "--regressor", "larger", "-o", tmp_path / "o")
+    assert "no regressor 'larger': expected mobile, large or a checkpoint file" in line
 
 
 def test_an_unwritable_output_folder(

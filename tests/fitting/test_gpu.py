@@ -38,7 +38,7 @@ def test_mobile_and_smplify_run() -> None:
     body = load_open_body()
     batch = exemplar_of(body, people(3, torch.float32))
     batch = Batch(torch.rand(3, 3, 256, 256), batch.box, batch.keypoints_2d)
-    config = EftConfig(learning_rate=info.learning_rate, iterations=3)
+    config = EftConfig(learning_rate=info.learning_rate, adapt=info.adapt, iterations=3)
     fits = fit_exemplars(net.cuda(), body.cuda(), on_gpu(batch), config)
     assert bool((fits.after.evaluation.loss < fits.before.evaluation.loss).all())
     keypoints = batch.keypoints_2d.cuda()

@@ -12,7 +12,7 @@ from exemplar.fitting.weights import (
     moving_names,
     predict_in_blocks,
 )
-from exemplar.regressors.mobile import Mobile
+from exemplar.regressors.checkpoints import load_regressor
 from tests.fitting.toy import ToyConvNet, ToyRegressor, exemplar_of, people
 
 
@@ -79,16 +79,21 @@ def test_frozen_parts_run_once() -> None:
     assert calls == [1]
 
 
-def test_mobile_runs_its_early_stages_once() -> None:
-    net = Mobile().eval()
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_default_network_reads_its_landmarks_once(groups: int) -> None:
+    net = load_regressor()[0]
+    calls = []
+    net.get_submodule("reader").register_forward_hook(lambda *_: calls.append(1))
     batch = exemplar_of_four()
     image = torch.rand(2, 3, 256, 256)
-    weights = RegressorWeights(net, image, batch.box[:2], moving_names(net, "later"))
-    assert not any("stem" in name for name in weights.initial)
-    assert "head.fc1.weight" in weights.initial
+    weights = RegressorWeights(net, image, batch.box[:2], moving_names(net, "head"))
+    assert {name.split(".")[0] for name in weights.initial} == {"head"}
     rows = torch.arange(2)
-    found, wanted = weights.predict(weights.start(rows, 1), rows), net(image, batch.box[:2])
-    # float32 through another number of crops at a time
+    for _ in range(3):
+        found = weights.predict(weights.start(rows, groups), rows)
+    assert calls == [1]
+    wanted = net(image, batch.box[:2])
+    # float32 products in another order
     assert torch.allclose(found.body_pose, wanted.body_pose, atol=1e-5)
 
 

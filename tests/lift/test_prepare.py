@@ -14,6 +14,7 @@ from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49
 from tests.lift.toy import sample
 
 UPRIGHT = Shown(256, 256, framing="upright")
+HIPS = Shown(256, 256, framing="hips")
 SQUARE = Shown(224, 224, framing="level")
 ROW = {name: len(OPENPOSE_25) + i for i, name in enumerate(GT_24)}
 
@@ -25,7 +26,7 @@ def joints_3d(nose: float) -> np.ndarray:
     return joints
 
 
-@pytest.mark.parametrize("shown", [UPRIGHT, SQUARE])
+@pytest.mark.parametrize("shown", [UPRIGHT, HIPS, SQUARE])
 def test_keypoints_lie_where_the_crop_shows_them(photographs: Path, shown: Shown) -> None:
     ready = Preparer(photographs, shown)(5, sample(1))
     assert (ready.number, ready.message) == (5, "")
@@ -43,9 +44,10 @@ def test_a_regressor_of_square_crops_is_shown_the_annotated_box(photographs: Pat
     assert person is not None
     assert person.box.centre.tolist() == [100.0, 90.0]
     assert (float(person.box.size), float(person.box.angle)) == (100.0, 0.0)
-    upright = Preparer(photographs, UPRIGHT)(0, given).person
-    assert upright is not None
-    assert upright.box.centre.tolist() != [100.0, 90.0]
+    for shown in (UPRIGHT, HIPS):
+        other = Preparer(photographs, shown)(0, given).person
+        assert other is not None
+        assert other.box.centre.tolist() != [100.0, 90.0]
 
 
 def test_the_camera_is_the_annotations_or_a_wide_one(photographs: Path) -> None:

@@ -21,13 +21,13 @@ from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25, mirror_name
 from tests.lift.toy import drawn, sample
 
 ROW = {name: len(OPENPOSE_25) + i for i, name in enumerate(GT_24)}
-UPRIGHT = Shown(256, 256, framing="upright")
+HIPS = Shown(256, 256, framing="hips")
 CPU = torch.device("cpu")
 
 
 def true_teacher(photographs: Path, person: int) -> Teaching:
     """Sees this one person in every crop, where an undisturbed annotation has the joints."""
-    ready = Preparer(photographs, UPRIGHT)(0, sample(person)).person
+    ready = Preparer(photographs, HIPS)(0, sample(person)).person
     assert ready is not None
     points = ready.keypoints_2d[len(OPENPOSE_25) :].clone()
     points[:, 2] = (points[:, 2] > 0).float()
@@ -61,7 +61,7 @@ def front() -> int:
 
 
 def taught(photographs: Path, teaching: Teaching, *people: Sample) -> list[Prepared]:
-    prepare = Preparer(photographs, UPRIGHT)
+    prepare = Preparer(photographs, HIPS)
     return teaching([prepare(i, person) for i, person in enumerate(people)])
 
 
@@ -131,7 +131,7 @@ def test_the_shipped_teacher_gives_everybody_the_same_numbers_alone_or_not(
 
 
 def test_with_a_teacher_joints_are_compared_about_their_mean() -> None:
-    info = RegressorInfo("mobile", "open", 1e-6)
+    info = RegressorInfo("lifter", "open", 1e-6)
     told = LiftConfig(teacher="landmarks", joints_weight=2.0).eft(info)
     assert (told.joints_about, told.joints_weight) == ("mean", 2.0)
     usual = LiftConfig().eft(info)

@@ -10,7 +10,7 @@ from exemplar.geometry.crops import Box
 from exemplar.regressors.cliff import Cliff
 from exemplar.regressors.head import IterativeRegressor, box_information
 from exemplar.regressors.hmr import RECT, Hmr
-from exemplar.regressors.mobile import Mobile
+from exemplar.regressors.lifter import Lifter
 from exemplar.regressors.prediction import Prediction, run
 from tests.golden import dual, eft
 from tests.golden.eft import Reference
@@ -125,7 +125,7 @@ def test_cliff_sees_the_box_and_refuses_one_without_a_camera() -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("make", [Hmr, Cliff, Mobile])
+@pytest.mark.parametrize("make", [Hmr, Cliff, Lifter])
 def test_the_parts_of_a_network_are_the_network(make: type[nn.Module]) -> None:
     network = make().eval()
     height, width = getattr(network, "resolution", 0), getattr(network, "width", 0)

@@ -19,7 +19,7 @@ from exemplar.geometry.crops import Box, crop_to_image
 from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.regressors.cliff import Cliff
 from exemplar.regressors.hmr import Hmr
-from exemplar.regressors.mobile import Mobile
+from exemplar.regressors.lifter import Lifter
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49, TORSO, mirror_name
 from exemplar.training.augment import (
@@ -50,6 +50,7 @@ from tests.training.people import (
 
 SQUARE = Frame(224, 224, framing="level")
 UPRIGHT = Frame(256, 256, framing="upright")
+HIPS = Frame(256, 256, framing="hips")
 RECT = Frame(256, 192, framing="level", full_frame=True)
 NONE = AugmentConfig.none()
 DRAWS = {
@@ -74,7 +75,7 @@ def close(first: Example, second: Example, tolerance: float) -> None:
 # ------------------------------------------------------------------ what stays
 
 
-@pytest.mark.parametrize("frame", [SQUARE, UPRIGHT, RECT])
+@pytest.mark.parametrize("frame", [SQUARE, UPRIGHT, HIPS, RECT])
 def test_without_augmentation_a_person_is_the_crop_that_fits_see(frame: Frame) -> None:
     sample, picture = person(), noise()
     found = augmented_example(sample, picture, frame, NONE, np.random.default_rng(0))
@@ -84,8 +85,8 @@ def test_without_augmentation_a_person_is_the_crop_that_fits_see(frame: Frame) -
         torch.tensor(sample.box_size),
         torch.tensor(0.0),
     )
-    if frame.framing == "upright":
-        box = person_box(joints, "upright")
+    if frame.framing != "level":
+        box = person_box(joints, frame.framing)
     expected = crop_person(picture, joints, box, frame.resolution, frame.width)
     # float32 against float64 boxes
     assert torch.allclose(found.keypoints_2d, expected.keypoints_2d, atol=1e-5)
@@ -103,7 +104,7 @@ def test_mirroring_twice_changes_nothing() -> None:
     assert not torch.allclose(mirrored_pose(pose), pose, atol=0.1)
 
 
-@pytest.mark.parametrize("frame", [SQUARE, UPRIGHT, RECT])
+@pytest.mark.parametrize("frame", [SQUARE, UPRIGHT, HIPS, RECT])
 @pytest.mark.parametrize("name", ["none", "turn", "scale"])
 def test_the_mirrored_person_of_a_mirrored_image_is_the_person(frame: Frame, name: str) -> None:
     sample, picture = person(), noise()
@@ -150,7 +151,7 @@ def augmented_joints(found: Example) -> Tensor:
 
 
 @pytest.mark.parametrize("name", DRAWS)
-@pytest.mark.parametrize("frame", [SQUARE, UPRIGHT, RECT])
+@pytest.mark.parametrize("frame", [SQUARE, UPRIGHT, HIPS, RECT])
 def test_the_augmented_body_has_the_augmented_joints(frame: Frame, name: str) -> None:
     found = drawn_example(person(), noise(), frame, NONE, DRAWS[name])
     ours, known = augmented_joints(found)[ANNOTATED], found.joints_3d[:, :3].double()
@@ -225,7 +226,7 @@ def colour_of(name: str) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("name", [name for name in DRAWS if name != "all"])
-@pytest.mark.parametrize("frame", [SQUARE, UPRIGHT, RECT])
+@pytest.mark.parametrize("frame", [SQUARE, UPRIGHT, HIPS, RECT])
 def test_pictures_move_with_their_keypoints(frame: Frame, name: str) -> None:
     sample, picture = painted()
     drawn = DRAWS[name]
@@ -329,7 +330,8 @@ def test_released_extreme_crops_want_certain_joints() -> None:
     assert part_box(joints, "upper", least_confidence=1.0) is None
 
 
-def test_upright_crops_stay_upright_and_turn_about_that() -> None:
+@pytest.mark.parametrize("frame", [UPRIGHT, HIPS])
+def test_upright_crops_stay_upright_and_turn_about_that(frame: Frame) -> None:
     def torso_angle(found: Example) -> float:
         rows = [SMPL_49.index(name, len(OPENPOSE_25)) for name in TORSO]
         left, right, left_hip, right_hip = found.keypoints_2d[rows, :2]
@@ -339,16 +341,17 @@ def test_upright_crops_stay_upright_and_turn_about_that() -> None:
     for part in ("whole", "upper"):
         for rotation in (0.0, 30.0):
             drawn = Draw(rotation=rotation, part=part, part_scale=1.0)
-            found = drawn_example(person(3), noise(), UPRIGHT, NONE, drawn)
+            found = drawn_example(person(3), noise(), frame, NONE, drawn)
             assert torso_angle(found) == pytest.approx(-rotation, abs=1e-3)  # float32 keypoints
     leaning = drawn_example(person(3), noise(), SQUARE, NONE, Draw())
     assert abs(torso_angle(leaning)) > 3
 
 
-def test_upright_frames_fall_back_on_the_annotated_box() -> None:
+@pytest.mark.parametrize("frame", [UPRIGHT, HIPS])
+def test_upright_frames_fall_back_on_the_annotated_box(frame: Frame) -> None:
     sample = person()
     unseen = replace(sample, keypoints_2d=np.zeros((49, 3)))
-    box = drawn_example(unseen, noise(), UPRIGHT, NONE, Draw()).box
+    box = drawn_example(unseen, noise(), frame, NONE, Draw()).box
     assert box.centre.tolist() == sample.box_centre.tolist()
     assert float(box.size) == pytest.approx(sample.box_size)
     assert float(box.angle) == 0
@@ -437,7 +440,7 @@ def test_without_pixels_there_is_a_black_crop() -> None:
     [
         (Hmr, Frame(224, 224, framing="level")),
         (Cliff, Frame(256, 192, framing="level", full_frame=True)),
-        (Mobile, Frame(256, 256, framing="upright")),
+        (Lifter, Frame(256, 256, framing="hips")),
     ],
 )
 def test_a_network_says_what_it_is_shown(network: type[nn.Module], frame: Frame) -> None:

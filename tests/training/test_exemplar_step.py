@@ -135,7 +135,7 @@ def test_outer_products_and_copies_of_the_head_are_the_same(
 ) -> None:
     inner = InnerConfig(learning_rate=RATE, loss=FEW_VERTICES, steps=2, second_order=second_order)
     by_products = gradients(step_of(body, inner))
-    monkeypatch.setattr(adaptation, "is_linear", lambda module: False)
+    monkeypatch.setattr(adaptation, "applies_to", lambda module: False)
     by_copies = gradients(step_of(body, inner))
     assert by_products[0] == pytest.approx(by_copies[0], rel=1e-12)
     assert by_products[1].keys() == by_copies[1].keys()

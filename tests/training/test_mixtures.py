@@ -291,7 +291,7 @@ def test_a_mixture_of_other_data_is_one_line(people: list[People]) -> None:
 
 
 def test_augmented_crops_are_those_of_the_person(people: list[People]) -> None:
-    make = Augmented(Frame(16, 16, False), AugmentConfig.none())
+    make = Augmented(Frame(16, 16, framing="level"), AugmentConfig.none())
     batch = TrainingData(people[:1], Mixture({"a": 1.0}), make, 4).batch(0)
     drawn = Draws(Mixture({"a": 1.0}), {"a": 12}, 0)(0, 4)
     assert [grey for grey, _ in who(batch)] == [shade(int(i)) for i in drawn.people]

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from exemplar.assets import load_asset_state
 from exemplar.fitting.weights import parts_of
+from exemplar.geometry.crops import Box
 from exemplar.regressors.checkpoints import load_regressor
-from exemplar.regressors.mobile import Mobile
+from exemplar.regressors.lifter import Lifter
 from exemplar.training.starting import load_backbone, starting_regressor
 from tests.training.toy import ToyNetwork
 from tests.training.toy_run import add_toy, save_toy
@@ -60,7 +61,7 @@ def test_a_fresh_head_changes_the_last_part_alone_as_the_seed_says(tmp_path: Pat
     assert changed(fresh, other) == [2]
 
 
-def test_a_fresh_head_of_the_default_network_keeps_its_statistics() -> None:
+def test_a_fresh_head_of_the_default_network_keeps_where_it_starts() -> None:
     old, info = load_regressor("mobile")
     fresh, found = starting_regressor("mobile", fresh_head=True)
     assert found == info
@@ -71,20 +72,35 @@ def test_a_fresh_head_of_the_default_network_keeps_its_statistics() -> None:
 
 def test_blazepose_has_the_assets_trunk_and_a_fresh_head() -> None:
     found, info = starting_regressor("blazepose", seed=0)
-    assert isinstance(found, Mobile)
+    assert isinstance(found, Lifter)
     asset = load_asset_state("pose_trunk.safetensors")
-    trunk = found.trunk.state_dict()
+    trunk = found.reader.trunk.state_dict()
     assert all(torch.equal(trunk[name], value.float()) for name, value in asset.items())
     shipped, wanted = load_regressor("mobile")
-    assert isinstance(shipped, Mobile)
-    assert (info.architecture, info.body) == (wanted.architecture, wanted.body)
+    assert isinstance(shipped, Lifter)
+    assert (info.architecture, info.body, info.adapt) == (
+        wanted.architecture, wanted.body, wanted.adapt,
+    )  # fmt: skip
+    assert info.notes == ""
+    assert found.head.config == shipped.head.config
     ours, theirs = dict(found.head.named_parameters()), dict(shipped.head.named_parameters())
-    assert not any(torch.equal(ours[name], theirs[name]) for name in ours if ours[name].std() > 0)
+    assert not any(torch.equal(ours[name], theirs[name]) for name in ours)
     again, _ = starting_regressor("blazepose", seed=0)
     other, _ = starting_regressor("blazepose", seed=1)
     assert same(found, again)
-    assert same(found.trunk, other.get_submodule("trunk"))
+    assert same(found.reader, other.get_submodule("reader"))
     assert not same(found, other)
+
+
+def test_the_default_networks_fresh_head_answers_with_a_person_who_stands() -> None:
+    found, _ = starting_regressor("blazepose", seed=0)
+    box = Box(torch.zeros(1, 2), torch.ones(1), torch.zeros(1))
+    person = found(torch.rand(1, 3, 256, 256), box)
+    upright = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    # float32 rotations from six numbers
+    assert torch.allclose(person.global_orient[0], upright, atol=1e-6)
+    assert torch.allclose(person.body_pose, torch.eye(3).expand(1, 23, 3, 3), atol=1e-6)
+    assert person.camera[0, 0] > 0
 
 
 def test_an_architecture_is_random_as_the_seed_says_and_leaves_torchs_generator_alone() -> None:
@@ -101,7 +117,8 @@ def test_an_architecture_is_random_as_the_seed_says_and_leaves_torchs_generator_
 
 
 def test_an_unknown_name_is_told_those_that_there_are() -> None:
-    with pytest.raises(FileNotFoundError, match=r"no regressor 'hmmr'.*blazepose, hmr,"):
+    known = r"no regressor 'hmmr'.*blazepose, lifter, lifter_heavy, hmr,"
+    with pytest.raises(FileNotFoundError, match=known):
         starting_regressor("hmmr")
 
 

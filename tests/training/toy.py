@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from exemplar.bodies import BodyParams
 from exemplar.geometry.crops import Box
 from exemplar.geometry.rotations import axis_angle_to_rotmat
-from exemplar.regressors.mobile import IterativeHead, MobileConfig
 from exemplar.regressors.prediction import Prediction
 from exemplar.training.batches import TrainingBatch
+from tests.fixtures.iterative_head import IterativeHead
 
 FEATURES = 5
 
@@ -39,7 +39,7 @@ class ToyNetwork(nn.Module):
         self.late = nn.Sequential(
             nn.BatchNorm2d(4), nn.Conv2d(4, FEATURES, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()
         )
-        self.head = IterativeHead(FEATURES, MobileConfig(hidden=8, rounds=2, dropout=dropout))
+        self.head = IterativeHead(FEATURES, hidden=8, rounds=2, dropout=dropout)
         upright = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
         rest = torch.cat((upright[None], torch.eye(3).repeat(23, 1, 1)))
         self.head.set_start(rest, torch.tensor([0.8, 0.0, 0.0]))

@@ -55,6 +55,9 @@ class FitCommand:
     robust_px: float | None = None
     """For keypoints some of which may be far off: those count little that the body misses by more
     than this many px of a 224 crop, such as 80; 30 if there are many."""
+    stop_px: float | None = None
+    """Stop when the mean 2D error falls below this many px of a 224 crop (default 2 for keypoints
+    that are given, 4 for detected ones, which err by more than that themselves)."""
     teacher: str | None = None
     """landmarks, landmarks-heavy or landmarks-both: take BlazePose's landmarks for 3D keypoints,
     whose depth the fit then keeps to."""
@@ -83,6 +86,7 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
         iterations=command.iterations,
         guard=command.guard,
         robust_px=command.robust_px,
+        stop_px=command.stop_px,
         teacher=command.teacher,
         auxiliary=command.auxiliary,
         focal=command.focal,

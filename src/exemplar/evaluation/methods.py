@@ -71,6 +71,8 @@ class MethodConfig:
     """Adam's step in EFT; None takes the settings'."""
     robust_px: float | None = None
     """EFT's robust 2D term (`EftConfig.robust_px`); None is the papers'."""
+    stop_px: float | None = None
+    """2D error at which EFT stops, px of a 224 crop; None takes the settings'."""
     dual_rate: float | None = None
     """Step of gradient descent in dual; None takes the settings'."""
     stop: bool = True
@@ -85,6 +87,7 @@ class MethodConfig:
         }[self.eft]
         given = {
             "adapt": self.adapt, "iterations": self.iterations, "learning_rate": self.eft_rate,
+            "stop_px": self.stop_px,
         }  # fmt: skip
         config = replace(config, robust_px=self.robust_px, **_given(given))
         return config if self.stop else replace(config, stop_px=None, stop_loss=None)

@@ -83,6 +83,8 @@ class EftConfig:
             raise ValueError(f"the learning rate must be positive, got {self.learning_rate}")
         if not 0 <= self.joints_weight < float("inf"):
             raise ValueError(f"joints_weight must be 0 or more, got {self.joints_weight}")
+        if self.stop_px is not None and not 0 <= self.stop_px < float("inf"):
+            raise ValueError(f"stop_px must be 0 or more, got {self.stop_px}")
         if self.robust_px is not None and not 0 < self.robust_px < float("inf"):
             raise ValueError(f"robust_px must be positive, got {self.robust_px}")
 

@@ -20,7 +20,6 @@ from exemplar.regressors.head import BOX_NUMBERS, ESTIMATE
 from exemplar.regressors.hmr import RECT, SQUARE, Hmr
 from exemplar.regressors.hrnet import HRNetMain
 from exemplar.regressors.lifter import Lifter
-from exemplar.regressors.mobile import Mobile
 from exemplar.regressors.published_files import (
     SUFFIXES,
     Part,
@@ -33,8 +32,14 @@ from exemplar.regressors.resnet import FEATURES
 DEFAULT_REGRESSOR = "mobile"
 """The regressor that ships with the package."""
 
-_SHIPPED: Mapping[str, str] = {DEFAULT_REGRESSOR: "mobile.safetensors"}
-"""Files of the regressors that ship."""
+_SHIPPED: Mapping[str, str] = {
+    DEFAULT_REGRESSOR: "mobile.safetensors",
+    "large": "large.safetensors",
+}
+"""Files of the regressors that ship; large reads landmarks by the heavy trunk."""
+
+_VERSION_1 = "mobile"
+"""What files of the default regressor's first version say that they are of."""
 
 _TRUNKS: Mapping[str, Size] = {"lifter": "full", "lifter_heavy": "heavy"}
 """Trunks of networks that leave them as their authors trained them: a shipped file has the rest."""
@@ -71,8 +76,8 @@ class RegressorInfo:
     """Body whose parameters it predicts: "open", or "smpl" for a file that the user has."""
     learning_rate: float
     """EFT's Adam step for these weights, chosen on validation data."""
-    adapt: Literal["all", "later"] = "all"
-    """Which weights EFT moves, likewise: "all" or "later" (`EftConfig.adapt`)."""
+    adapt: Literal["all", "later", "head"] = "all"
+    """Which weights EFT moves, likewise (`EftConfig.adapt`)."""
     notes: str = ""
     """How it was made."""
     n_iter: int | None = None
@@ -91,7 +96,6 @@ def _hmr(info: RegressorInfo, size: tuple[int, int]) -> nn.Module:
 
 
 ARCHITECTURES: Mapping[str, Callable[[RegressorInfo], nn.Module]] = {
-    "mobile": lambda info: Mobile(),
     "lifter": lambda info: Lifter("full"),
     "lifter_heavy": lambda info: Lifter("heavy"),
     "hmr": lambda info: _hmr(info, SQUARE),
@@ -100,9 +104,8 @@ ARCHITECTURES: Mapping[str, Callable[[RegressorInfo], nn.Module]] = {
     "cliff_hrnet": lambda info: CliffHrnet("main", n_iter=_rounds(info, DUAL_MAIN_ITERATIONS)),
     "cliff_hrnet_aux": lambda info: CliffHrnet("aux", n_iter=_rounds(info, AUX_ITERATIONS)),
 }
-"""Networks by name: the first version of the default, a head on the trunk's features; heads on the
-landmarks of either trunk; HMR on 224x224 and on 256x192 crops; CLIFF on ResNet-50 and on HRNet-W48
-(main and auxiliary variant)."""
+"""Networks by name: heads on the landmarks of either trunk; HMR on 224x224 and on 256x192 crops;
+CLIFF on ResNet-50 and on HRNet-W48 (main and auxiliary variant)."""
 
 
 def load_regressor(
@@ -178,9 +181,19 @@ def _load(path: Path) -> tuple[nn.Module, RegressorInfo]:
         raise ValueError(f"{path} is not a safetensors checkpoint: {error}") from error
     try:
         info = RegressorInfo(**json.loads(metadata["exemplar"]))
-        ARCHITECTURES[info.architecture]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not name a known architecture: {error}") from error
+    if info.architecture == _VERSION_1:
+        raise ValueError(
+            f"{path} was written by version 1 of the default regressor, whose network is not part "
+            "of exemplar any more: train again from --regressor mobile"
+        )
+    if info.architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ValueError(
+            f"{path} does not name a known architecture: got {info.architecture!r}, "
+            f"expected one of {known}"
+        )
     if info.architecture in _TRUNKS and not any(name.startswith(_TRUNK) for name in state):
         trunk = load_asset_state(TRUNK_FILES[_TRUNKS[info.architecture]])
         state |= {_TRUNK + name: value for name, value in trunk.items()}

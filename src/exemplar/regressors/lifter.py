@@ -16,7 +16,7 @@ from exemplar.geometry.crops import Box, Framing
 from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
 from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk, Size
 from exemplar.regressors.landmark_reader import LandmarkReader, Landmarks
-from exemplar.regressors.prediction import Prediction
+from exemplar.regressors.prediction import Chain, Prediction
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, SMPL_24, flip_permutation, indices
 
 POSE_NUMBERS = 6 * len(SMPL_24)
@@ -34,9 +34,9 @@ _LEAST_EXTENT = 1e-3
 class LifterConfig:
     """Shape of the head."""
 
-    hidden: int = 1024
+    hidden: int = 512
     """Width."""
-    blocks: int = 2
+    blocks: int = 3
     """Residual blocks of two layers (Martinez et al. 2017)."""
     dropout: float = 0.1
     """Dropout after each hidden layer, in training only."""
@@ -84,23 +84,25 @@ class LifterHead(nn.Module):
         self.leave = nn.Linear(config.hidden, outputs)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
-        rest = rotmat_to_rot6d(torch.eye(3).repeat(len(SMPL_24), 1, 1)).flatten()
-        camera = torch.tensor([1.0, 0.0, 0.0])
-        self.register_buffer("start", torch.cat((rest, torch.zeros(config.num_betas), camera)))
+        rest = torch.eye(3).repeat(len(SMPL_24), 1, 1)
+        # half a turn about x: a body stands y up, the camera's frame is y down
+        rest[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+        start = (rotmat_to_rot6d(rest).flatten(), torch.zeros(config.num_betas))
+        self.register_buffer("start", torch.cat((*start, torch.tensor([1.0, 0.0, 0.0]))))
         for name, value in _mirror_maps(config.num_betas).items():
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, landmarks: Landmarks, box: Box) -> Prediction:
-        """Bodies from landmarks; the box is not used."""
-        landmarks = Landmarks(*landmarks)  # between parts it passes as a plain tuple
+    def forward(self, landmarks: Landmarks | tuple[Tensor, ...], box: Box) -> Prediction:
+        """Bodies from landmarks, or from their fields as a plain tuple; the box is not used."""
+        landmarks = Landmarks(*landmarks)
         middle, extent = frame_of(landmarks.points)
         inputs = head_inputs(landmarks, middle, extent)
         if self.training:
             numbers = self._numbers(inputs)
         else:
             image = inputs[:, self.mirror_inputs] * self.mirror_input_signs
-            both = self._numbers(torch.cat((inputs, image)))
-            plain, mirrored = both.unflatten(0, (2, -1))
+            # not one batch: the first axis is the exemplars', who may have weights of their own
+            plain, mirrored = self._numbers(torch.stack((inputs, image), dim=1)).unbind(1)
             numbers = (plain + mirrored[:, self.mirror_numbers] * self.mirror_number_signs) / 2
         pose, betas, camera = numbers.split((POSE_NUMBERS, self.config.num_betas, 3), dim=-1)
         rotmats = rot6d_to_rotmat(pose.unflatten(-1, (len(SMPL_24), 6)))
@@ -109,7 +111,7 @@ class LifterHead(nn.Module):
         shift = middle[:, 0] + camera[:, 1:] * extent[:, :, 0]
         return Prediction(rotmats[:, 0], rotmats[:, 1:], betas, torch.cat((scale, shift), 1))
 
-    def _numbers(self, inputs: Float[Tensor, "b inputs"]) -> Float[Tensor, "b numbers"]:
+    def _numbers(self, inputs: Float[Tensor, "*b inputs"]) -> Float[Tensor, "*b numbers"]:
         """6D rotations, shape and camera."""
         h = torch.relu(self.enter(inputs))
         for block in self.blocks:
@@ -118,7 +120,7 @@ class LifterHead(nn.Module):
 
 
 class Lifter(nn.Module):
-    """256x256 upright crops to open bodies by way of landmarks."""
+    """256x256 crops about the hips to open bodies by way of landmarks."""
 
     resolution = RESOLUTION
     width = RESOLUTION
@@ -136,7 +138,18 @@ class Lifter(nn.Module):
 
     def parts(self) -> list[nn.Module]:
         """The reader of landmarks, and the head."""
-        return [self.reader, self.head]
+        return [Chain({"reader": self.reader}), _NamedHead(self.head)]
+
+
+class _NamedHead(nn.Module):
+    """The head under the name that it has in `Lifter`."""
+
+    def __init__(self, head: LifterHead) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, landmarks: Landmarks | tuple[Tensor, ...], box: Box) -> Prediction:
+        return self.head(landmarks, box)
 
 
 def frame_of(

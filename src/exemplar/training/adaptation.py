@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from exemplar.fitting.body_loss import BodyLossConfig
-from exemplar.fitting.low_rank import changed_prediction, is_linear, linear_step
+from exemplar.fitting.low_rank import applies_to, changed_prediction, own_step
 from exemplar.fitting.optimiser import unroll
 from exemplar.fitting.updates import Params, Sgd
 from exemplar.fitting.weights import Adapt, Inputs, Parts, each_input, predict_grouped
@@ -97,7 +97,7 @@ def adapted_prediction(
         raise ValueError(f"a batch of {count} has no whole groups of {group}")
     # in first order nothing flows back through the inner pass: it need not reach what came before
     constant = inputs if config.second_order else each_input(inputs, Tensor.detach)
-    if group == 1 and is_linear(Parts(parts)) and moves == _all_names(parts):
+    if group == 1 and applies_to(Parts(parts)) and moves == _all_names(parts):
         return _by_outer_products(parts, inputs, constant, box, loss, config)
     return _by_copies(parts, moves, inputs, constant, box, loss, config, count // group)
 
@@ -110,10 +110,10 @@ def _by_outer_products(
     loss: Loss,
     config: InnerConfig,
 ) -> tuple[Prediction, Tensor]:
-    """Linear layers alone: no copies."""
+    """Linear layers and layer norms alone: no copies."""
     changes, first = {}, None
     for _ in range(config.steps):
-        _, values, changes = linear_step(
+        _, values, changes = own_step(
             lambda: run(parts, constant, box),
             loss,
             config.learning_rate,

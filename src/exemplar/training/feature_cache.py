@@ -122,7 +122,7 @@ class _Runner:
         tensors = (out,) if isinstance(out, Tensor) else out
         halves = [tensor[: len(crops)].half().cpu() for tensor in tensors]
         if not all(torch.isfinite(half).all() for half in halves):
-            largest = max(float(tensor.abs().max()) for tensor in tensors)
+            largest = max(float(tensor.abs().max()) for tensor in tensors if tensor.numel())
             raise ValueError(f"activations of up to {largest:.2g} do not fit half precision")
         return [half.numpy() for half in halves]
 

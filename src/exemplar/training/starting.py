@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from exemplar.assets import load_asset_state
 from exemplar.bodies import OPEN_BODY
 from exemplar.fitting.weights import parts_of
 from exemplar.regressors.checkpoints import (
@@ -13,9 +12,8 @@ from exemplar.regressors.checkpoints import (
     DEFAULT_REGRESSOR,
     RegressorInfo,
     load_regressor,
-    load_strictly,
 )
-from exemplar.regressors.mobile import Mobile
+from exemplar.regressors.lifter import Lifter, LifterHead
 from exemplar.regressors.published_files import read_published
 
 BLAZEPOSE = "blazepose"
@@ -54,22 +52,17 @@ def starting_regressor(
 
 def _named(name: str, body: str) -> tuple[nn.Module, RegressorInfo]:
     if name == BLAZEPOSE:
-        shipped, info = load_regressor(DEFAULT_REGRESSOR)
-        assert isinstance(shipped, Mobile)
-        made = Mobile()
-        load_strictly(made.trunk, load_asset_state("pose_trunk.safetensors"), BLAZEPOSE)
-        # statistics of features and of people, which are not learnt
-        for key, value in shipped.head.named_buffers():
-            made.head.get_buffer(key).copy_(value)
+        made, info = load_regressor(DEFAULT_REGRESSOR)
+        assert isinstance(made, Lifter)
+        made.head = LifterHead(made.head.config)
         return made, RegressorInfo(info.architecture, info.body, info.learning_rate, info.adapt)
-    if name in ARCHITECTURES and name != DEFAULT_REGRESSOR:
+    if name in ARCHITECTURES:
         info = RegressorInfo(name, body, _STEP)
         return ARCHITECTURES[name](info), info
     try:
         return load_regressor(name)
     except FileNotFoundError as error:
-        fresh = [name for name in ARCHITECTURES if name != DEFAULT_REGRESSOR]
-        known = ", ".join([BLAZEPOSE, *fresh])
+        known = ", ".join([BLAZEPOSE, *ARCHITECTURES])
         raise FileNotFoundError(f"{error}; to start afresh, one of {known}") from error
 
 

@@ -69,8 +69,8 @@ class Scale:
     """Of the dual networks' ablation."""
     start: str = "blazepose"
     """Where networks start (`training.starting`)."""
-    frozen: int = 2
-    """Parts of them that are not trained: 2 are all but the head."""
+    frozen: int = 1
+    """Parts of them that are not trained: 1 is all but the head."""
     learning_rate: float = 6e-4
     """Highest rate of training."""
 
