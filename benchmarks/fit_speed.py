@@ -70,7 +70,7 @@ class Config:
 def network(name: str) -> nn.Module:
     """A regressor in eval mode; hmr with random weights, whose camera is upright enough."""
     if name == "mobile":
-        return load_regressor()[0]
+        return load_regressor("mobile")[0]
     torch.manual_seed(0)
     net = Hmr(camera_model="weak")
     net.init_pose.copy_(torch.eye(3)[:, :2].flatten().repeat(24)[None])

@@ -27,6 +27,8 @@ from exemplar.render.overlay import overlay_picture, steps_gif
 class Config:
     """Settings."""
 
+    regressor: str = "large"
+    """Regressor to fit with."""
     repeats: int = 5
     """Timed repetitions; the median is reported."""
     threads: int = 2
@@ -41,7 +43,7 @@ def main(config: Config) -> None:
     torch.set_flush_denormal(True)
     with asset_path("demo.png") as path:
         photo = read_image(path)
-    fitter = Fitter(options=FitOptions(person="largest", iterations=20, stop_px=0.0))
+    fitter = Fitter(config.regressor, FitOptions(person="largest", iterations=20, stop_px=0.0))
     folder = Path("out/fit_time")
     folder.mkdir(parents=True, exist_ok=True)
     parts: dict[str, list[float]] = {"finding people": [], "fitting": [], "writing": []}

@@ -3,6 +3,7 @@
 python -m benchmarks.learning_curve --run runs/mobile --output docs/images/mobile_curve.svg
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class Config:
     """Settings."""
 
     run: Path
-    """Folder of the run."""
+    """Folder of a run of `exemplar train` or of `scripts.lifter.train`."""
     output: Path
     """SVG file to write."""
     panels: tuple[str, ...] = (
@@ -35,7 +36,11 @@ class Config:
 
 def main(config: Config) -> None:
     """Read, draw, write."""
-    rows = read_log(config.run / LOG)
+    lines = config.run / "log.jsonl"
+    if lines.exists():
+        rows = [json.loads(line) for line in lines.read_text().splitlines()]
+    else:
+        rows = read_log(config.run / LOG)
     panels = []
     for names in config.panels:
         curves = {

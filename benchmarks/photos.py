@@ -26,7 +26,7 @@ class Config:
 
     photos: Path
     """Folder of .jpg files; a `coco_NAME.json` beside 000000000NAME.jpg is fitted as well."""
-    regressor: str = "mobile"
+    regressor: str = "large"
     """Regressor to start from."""
     pictures: Path | None = None
     """Folder for the overlay pictures."""

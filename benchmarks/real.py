@@ -37,7 +37,7 @@ class Config:
 
     compare: tuple[Path, Path] | None = None
     """Two files of --output: print what changed on the fits that both have, and do nothing else."""
-    regressor: str = "mobile"
+    regressor: str = "large"
     """Name of a shipped regressor, or a checkpoint file."""
     auxiliary: str | None = None
     """Checkpoint of the auxiliary network, for dual."""

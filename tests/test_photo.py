@@ -40,7 +40,7 @@ def test_eft_brings_the_error_on_a_real_photo_down(fitted: FitResult) -> None:
     (person,) = fitted.people
     assert person.status == OK
     assert person.iterations == 20
-    # 2.4 px to 1.4 px where this was written
+    # to about half of it where this was written
     assert person.after.error_px < 0.8 * person.before.error_px
 
 

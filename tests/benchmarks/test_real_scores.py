@@ -133,7 +133,8 @@ def test_networks_in_memory_are_measured_and_the_numbers_are_read_back(tmp_path:
     group = measure(methods, people(), ["none", "eft", "eft+guard", "oracle", "landmarks"])
     assert list(group.methods) == ["none", "eft", "eft+guard", "oracle", "landmarks"]
     errors = {name: scores.values["pa_mm"] for name, scores in group.methods.items()}
-    assert (errors["oracle"] <= np.minimum(errors["none"], errors["eft"]) + 1e-6).all()
+    # mm, from float32 bodies that were posed in other company: 3e-6 was seen
+    assert (errors["oracle"] <= np.minimum(errors["none"], errors["eft"]) + 1e-4).all()
     path = tmp_path / "run.json"
     path.write_text(json.dumps({"results": as_json({"two, true keypoints": group})}))
     (again,) = read_groups(path).values()

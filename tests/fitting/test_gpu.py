@@ -34,7 +34,7 @@ def test_eft_is_the_same_on_both() -> None:
 
 
 def test_mobile_and_smplify_run() -> None:
-    net, info = load_regressor()
+    net, info = load_regressor("mobile")
     body = load_open_body()
     batch = exemplar_of(body, people(3, torch.float32))
     batch = Batch(torch.rand(3, 3, 256, 256), batch.box, batch.keypoints_2d)

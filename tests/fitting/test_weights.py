@@ -81,7 +81,7 @@ def test_frozen_parts_run_once() -> None:
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_the_default_network_reads_its_landmarks_once(groups: int) -> None:
-    net = load_regressor()[0]
+    net = load_regressor("mobile")[0]
     calls = []
     net.get_submodule("reader").register_forward_hook(lambda *_: calls.append(1))
     batch = exemplar_of_four()

@@ -15,7 +15,7 @@ from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter, weights_digest
-from exemplar.regressors.checkpoints import load_regressor
+from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, load_regressor
 from exemplar.results import OK, REJECTED
 from exemplar.samples import Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25
@@ -116,9 +116,9 @@ def test_a_rejected_fit_says_why(photographs: Path, changes: dict, reason: str) 
 
 def test_results_name_what_made_them(photographs: Path) -> None:
     (made,) = lift(photographs, QUICK, sample(1))
-    module, _ = load_regressor("mobile")
+    module, _ = load_regressor()
     assert made.status == OK
-    assert made.regressor == f"mobile@{weights_digest(module)}"
+    assert made.regressor == f"{DEFAULT_REGRESSOR}@{weights_digest(module)}"
     assert made.body_model == "open"
     assert made.version[0].isdigit()
 
@@ -162,7 +162,7 @@ def test_3d_keypoints_are_fitted_where_the_set_has_them(photographs: Path) -> No
     assert found[0] < 0.98 * found[1]
 
 
-DUAL = LiftConfig(recipe="dual", auxiliary="mobile", iterations=2)
+DUAL = LiftConfig(regressor="mobile", recipe="dual", auxiliary="mobile", iterations=2)
 
 
 def test_dual_networks_lift_as_they_fit(photographs: Path) -> None:

@@ -13,7 +13,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exemplar.regressors.checkpoints import RegressorInfo, load_regressor, save_regressor
+from exemplar.regressors.checkpoints import (
+    DEFAULT_REGRESSOR,
+    RegressorInfo,
+    load_regressor,
+    save_regressor,
+)
 from exemplar.regressors.cliff import Cliff, CliffHrnet
 from exemplar.regressors.hmr import Hmr
 from tests.golden import eft
@@ -205,7 +210,7 @@ def test_a_damaged_file_is_one_clear_error(tmp_path: Path, cut: int) -> None:
 
 
 def test_options_are_for_torch_checkpoints(tmp_path: Path, cliff: State) -> None:
-    with pytest.raises(ValueError, match="mobile: the options are for torch checkpoints"):
+    with pytest.raises(ValueError, match=f"{DEFAULT_REGRESSOR}: the options are for torch"):
         load_regressor(n_iter=5)
     torch.save({"model": cliff}, tmp_path / "x.pt")
     with pytest.raises(ValueError, match="cliff has the camera model full_perspective, not weak"):

@@ -121,7 +121,7 @@ def test_cached_batches_are_the_parts_outputs_and_the_same_targets(
 
 
 def test_the_default_networks_landmarks_are_cached(people: list[People], tmp_path: Path) -> None:
-    network, _ = load_regressor()
+    network, _ = load_regressor("mobile")
     fill_cache(tmp_path / "c", network, people[:1], NONE, CacheConfig(variants=1))
     alone = Mixture({"a": 1.0})
     cached = CachedData(tmp_path / "c", network, alone, 4).batch(0)

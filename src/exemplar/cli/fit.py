@@ -42,7 +42,7 @@ class FitCommand:
     box: str | None = None
     """x,y,w,h in px of the one person to fit."""
     regressor: str = DEFAULT_REGRESSOR
-    """Name of a shipped regressor, or a checkpoint file."""
+    """large, mobile (faster, less accurate), or a checkpoint file."""
     auxiliary: Path | None = None
     """Checkpoint of an auxiliary network: fit as dual networks do, instead of EFT. `exemplar train
     exemplar` leaves one beside its regressor."""
@@ -57,7 +57,7 @@ class FitCommand:
     than this many px of a 224 crop, such as 80; 30 if there are many."""
     stop_px: float | None = None
     """Stop when the mean 2D error falls below this many px of a 224 crop (default 2 for keypoints
-    that are given, 4 for detected ones, which err by more than that themselves)."""
+    that are given, 6 for detected ones, which err by as much themselves)."""
     teacher: str | None = None
     """landmarks, landmarks-heavy or landmarks-both: take BlazePose's landmarks for 3D keypoints,
     whose depth the fit then keeps to."""

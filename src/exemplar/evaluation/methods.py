@@ -51,7 +51,7 @@ class MethodConfig:
     """What decides a method's numbers."""
 
     regressor: str = DEFAULT_REGRESSOR
-    """Name of a shipped regressor, or a checkpoint file."""
+    """large, mobile (faster, less accurate), or a checkpoint file."""
     auxiliary: str | None = None
     """Checkpoint of the auxiliary network, for dual."""
     body: str | None = None

@@ -41,7 +41,7 @@ class LiftConfig:
     """How samples are fitted."""
 
     regressor: str = DEFAULT_REGRESSOR
-    """Name of a shipped regressor, or a checkpoint file."""
+    """large, mobile (faster, less accurate), or a checkpoint file."""
     body: str | None = None
     """"open" or an SMPL file; None takes the regressor's."""
     recipe: str = "eft"

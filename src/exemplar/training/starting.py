@@ -9,7 +9,6 @@ from exemplar.bodies import OPEN_BODY
 from exemplar.fitting.weights import parts_of
 from exemplar.regressors.checkpoints import (
     ARCHITECTURES,
-    DEFAULT_REGRESSOR,
     RegressorInfo,
     load_regressor,
 )
@@ -52,7 +51,7 @@ def starting_regressor(
 
 def _named(name: str, body: str) -> tuple[nn.Module, RegressorInfo]:
     if name == BLAZEPOSE:
-        made, info = load_regressor(DEFAULT_REGRESSOR)
+        made, info = load_regressor("mobile")
         assert isinstance(made, Lifter)
         made.head = LifterHead(made.head.config)
         return made, RegressorInfo(info.architecture, info.body, info.learning_rate, info.adapt)
