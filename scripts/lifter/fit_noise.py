@@ -21,7 +21,7 @@ from exemplar.geometry.cameras import project_weak
 from exemplar.metrics import pa_mpjpe
 from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, indices
-from scripts.lifter.noise import NoiseModel, fitted
+from scripts.lifter.noise import NoiseModel, fitted, with_levels
 from scripts.lifter.readings import landmarks_of, load_columns
 
 LIMBS = indices(LIMBS_12, BLAZEPOSE_33)
@@ -39,6 +39,8 @@ class FitNoise:
     """Folders of their bodies."""
     out: Path
     """The model, .npz."""
+    levels: tuple[float, float, float, float] | None = (0.25, 1.2, 1.6, 1.4)
+    """Factors on the fitted errors, from the calibrated sequences: 2D, metric, depth, tilt."""
     target_mm: float = 85.0
     """How far the trunk's metric landmarks are from measured people."""
 
@@ -81,6 +83,9 @@ def main(config: FitNoise) -> None:
     sd = model.cholesky.square().sum(1).sqrt()
     print("2D sd of the limbs, of the extent:", sd[: 2 * 33].view(33, 2)[LIMBS].mean(1))
     print("3D sd of the limbs, m:", sd[2 * 33 :].view(33, 3)[LIMBS])
+    if config.levels is not None:
+        flat, metric, depth, tilt = config.levels
+        model = with_levels(model, flat=flat, metric=metric, depth=depth, tilt=tilt)
     model.save(config.out)
 
 

@@ -12,20 +12,26 @@ Held-out people (`benchmarks.real_people.is_held_out`) get weight 0, as do rejec
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 import tyro
+from torch import Tensor
 
 from benchmarks.real_people import is_held_out_name
 from exemplar.bodies import Body, load_open_body
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.teachers import Taught, taught_by
+from exemplar.geometry.cameras import project_weak
 from exemplar.lift.teacher_check import TeacherCheck, compare
+from exemplar.objectives import mean_error_px
+from exemplar.regressors.prediction import Prediction
 from exemplar.results import OK
 from exemplar.skeletons import GT_24, OPENPOSE_25
 from scripts.lifter.fits import OnReadings, batch_of, load_head
 from scripts.lifter.readings import Columns, landmarks_of
+from scripts.lifter.refine import Refine, refine
 
 MARKS = len(OPENPOSE_25)
 
@@ -42,6 +48,8 @@ class Lift:
     """Folder of the results, a block for each block of the readings."""
     also: Path | None = None
     """Another trunk's readings of the same people, for the teacher."""
+    method: Literal["eft", "refine"] = "eft"
+    """EFT, or the batched fit that made the shipped heads' people (`scripts.lifter.refine`)."""
     learning_rate: float = 3e-5
     """EFT's step."""
     joints_weight: float = 0.0
@@ -81,21 +89,40 @@ def lift(
     batch = replace(
         batch_of({**columns, "keypoints_2d": points}), joints_3d=taught.joints_3d.float()
     )
-    eft = EftConfig(
-        learning_rate=config.learning_rate, joints_weight=config.joints_weight, joints_about="mean"
-    )
-    fits = fit_exemplars(network, body, batch, eft, workers=1)
-    found, error = fits.after.prediction, fits.after.evaluation.error_px
+    if config.method == "eft":
+        eft = EftConfig(
+            learning_rate=config.learning_rate,
+            joints_weight=config.joints_weight,
+            joints_about="mean",
+        )
+        fits = fit_exemplars(network, body, batch, eft, workers=1)
+        found, status = fits.after.prediction, fits.status
+    else:
+        with torch.no_grad():
+            start = network(batch.image, batch.box)
+        found = refine(body, start, batch, Refine())
+        status = (OK,) * len(batch)
+    error = fitted_px(body, found, points)
     for row, name in enumerate(columns["image"]):
         if is_held_out_name(str(name)):
             reasons[row] = "held out"
-        elif reasons[row] == "ok" and fits.status[row] != OK:
-            reasons[row] = fits.status[row]
+        elif reasons[row] == "ok" and status[row] != OK:
+            reasons[row] = status[row]
         elif reasons[row] == "ok" and float(error[row]) > config.most_px:
             reasons[row] = "2D error"
     weight = np.array([reason == "ok" for reason in reasons], np.float32)
     arrays = {name: value.numpy() for name, value in vars(found).items()}
     return reasons, arrays | {"weight": weight, "error_px": error.numpy()}
+
+
+def fitted_px(body: Body, found: Prediction, keypoints_2d: np.ndarray) -> Tensor:
+    """Mean 2D error (b,) of the annotated joints, px of a 224 crop."""
+    points = torch.from_numpy(keypoints_2d).float()
+    weights = points[..., 2].clone()
+    weights[:, :MARKS] = 0.0
+    with torch.no_grad():
+        flat = project_weak(body.keypoints(found.body_params()), found.camera)
+    return mean_error_px(flat, points[..., :2], weights)
 
 
 def checked(keypoints_2d: np.ndarray, taught: Taught) -> tuple[list[str], np.ndarray]:

@@ -11,7 +11,7 @@ visibility; tilt and scales (across, in depth) from another Gaussian. Visibility
 the head sees, are those of the same row of the bank.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +106,27 @@ class NoiseModel:
             spread=spread,
             features=points.new_zeros(count, 0),
         )
+
+
+def with_levels(
+    model: NoiseModel, *, flat: float, metric: float, depth: float, tilt: float
+) -> NoiseModel:
+    """The model without bias and with other levels of 2D errors, metric ones, their depth and tilt.
+
+    Chains are mirrored 5 % of the time or more.
+    """
+    level = torch.ones(5 * COUNT)
+    level[: 2 * COUNT] = flat
+    level[2 * COUNT :] = metric
+    level[2 * COUNT + 2 :: 3] = metric * depth
+    turned = torch.tensor([1.0, 1.0, tilt, tilt, 1.0])
+    return replace(
+        model,
+        bias=torch.zeros_like(model.bias),
+        cholesky=model.cholesky * level[:, None],
+        align_cholesky=model.align_cholesky * turned[:, None],
+        flips=model.flips.clamp_min(0.05),
+    )
 
 
 def factor(hidden: Tensor, visibility: Tensor) -> Tensor:
