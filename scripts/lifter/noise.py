@@ -20,6 +20,7 @@ from torch import Tensor
 
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from exemplar.regressors.landmark_reader import Landmarks
+from exemplar.regressors.lifter import frame_of
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, indices
 
 COUNT = len(BLAZEPOSE_33)
@@ -180,7 +181,7 @@ def fitted(
     `depth` multiplies the errors' depth and the tilt, for truth that followed the readings: lifted
     people err with the trunk where 2D annotation cannot tell.
     """
-    middle, extent = _frame(points)
+    middle, extent = frame_of(points)
     ours = (read.points - middle) / extent
     points = (points - middle) / extent
     centred = read.world - read.world[:, HIPS].mean(1, keepdim=True)
@@ -219,12 +220,6 @@ def fitted(
         spread=read.spread,
         hidden=hidden,
     )
-
-
-def _frame(points: Tensor) -> tuple[Tensor, Tensor]:
-    middle = points[:, HIPS].mean(1, keepdim=True)
-    away = (points[:, LIMB_ROWS] - middle).norm(dim=-1)
-    return middle, away.amax(1)[:, None, None]
 
 
 def _aligned(read: Tensor, world: Tensor) -> tuple[Tensor, Tensor]:

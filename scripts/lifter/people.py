@@ -11,10 +11,9 @@ from exemplar.geometry.crops import turn
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotation_about_z
 from exemplar.regressors.landmark_reader import Landmarks, unmirrored
 from exemplar.skeletons import BLAZEPOSE_33, SMPL_49, flip_permutation, indices
-from scripts.lifter.noise import LIMB_ROWS, NoiseModel
+from scripts.lifter.noise import HIPS, LIMB_ROWS, NoiseModel
 from scripts.lifter.poses import FLIP_JOINTS, TO_CAMERA, PosePool, mirrored
 
-_HIPS = indices(("left_hip", "right_hip"), BLAZEPOSE_33)
 _FLIP_49 = flip_permutation(SMPL_49)
 _SHOULDERS = indices(("left_shoulder", "right_shoulder"), BLAZEPOSE_33)
 
@@ -98,7 +97,7 @@ def simulated(
     params = BodyParams(orient, drawn.body_pose, betas)
     marks = body.keypoints(params, "blazepose33")
     joints = body.keypoints(params, "smpl49")
-    middle = marks[:, _HIPS].mean(1, keepdim=True)
+    middle = marks[:, HIPS].mean(1, keepdim=True)
     distance = 2.0 + 8.0 * uniform(count, 1, 1).square()
     aside = 0.15 * distance * normal(count, 1, 2) * (uniform(count, 1, 1) < 0.5)
 
@@ -107,7 +106,7 @@ def simulated(
         return (points[..., :2] + aside) / (points[..., 2:] + distance).clamp_min(0.3) * distance
 
     flat, flat_joints = seen(marks), seen(joints)
-    centre = flat[:, _HIPS].mean(1, keepdim=True)
+    centre = flat[:, HIPS].mean(1, keepdim=True)
     up = flat[:, _SHOULDERS].mean(1) - centre[:, 0]
     angle = torch.atan2(up[:, 0], -up[:, 1]) + 0.08 * normal(count)
     extent = (flat[:, LIMB_ROWS] - centre).norm(dim=-1).amax(1)[:, None, None]
