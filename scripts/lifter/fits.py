@@ -14,7 +14,7 @@ from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
 from scripts.lifter.readings import Columns, landmarks_of
 
-_SHAPES = ((33, 2), (33, 3), (33,), (33,), (0,))
+_SHAPES = ((33, 2), (33, 3), (33,), (33,))
 """Of the fields of `Landmarks`."""
 
 

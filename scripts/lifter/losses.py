@@ -4,13 +4,15 @@ import torch
 from torch import Tensor
 
 from exemplar.bodies import Body
+from exemplar.data.crops import Box
 from exemplar.geometry.cameras import project_weak
 from exemplar.regressors.prediction import Prediction
-from exemplar.skeletons import OPENPOSE_25, SMPL_49
+from exemplar.skeletons import SMPL_49
 from scripts.lifter.people import People
 
 PELVIS = SMPL_49.index("op_mid_hip")
-_MARKS = len(OPENPOSE_25)
+NO_BOX = Box(torch.zeros(1, 2), torch.ones(1), torch.zeros(1))
+"""The head does not look at the box."""
 
 WEIGHTS = {
     "joints": 10.0,

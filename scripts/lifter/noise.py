@@ -105,7 +105,6 @@ class NoiseModel:
             world=world + error[:, 2 * COUNT :].unflatten(1, (COUNT, 3)),
             visibility=visibility,
             spread=spread,
-            features=points.new_zeros(count, 0),
         )
 
 

@@ -20,7 +20,8 @@ import tyro
 
 from exemplar.data.formats import read
 from exemplar.detect.landmarks import default_trunk
-from exemplar.lift.prepare import Preparer, Shown
+from exemplar.geometry.rotations import rotation_about_z
+from exemplar.lift.prepare import Prepared, Preparer, Shown
 from exemplar.regressors.blazepose import RESOLUTION, Size
 from exemplar.regressors.landmark_reader import LandmarkReader, Landmarks
 
@@ -31,7 +32,7 @@ FORWARD_BATCH = 8
 
 @dataclass(frozen=True)
 class Real:
-    """Read annotated photographs, cropped by their annotation."""
+    """Read annotated photographs, cropped by their annotation. Bodies that it has are kept."""
 
     annotations: Path
     """Annotation file of any format that `exemplar data inspect` knows."""
@@ -90,8 +91,9 @@ def readings(reader: LandmarkReader, crops: np.ndarray) -> Columns:
     found = []
     for images in torch.from_numpy(crops).split(FORWARD_BATCH):
         found.append(reader(images.permute(0, 3, 1, 2).float() / 255))
-    fields = {name: torch.cat([getattr(f, name) for f in found]) for name in Landmarks._fields}
-    return {name: (x.half() if name == "features" else x).numpy() for name, x in fields.items()}
+    return {
+        name: torch.cat([getattr(f, name) for f in found]).numpy() for name in Landmarks._fields
+    }
 
 
 def _real(command: Real) -> Iterator[Callable[[], tuple[np.ndarray, Columns]]]:
@@ -107,7 +109,7 @@ def _real(command: Real) -> Iterator[Callable[[], tuple[np.ndarray, Columns]]]:
             if p.person is None:
                 print(f"{p.sample.image}: {p.message}")
         persons = [p.person for p in kept if p.person is not None]
-        return np.stack([p.crop for p in persons]), {
+        columns = {
             "image": np.array([p.sample.image for p in kept]),
             "annotation_id": np.array([p.sample.annotation_id or 0 for p in kept]),
             "keypoints_2d": np.stack([p.keypoints_2d.numpy() for p in persons]),
@@ -115,9 +117,24 @@ def _real(command: Real) -> Iterator[Callable[[], tuple[np.ndarray, Columns]]]:
             "box_size": np.array([float(p.box.size) for p in persons]),
             "box_angle": np.array([float(p.box.angle) for p in persons]),
         }
+        return np.stack([p.crop for p in persons]), columns | _bodies(kept)
 
     while block := list(islice(usable, BLOCK)):
         yield lambda block=block: make(block)
+
+
+def _bodies(people: list[Prepared]) -> Columns:
+    """Annotated bodies in the frames of the people's crops, if all of them have one."""
+    bodies = [p.sample.body for p in people if p.sample.body is not None]
+    if len(bodies) < len(people):
+        return {}
+    pose = torch.from_numpy(np.stack([body.pose for body in bodies])).float()
+    angle = torch.stack([p.person.box.angle for p in people if p.person is not None])
+    return {
+        "global_orient": (rotation_about_z(-angle.reshape(-1).float()) @ pose[:, 0]).numpy(),
+        "body_pose": pose[:, 1:].numpy(),
+        "betas": np.stack([body.betas for body in bodies]).astype(np.float32),
+    }
 
 
 def _drawn(command: Drawn) -> Iterator[Callable[[], tuple[np.ndarray, Columns]]]:
@@ -155,8 +172,7 @@ def load_columns(folder: Path) -> Columns:
 
 def landmarks_of(columns: Columns) -> Landmarks:
     """Readings as the head takes them"""
-    values = {name: torch.from_numpy(columns[name]).float() for name in Landmarks._fields[:-1]}
-    return Landmarks(**values, features=torch.zeros(len(values["points"]), 0))
+    return Landmarks(*(torch.from_numpy(columns[name]).float() for name in Landmarks._fields))
 
 
 if __name__ == "__main__":

@@ -18,11 +18,13 @@ import tyro
 from torch import Tensor, nn
 
 from exemplar.bodies import Body, load_open_body
-from exemplar.data.crops import Box
 from exemplar.metrics import pa_mpjpe
 from exemplar.regressors.lifter import LifterConfig, LifterHead, frame_of
+from exemplar.regressors.prediction import Prediction
 from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25
-from scripts.lifter.losses import loss_of, terms_of
+from scripts.lifter.fits import load_head
+from scripts.lifter.inner import Inner, stepped
+from scripts.lifter.losses import NO_BOX, loss_of, terms_of
 from scripts.lifter.noise import NoiseModel, guessed
 from scripts.lifter.people import People, mirror_image, simulated, together
 from scripts.lifter.poses import PosePool, families, lifted, motion_capture
@@ -30,8 +32,6 @@ from scripts.lifter.readings import Columns, landmarks_of, load_columns
 
 MARKS = len(OPENPOSE_25)
 LIMBS = [MARKS + GT_24.index(name) for name in LIMBS_12]
-NO_BOX = Box(torch.zeros(1, 2), torch.ones(1), torch.zeros(1))
-"""The head does not look at the box."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Train:
     """Readings of real people."""
     lifted: tuple[Path, ...] = ()
     """Folders of their bodies."""
-    drawn: Path | None = None
+    drawn: tuple[Path, ...] = ()
     """Readings of drawn people, with their truth."""
     noise: Path | None = None
     """The noise model; None guesses one about the visibilities of the first of `bank`."""
@@ -72,6 +72,10 @@ class Train:
     """In training."""
     start: Path | None = None
     """Weights (.pt of an earlier run) to go on from."""
+    inner: float | None = None
+    """Size of the exemplar step inside each update (`scripts.lifter.inner`); None is plain."""
+    auxiliary: Path | None = None
+    """Checkpoint of the auxiliary head of that step."""
     every: int = 1000
     """Updates between validations and checkpoints."""
     validation: tuple[Path, ...] = ()
@@ -105,10 +109,18 @@ def main(config: Train) -> None:
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
         average, first = state["average"], state["step"]
+    auxiliary = None if config.auxiliary is None else load_head(config.auxiliary)
+    inner = None if config.inner is None else Inner(config.inner, auxiliary)
+
+    def predict(people: People, step: int) -> Prediction:
+        if inner is None:
+            return head(people.landmarks, NO_BOX)
+        return stepped(head, body, people, inner, torch.Generator().manual_seed(step))
+
     began, sums = time.time(), {}
     for step in range(first, config.steps):
         people = kinds.batch(step)
-        terms = terms_of(body, head(people.landmarks, NO_BOX), people)
+        terms = terms_of(body, predict(people, step), people)
         loss = loss_of(terms)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {float(loss)} at update {step}")
@@ -165,7 +177,8 @@ class Kinds:
             weights = [0.35, 0.4, 0.25]
         self.pool = PosePool(sources, weights)
         self.real = [together(self.real)] if self.real else []
-        self.drawn = [drawn_people(load_columns(config.drawn))] if config.drawn else []
+        drawn = [drawn_people(load_columns(folder)) for folder in config.drawn]
+        self.drawn = [together(drawn)] if drawn else []
         self.noise = self._noise()
         held_out = PosePool(
             [motion_capture(captured[~kept]), families(1000, 9999, body)], [0.5, 0.5]

@@ -29,7 +29,7 @@ class OnNumbers(nn.Module):
         """Bodies from 33 x (2 + 3 + 1 + 1) numbers."""
         marks = features.unflatten(1, (len(BLAZEPOSE_33), sum(SIZES)))
         points, world, visibility, spread = (0.3 * marks).split(SIZES, dim=-1)
-        read = Landmarks(points, world, visibility[..., 0], 0.1 * spread[..., 0], features[:, :0])
+        read = Landmarks(points, world, visibility[..., 0], 0.1 * spread[..., 0])
         count = len(features)
         return self.head(read, Box(torch.zeros(count, 2), torch.ones(count), torch.zeros(count)))
 

@@ -31,8 +31,7 @@ def reader(*, away: float = 0.0, visibility: float = 1.0, spread: float = 0.0) -
         world = places[:, None].repeat(len(image), 1, 3)
         world[..., 2] += away
         level = torch.ones(len(image), len(BLAZEPOSE_33))
-        features = torch.zeros(len(image), 1)
-        return Landmarks(world[..., :2], world, visibility * level, spread * level, features)
+        return Landmarks(world[..., :2], world, visibility * level, spread * level)
 
     return read
 

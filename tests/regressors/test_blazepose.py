@@ -1,14 +1,15 @@
-"""Both trunks agree with the published networks, split anywhere, and can be trained."""
+"""Both trunks agree with the published networks, and can be trained."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from exemplar.assets import load_asset_state
-from exemplar.regressors.blazepose import CUTS, BlazePoseTrunk, Size, TrunkOutput
+from exemplar.regressors.blazepose import BlazePoseTrunk, Size
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "trunk"
 ASSETS: dict[Size, str] = {
@@ -17,8 +18,6 @@ ASSETS: dict[Size, str] = {
 }
 ANSWERS: dict[Size, str] = {"full": "blazepose.npz", "heavy": "blazepose_heavy.npz"}
 NUM_PARAMETERS: dict[Size, int] = {"full": 3_107_073, "heavy": 13_747_169}
-LAST_CUT: dict[Size, str] = {"full": "thirty_second", "heavy": "pyramid"}
-"""Where a trunk is cut to cache what comes before."""
 
 
 def load_trunk(size: Size) -> BlazePoseTrunk:
@@ -42,11 +41,6 @@ def images() -> torch.Tensor:
     return torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
 
 
-def assert_equal(first: TrunkOutput, second: TrunkOutput) -> None:
-    for a, b in zip(first, second, strict=True):
-        torch.testing.assert_close(a, b)
-
-
 def test_agrees_with_the_published_network(trunk, size):
     golden = np.load(GOLDEN / ANSWERS[size])
     pixels = torch.from_numpy(golden["squares"]).float() / 255
@@ -66,42 +60,10 @@ def test_the_sizes_are_those_documented(trunk, size):
     assert sum(p.numel() for p in trunk.parameters()) == NUM_PARAMETERS[size]
 
 
-def test_shapes_are_those_documented(trunk, size, images):
+def test_shapes_are_those_documented(trunk, images):
     with torch.no_grad():
         output = trunk(images)
-    mid = {"full": 864, "heavy": 288}[size]
-    assert [tuple(field.shape) for field in output] == [
-        (2, 39, 5), (2, 39, 3), (2,), (2, 288, 2, 2), (2, mid, 8, 8),
-    ]  # fmt: skip
-    assert output.features[0].numel() == trunk.num_features
-
-
-def test_split_at_any_cut_gives_the_same_output(trunk, size, images):
-    with torch.no_grad():
-        whole = trunk(images)
-        for stage, shape in CUTS[size].items():
-            prefix, suffix = trunk.split_at(stage)
-            crossing = prefix(images)
-            assert tuple(crossing.shape[1:]) == shape
-            assert_equal(suffix(crossing), whole)
-
-
-def test_the_parts_share_the_names_and_the_weights_of_the_whole(trunk, size):
-    whole = dict(trunk.named_parameters())
-    for part in trunk.split_at(LAST_CUT[size]):
-        for name, parameter in part.named_parameters():
-            assert whole[name] is parameter
-
-
-@pytest.mark.parametrize("stage", ["neck", "four"])
-def test_cannot_be_split_after_the_middle_tap(trunk, stage):
-    with pytest.raises(ValueError, match=f"cannot split at '{stage}'"):
-        trunk.split_at(stage)
-
-
-def test_the_heavy_trunk_cannot_be_split_within_its_pyramid():
-    with pytest.raises(ValueError, match="expected one of stem, quarter, pyramid"):
-        BlazePoseTrunk("heavy").split_at("thirty_second")
+    assert [tuple(field.shape) for field in output] == [(2, 39, 5), (2, 39, 3), (2,)]
 
 
 def test_another_resolution_is_refused(trunk):
@@ -131,13 +93,15 @@ def test_every_parameter_receives_a_gradient(size, images):
 def test_each_exemplar_can_own_its_weights(size, images):
     """vmap of grad of functional_call, as the fitting loop does it, equals one at a time."""
     # In float64, so that no rounding takes an activation over a corner of the ReLU6.
-    prefix, suffix = load_trunk(size).double().split_at(LAST_CUT[size])
+    trunk = load_trunk(size).double()
+    stages = list(trunk.stages.values())
     with torch.no_grad():
-        crossing = prefix(images.double())
-    weights = {name: p.detach() for name, p in suffix.named_parameters()}
+        crossing = nn.Sequential(*stages[:-2])(images.double())
+    last = nn.Sequential(*stages[-2:], trunk.heads.world)
+    weights = {name: p.detach() for name, p in last.named_parameters()}
 
     def loss(weights, activations):
-        return functional_call(suffix, weights, (activations[None],)).world.square().sum()
+        return functional_call(last, weights, (activations[None],)).square().sum()
 
     stacked = {name: p.expand(2, *p.shape) for name, p in weights.items()}
     together = vmap(grad(loss))(stacked, crossing)

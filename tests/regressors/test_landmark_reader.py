@@ -28,7 +28,7 @@ def reader() -> LandmarkReader:
 def blank() -> Landmarks:
     return Landmarks(
         torch.zeros(1, COUNT, 2), torch.zeros(1, COUNT, 3), torch.zeros(1, COUNT),
-        torch.zeros(1, COUNT), torch.zeros(1, 4),
+        torch.zeros(1, COUNT),
     )  # fmt: skip
 
 
@@ -37,16 +37,13 @@ def test_a_reading_is_in_crop_units_metres_and_probabilities() -> None:
     landmarks[0, NOSE] = torch.tensor([256.0, 64.0, -9.0, 0.0, 0.0])
     landmarks[0, LEFT] = torch.tensor([128.0, 0.0, 5.0, 50.0, -50.0])
     world = torch.arange(39 * 3).reshape(1, 39, 3) / 100
-    features = torch.arange(288 * 4.0).reshape(1, 288, 2, 2)
-    output = TrunkOutput(landmarks, world, torch.zeros(1), features, torch.zeros(1, 864, 8, 8))
-    found = landmarks_of(output)
+    found = landmarks_of(TrunkOutput(landmarks, world, torch.zeros(1)))
     assert found.points[0, NOSE].tolist() == [1.0, -0.5]
     assert found.points[0, LEFT].tolist() == [0.0, -1.0]
     assert torch.equal(found.world, world[:, :COUNT])
     assert float(found.visibility[0, NOSE]) == 0.25, "both in the crop and not hidden"
     assert float(found.visibility[0, LEFT]) < 1e-6
     assert not found.spread.any()
-    assert torch.equal(found.features, features.reshape(1, -1))
 
 
 def test_mirroring_exchanges_sides_and_the_sign_of_x() -> None:
@@ -61,7 +58,6 @@ def test_mirroring_exchanges_sides_and_the_sign_of_x() -> None:
     assert torch.equal(found.visibility[0, RIGHT], read.visibility[0, LEFT])
     assert torch.equal(found.spread[0, RIGHT], read.spread[0, LEFT])
     assert not found.points[0, LEFT].any()
-    assert found.features is read.features
 
 
 def test_mirroring_twice_changes_nothing() -> None:
@@ -75,7 +71,6 @@ def test_a_mean_tells_how_far_its_readings_are_apart() -> None:
     second.world[0, NOSE] = torch.tensor([0.06, 0.0, 0.08])  # 10 cm away
     second.points[0, NOSE] = torch.tensor([0.5, 0.25])
     second.visibility[0, NOSE] = 0.5
-    first = first._replace(features=torch.ones(1, 4))
     found = mean_of([first, second])
     assert torch.allclose(found.world[0, NOSE], torch.tensor([0.03, 0.0, 0.04]))
     assert torch.equal(found.points[0, NOSE], torch.tensor([0.25, 0.125]))
@@ -84,7 +79,6 @@ def test_a_mean_tells_how_far_its_readings_are_apart() -> None:
     assert float(found.spread[0, NOSE]) == pytest.approx(0.05, rel=1e-5)
     # the least there is: a tenth of a millimetre, added under the root
     assert float(found.spread[0, LEFT]) == pytest.approx(1e-4, rel=1e-5)
-    assert found.features is first.features
 
 
 def test_readings_that_agree_have_a_finite_slope() -> None:
@@ -114,11 +108,11 @@ def test_a_crop_is_read_alone_as_among_others(reader: LandmarkReader) -> None:
     together = reader(pictures())
     for i in range(2):
         for ours, theirs in zip(together, reader(pictures()[i : i + 1]), strict=True):
-            # float32 through another number of crops; features are up to some tens
+            # float32 through another number of crops
             torch.testing.assert_close(ours[i : i + 1], theirs, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
 def test_shapes_are_those_documented(reader: LandmarkReader) -> None:
     shapes = [tuple(x.shape) for x in reader(pictures())]
-    assert shapes == [(2, 33, 2), (2, 33, 3), (2, 33), (2, 33), (2, 1152)]
+    assert shapes == [(2, 33, 2), (2, 33, 3), (2, 33), (2, 33)]

@@ -116,7 +116,6 @@ def some_landmarks(count: int = 4) -> Landmarks:
         world=0.3 * normal(3),
         visibility=normal().sigmoid(),
         spread=0.02 * normal().abs(),
-        features=torch.zeros(count, 0).double(),
     )
 
 

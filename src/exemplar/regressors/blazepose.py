@@ -27,29 +27,6 @@ WIDTH = 288
 PYRAMID_WIDTH = 48
 """Channels of the feature pyramid on its way up."""
 
-CUTS: dict[Size, dict[str, tuple[int, int, int]]] = {
-    "full": {
-        "stem": (16, 128, 128),
-        "quarter": (24, 64, 64),
-        "eighth": (32, 32, 32),
-        "sixteenth": (88, 16, 16),
-        "thirty_second": (144, 8, 8),
-        "middle": (864, 8, 8),
-    },
-    "heavy": {
-        "stem": (24, 128, 128),
-        "quarter": (32, 64, 64),
-        "pyramid": (288, 8, 8),
-    },
-}
-"""Stages after which the trunk can be split, and the shape of the one tensor that crosses.
-
-`features_mid` is what crosses the last of them. In numbers an image, full: 262,144, 98,304,
-32,768, 22,528, 9,216 and 55,296. Caching is cheapest after `thirty_second` (18 kB in float16), and
-more than half of the parameters still come after it. Heavy: 393,216, 131,072 and 18,432; only
-`pyramid` (37 kB) is worth caching, and 1.7 million of the 13.7 million parameters come after it.
-"""
-
 
 @dataclass(frozen=True)
 class Blocks:
@@ -119,11 +96,6 @@ class TrunkOutput(NamedTuple):
     """Metres about the middle of the hips, axes as the crop's: x right, y down, z away."""
     presence: Float[Tensor, " batch"]
     """Logit that the crop holds a person."""
-    features: Float[Tensor, "batch 288 2 2"]
-    """The last features, which the three outputs above are affine in."""
-    features_mid: Float[Tensor, "batch channels 8 8"]
-    """The last features of the network's image-like half: stage `middle` (864 channels) of the full
-    trunk, `pyramid` (288) of the heavy one."""
 
 
 def _conv(
@@ -309,80 +281,29 @@ class TrunkHeads(nn.Module):
         self.presence = nn.Conv2d(WIDTH, 1, 2)
 
 
-class TrunkSuffix(nn.Module):
-    """The stages after a cut, and the heads; parameters are named as in the whole trunk."""
-
-    def __init__(self, stages: nn.ModuleDict, heads: TrunkHeads):
-        super().__init__()
-        self.stages = stages
-        self.heads = heads
-
-    def forward(self, activations: Float[Tensor, "batch channels height width"], /) -> TrunkOutput:
-        """The trunk's output from the tensor that crosses the cut (`CUTS`)."""
-        x = mid = activations
-        for name, stage in self.stages.items():
-            x = stage(x)
-            if name in ("middle", "pyramid"):
-                mid = x
-        return TrunkOutput(
-            landmarks=self.heads.landmarks(x).reshape(-1, NUM_LANDMARKS, 5),
-            world=self.heads.world(x).reshape(-1, NUM_LANDMARKS, 3),
-            presence=self.heads.presence(x).reshape(-1),
-            features=x,
-            features_mid=mid,
-        )
-
-
-class TrunkPrefix(nn.Module):
-    """The stages up to a cut; parameters are named as in the whole trunk."""
-
-    def __init__(self, stages: nn.ModuleDict):
-        super().__init__()
-        self.stages = stages
-
-    def forward(
-        self, image: Float[Tensor, "batch 3 256 256"]
-    ) -> Float[Tensor, "batch channels height width"]:
-        """The tensor that crosses the cut (`CUTS`), from RGB in 0..1."""
-        x = image
-        for stage in self.stages.values():
-            x = stage(x)
-        return x
-
-
-class BlazePoseTrunk(TrunkSuffix):
+class BlazePoseTrunk(nn.Module):
     """The whole trunk, batch normalisation folded into the convolutions.
 
-    3.1 million parameters (`full`) or 13.7 million (`heavy`). `trunk.stages` holds the stages in
-    order; `split_at` separates a part to freeze and cache from a part to train. On a CPU, batches
-    in `torch.channels_last` take about a third less time.
+    3.1 million parameters (`full`) or 13.7 million (`heavy`). On a CPU, batches in
+    `torch.channels_last` take about a third less time.
     """
 
-    num_features = WIDTH * 2 * 2
-    """Numbers in the last features of an image."""
-
     def __init__(self, size: Size = "full"):
-        super().__init__(_stages(SIZES[size]), TrunkHeads())
-        self.cuts = CUTS[size]
+        super().__init__()
+        self.stages = _stages(SIZES[size])
+        self.heads = TrunkHeads()
 
     def forward(self, image: Float[Tensor, "batch 3 height width"], /) -> TrunkOutput:
-        """Landmarks, presence and features of a batch of 256x256 crops, RGB in 0..1."""
+        """Landmarks and presence of a batch of 256x256 crops, RGB in 0..1."""
         if image.shape[1:] != (3, RESOLUTION, RESOLUTION):
             raise ValueError(
                 f"the trunk takes (batch, 3, {RESOLUTION}, {RESOLUTION}), got {tuple(image.shape)}"
             )
-        return super().forward(image)
-
-    def split_at(self, stage: str) -> tuple[TrunkPrefix, TrunkSuffix]:
-        """The trunk up to and including `stage` (one of its `CUTS`), and the rest.
-
-        Both share the trunk's parameters: `suffix(prefix(image))` is `trunk(image)`. Raises
-        ValueError for another stage: after the last cut, `features_mid` could no longer be given.
-        """
-        if stage not in self.cuts:
-            raise ValueError(f"cannot split at {stage!r}: expected one of {', '.join(self.cuts)}")
-        names = list(self.stages)
-        cut = names.index(stage) + 1
-        first = nn.ModuleDict({name: self.stages[name] for name in names[:cut]})
-        second = nn.ModuleDict({name: self.stages[name] for name in names[cut:]})
-        return TrunkPrefix(first), TrunkSuffix(second, self.heads)
+        x = image
+        for stage in self.stages.values():
+            x = stage(x)
+        return TrunkOutput(
+            landmarks=self.heads.landmarks(x).reshape(-1, NUM_LANDMARKS, 5),
+            world=self.heads.world(x).reshape(-1, NUM_LANDMARKS, 3),
+            presence=self.heads.presence(x).reshape(-1),
+        )

@@ -23,8 +23,6 @@ class Landmarks(NamedTuple):
     """0..1: the probability that a landmark is in the crop and not hidden."""
     spread: Float[Tensor, "b 33"]
     """How far apart the readings of `world` are: their standard deviation, metres."""
-    features: Float[Tensor, "b f"]
-    """The trunk's last features of the crop itself."""
 
 
 class LandmarkReader(nn.Module):
@@ -54,12 +52,11 @@ def landmarks_of(output: TrunkOutput) -> Landmarks:
         world=output.world[:, : len(BLAZEPOSE_33)],
         visibility=named[..., 3:5].sigmoid().prod(-1),
         spread=torch.zeros_like(named[..., 0]),
-        features=output.features.flatten(1),
     )
 
 
 def unmirrored(landmarks: Landmarks) -> Landmarks:
-    """A reading of mirrored crops, in the frame of the crops; the features stay as they are."""
+    """A reading of mirrored crops, in the frame of the crops."""
     across = landmarks.points.new_tensor([-1.0, 1.0, 1.0])
     return landmarks._replace(
         points=landmarks.points[:, _MIRRORED] * across[:2],
@@ -70,7 +67,7 @@ def unmirrored(landmarks: Landmarks) -> Landmarks:
 
 
 def mean_of(readings: list[Landmarks]) -> Landmarks:
-    """The mean of several readings in one frame, and their spread; features are the first's."""
+    """The mean of several readings in one frame, and their spread."""
     world = torch.stack([reading.world for reading in readings])
     away = (world - world.mean(0)).square().sum(-1).mean(0)
     return Landmarks(
@@ -79,5 +76,4 @@ def mean_of(readings: list[Landmarks]) -> Landmarks:
         visibility=torch.stack([reading.visibility for reading in readings]).mean(0),
         # the root's slope is infinite at 0, and fits move the trunk
         spread=(away + 1e-8).sqrt(),
-        features=readings[0].features,
     )
