@@ -1,16 +1,24 @@
 """Write a trained head as the file that the package ships; the trunk is a file of its own.
 
-python -m scripts.lifter.export --head R/final/head.pt --out src/exemplar/assets/mobile.safetensors
+    python -m scripts.lifter.export --head R/final/head.pt \
+        --out src/exemplar/assets/mobile.safetensors
+
+Of several heads, one trained on from the other, the weights are averaged (Wortsman et al. 2022,
+"Robust fine-tuning of zero-shot models"): the mean keeps more of what the first knew.
 """
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import tyro
 from torch import nn
 
 from exemplar.regressors.blazepose import Size
 from exemplar.regressors.checkpoints import RegressorInfo, save_regressor
+from exemplar.regressors.lifter import LifterHead
 from scripts.lifter.fits import load_head
 
 
@@ -18,21 +26,38 @@ from scripts.lifter.fits import load_head
 class Export:
     """Settings."""
 
-    head: Path
-    """Checkpoint of `scripts.lifter.train`."""
+    head: tuple[Path, ...]
+    """Checkpoints of `scripts.lifter.train`."""
     out: Path
     """File to write."""
+    shares: tuple[float, ...] = (1.0,)
+    """What each head counts; they sum to 1."""
     trunk: Size = "full"
     """Whose landmarks it was trained on."""
     learning_rate: float = 3e-5
     """EFT's step, chosen on real people."""
 
 
+def mean_head(heads: Sequence[LifterHead], shares: Sequence[float]) -> LifterHead:
+    """A head whose weights are the mean of others'; ValueError unless the shares sum to 1."""
+    if len(shares) != len(heads) or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"expected {len(heads)} shares that sum to 1, got {tuple(shares)}")
+    states = [head.state_dict() for head in heads]
+    mean = {
+        name: torch.stack([share * s[name] for share, s in zip(shares, states, strict=True)]).sum(0)
+        for name in states[0]
+    }
+    head = copy.deepcopy(heads[0])
+    head.load_state_dict(mean)
+    return head
+
+
 def main(config: Export) -> None:
     """Write the averaged weights in half precision."""
     architecture = "lifter" if config.trunk == "full" else "lifter_heavy"
     info = RegressorInfo(architecture, "open", config.learning_rate, "head", notes="scripts/lifter")
-    save_regressor(nn.ModuleDict({"head": load_head(config.head)}), info, config.out)
+    head = mean_head([load_head(path) for path in config.head], config.shares)
+    save_regressor(nn.ModuleDict({"head": head}), info, config.out)
     config.out.chmod(0o644)
     print(f"{config.out} {config.out.stat().st_size / 1e6:.1f} MB")
 
