@@ -1,6 +1,5 @@
 """SMPL model files: `.npz`, and `.pkl` without running code from them."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from exemplar.bodies.body import Body, BodyArrays
+from exemplar.npy_files import read_npy, read_npz
 from exemplar.pickle_files import as_array, read_pickle
 from exemplar.skeletons import (
     COCO_17,
@@ -20,6 +20,7 @@ from exemplar.skeletons import (
     SMPL_KEY_VERTICES,
     smpl49_sources,
 )
+from exemplar.tensor_files import TENSORS
 
 EXTRA_REGRESSOR = "J_regressor_extra.npy"
 """SPIN's (9, V) regressor of annotated joints; looked for beside the model file."""
@@ -42,7 +43,7 @@ def load_smpl(path: str | Path, *, num_betas: int = 10, dtype: torch.dtype = tor
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no SMPL file at {path}")
-    raw = _read_npz(path) if path.suffix == ".npz" else read_pickle(path)
+    raw = read_npz(path, _NEEDED) if path.suffix == ".npz" else read_pickle(path, TENSORS)
     missing = [key for key in _NEEDED if key not in raw]
     if missing:
         raise ValueError(f"{path} is not an SMPL model: it lacks {', '.join(missing)}")
@@ -50,14 +51,6 @@ def load_smpl(path: str | Path, *, num_betas: int = 10, dtype: torch.dtype = tor
         return Body(_body_arrays(raw, path.parent, num_betas, dtype), name=str(path))
     except (TypeError, IndexError, RuntimeError) as error:
         raise ValueError(f"{path} is not an SMPL model: {error}") from error
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, KeyError) as error:
-        raise ValueError(f"{path} is not a readable .npz file: {error}") from error
 
 
 def _body_arrays(
@@ -114,7 +107,7 @@ def _regressors(
 def _optional_regressor(path: Path, rows: int, vertices: int, dtype: torch.dtype) -> Tensor:
     if not path.is_file():
         return torch.zeros(rows, vertices, dtype=dtype)
-    matrix = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float64)).to(dtype)
+    matrix = torch.from_numpy(read_npy(path).astype(np.float64)).to(dtype)
     if matrix.shape != (rows, vertices):
         raise ValueError(f"{path}: expected ({rows}, {vertices}), got {tuple(matrix.shape)}")
     return matrix

@@ -2,14 +2,11 @@
 
 import contextlib
 import json
-import zipfile
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile)
+from exemplar.npy_files import npz_names
 
 
 class Contents:
@@ -41,10 +38,7 @@ class Contents:
     @cached_property
     def npz_keys(self) -> frozenset[str]:
         """Names of the arrays of an `.npz` file; empty for anything else."""
-        with contextlib.suppress(*_UNREADABLE), np.load(self.path, allow_pickle=False) as file:
-            if isinstance(file, np.lib.npyio.NpzFile):
-                return frozenset(file.files)
-        return frozenset()
+        return npz_names(self.path)
 
     def json_keys(self) -> frozenset[str]:
         """Top-level keys of a JSON object; empty for anything else."""

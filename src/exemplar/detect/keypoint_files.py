@@ -4,7 +4,6 @@ Coordinates are taken as they are, in px of the image that they were made for.
 """
 
 import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from exemplar.npy_files import npz_names, read_npz
 from exemplar.skeletons import (
     BLAZEPOSE_33,
     COCO_17,
@@ -247,14 +247,9 @@ def _tag(value: Any) -> int | str | None:
 
 
 def _read_npz(path: Path) -> list[Keypoints]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {key: file[key] for key in file.files if key in ("keypoints", "names")}
-            present = file.files
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError("not a readable .npz file of plain arrays") from error
+    data = read_npz(path, ("keypoints", "names"))
     if "keypoints" not in data:
-        raise ValueError(f"no array 'keypoints', only {_some(present)}")
+        raise ValueError(f"no array 'keypoints', only {_some(sorted(npz_names(path)))}")
     keypoints = data["keypoints"]
     rows = keypoints.ndim in (2, 3) and keypoints.shape[-1] == 3 and keypoints.shape[-2] > 0
     if not rows or keypoints.dtype.kind not in "fiu":

@@ -19,6 +19,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from exemplar.data.pseudo_gt import Decision, PseudoTruth
+from exemplar.npy_files import read_npz
 from exemplar.samples import BodyTruth, Sample
 
 LEDGER = "ledger.sqlite"
@@ -401,8 +402,7 @@ def _pack(arrays: Mapping[str, np.ndarray]) -> bytes | None:
 def _unpack(blob: bytes | None) -> dict[str, np.ndarray]:
     if blob is None:
         return {}
-    with np.load(io.BytesIO(blob), allow_pickle=False) as file:
-        return dict(file)
+    return read_npz(blob)
 
 
 def _to_row(number: int, sample: Sample) -> tuple[Any, ...]:

@@ -24,6 +24,7 @@ from exemplar.data.records import box_of_points
 from exemplar.environment import code_version
 from exemplar.geometry.cameras import move_weak_camera
 from exemplar.image_files import write_image
+from exemplar.npy_files import read_npz
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25
 from exemplar.synth.annotations import AnnotatorConfig, annotate
@@ -214,8 +215,7 @@ def join(plan: DatasetPlan) -> int:
     size = domain_named(plan.domain).config.image_size
     annotations, truths, known = Columns(), Columns(), set[int]()
     for path in _parts(plan.folder).values():
-        with np.load(path) as part:
-            arrays = {name: part[name] for name in part.files}
+        arrays = read_npz(path)
         for row, index in enumerate(arrays.pop(_INDEX).tolist()):
             if index in known:
                 continue

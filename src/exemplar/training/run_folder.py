@@ -30,6 +30,7 @@ from torch import Tensor
 
 from exemplar.atomic_files import replacing
 from exemplar.environment import code_commit, code_version
+from exemplar.tensor_files import read_tensors
 
 LAST, BEST, LOG, CONFIG = "last.pt", "best.pt", "log.csv", "config.json"
 """Names of the files in a run's folder."""
@@ -149,10 +150,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the damage leads to
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path} is damaged or not a checkpoint: {first[:120]}") from error
+        checkpoint = read_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged or not a checkpoint: {error}") from error
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         found = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint)
         raise ValueError(f"{path} is not a training checkpoint: format {found}, expected {FORMAT}")

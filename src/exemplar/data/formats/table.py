@@ -21,6 +21,7 @@ import numpy as np
 from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.npy_files import npy_from_bytes
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 
@@ -239,6 +240,6 @@ def _row(values: Mapping[str, Any]) -> PseudoTruth:
         parts: dict[str, Any] = {name: values[name] for name in _OF_BODY}
         parts["betas"] = np.array(parts["betas"], np.float64)
         body = BodyTruth(**parts)
-    extra = {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in values["extra"]}
+    extra = {name: npy_from_bytes(data) for name, data in values["extra"]}
     sample = Sample(**{name: values[name] for name in _OF_SAMPLE}, body=body, extra=extra)
     return PseudoTruth(sample, **{name: values[name] for name in _OF_FIT})
