@@ -1,6 +1,7 @@
 """Photos: any image file to upright 8-bit RGB, and crops of it."""
 
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from exemplar.geometry.crops import Box
 
 SMALLEST_SIDE = 16
 """Images with a side shorter than this many pixels are refused."""
+
+OUTSIDE_VARIABLE = "EXEMPLAR_ALLOW_OUTSIDE"
+"""Environment variable that lets annotations name images anywhere; `--allow-outside` sets it."""
 
 _ORIENTATION_TAG, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _ORIENTATION_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError)
@@ -40,6 +44,21 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
             f"{path} is {width} x {height} px, expected at least {SMALLEST_SIDE} px on each side"
         )
     return np.array(image)
+
+
+def image_within(folder: str | Path, name: str) -> Path:
+    """The file of an image that an annotation names, within the folder of its images.
+
+    ValueError for a name that leads out of it (an absolute one, `..`, a link), unless
+    `OUTSIDE_VARIABLE` is set: a data set's author would choose which files of the machine are read
+    and drawn.
+    """
+    path = Path(folder) / name
+    if not os.environ.get(OUTSIDE_VARIABLE) and not Path(os.path.realpath(path)).is_relative_to(
+        os.path.realpath(folder)
+    ):
+        raise ValueError(f"image {name!r} is outside {folder}: --allow-outside reads such images")
+    return path
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

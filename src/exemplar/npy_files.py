@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Collection
 from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def read_npy(path: Path) -> np.ndarray:
     except OSError:
         raise
     except Exception as error:  # a damaged file can raise anything
-        raise ValueError(f"{path} is not an .npy file that can be read: {_line(error)}") from error
+        raise ValueError(f"{path} is not a readable .npy file: {_line(error)}") from error
 
 
 def npy_from_bytes(data: bytes) -> np.ndarray:
@@ -70,9 +70,7 @@ def read_npz(path: Path | bytes, names: Collection[str] | None = None) -> dict[s
     except OSError:
         raise
     except Exception as error:  # as above
-        raise ValueError(
-            f"{source} is not an .npz file that can be read: {_line(error)}"
-        ) from error
+        raise ValueError(f"{source} is not a readable .npz file: {_line(error)}") from error
 
 
 def npz_names(path: Path) -> frozenset[str]:
@@ -89,7 +87,7 @@ def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) 
     if info.compress_type not in _PACKED or info.flag_bits & 1:
         raise ValueError(f"{info.filename} is encrypted, or packed in a way that is not read")
     budget.take(info.file_size)
-    return archive.open(info)
+    return cast(BufferedIOBase, archive.open(info))
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -118,7 +116,7 @@ def map_npy(path: Path) -> np.ndarray:
     except OSError:
         raise
     except Exception as error:  # as above
-        raise ValueError(f"{path} is not an .npy file that can be read: {_line(error)}") from error
+        raise ValueError(f"{path} is not a readable .npy file: {_line(error)}") from error
 
 
 def _header(stream: BufferedIOBase) -> tuple[np.dtype, tuple[int, ...], Literal["C", "F"]]:

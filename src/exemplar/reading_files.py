@@ -21,14 +21,19 @@ def reading(path: str | Path, expected: str) -> Iterator[None]:
         reason = " ".join(str(error).split())
         if isinstance(error, ValueError | OSError) and str(path) in reason:
             raise
-        kind = "" if isinstance(error, ValueError) and reason else f"{type(error).__name__} "
-        cause = OSError if isinstance(error, OSError) else ValueError
-        raise cause(
-            f"{path} is damaged, or is not {expected}: {(kind + reason).strip()[:300]}"
+        if isinstance(error, OSError):
+            raise OSError(f"{path}: {error.strerror or reason}") from error
+        if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+            raise ValueError(f"{path}: {reason}") from error
+        raise ValueError(
+            f"{path} is damaged, or is not {expected}: {type(error).__name__} {reason[:200]}"
         ) from error
 
 
 def read_json(path: Path, expected: str = "JSON") -> Any:
     """What a JSON file holds; ValueError or OSError, in one line, if it cannot be read."""
     with reading(path, expected):
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        try:
+            return json.loads(path.read_text(encoding="utf-8-sig"))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError(f"{path} is not {expected}, or is cut short: {error}") from error

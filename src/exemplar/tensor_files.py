@@ -9,7 +9,7 @@ import io
 import math
 import zipfile
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,11 @@ _KINDS: Mapping[str, torch.dtype] = {
 }  # fmt: skip
 
 
-def read_tensors(path: Path) -> Any:
+def read_tensors(path: Path, *, repeated: bool = False) -> Any:
     """What a checkpoint holds, on the CPU, without running code from it.
+
+    `repeated`: tensors may show the same numbers again and again (stride 0) at no cost, which is
+    for readers that hold shapes against something before they copy.
 
     ValueError, in one line, if it is damaged, larger than its budget, or holds anything but
     tensors, arrays, numbers and texts in dicts and lists.
@@ -42,7 +45,10 @@ def read_tensors(path: Path) -> Any:
         budget = Budget(path.stat().st_size)
         with path.open("rb") as file:
             zipped = file.read(2) == b"PK"
-        return _read_zip(path, budget) if zipped else _read_old(path.read_bytes(), budget)
+        names = {**TENSORS, **(_REPEATED if repeated else {})}
+        if zipped:
+            return _read_zip(path, budget, names)
+        return _read_old(path.read_bytes(), budget, names)
     except OSError:
         raise
     except Exception as error:  # a damaged file can raise anything
@@ -50,7 +56,7 @@ def read_tensors(path: Path) -> Any:
         raise ValueError(f"{path} cannot be read as tensors alone: {reason}") from error
 
 
-def _read_zip(path: Path, budget: Budget) -> Any:
+def _read_zip(path: Path, budget: Budget, names: Names) -> Any:
     with zipfile.ZipFile(path) as archive:
         members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
 
@@ -62,18 +68,18 @@ def _read_zip(path: Path, budget: Budget) -> Any:
 
         if "byteorder" in members and member("byteorder") != b"little":
             raise ValueError("its numbers are not in little-endian order")
-        content = follow(io.BytesIO(member("data.pkl")), budget, TENSORS)
-        return _built(content, budget, lambda key: member(f"data/{key}"))
+        content = follow(io.BytesIO(member("data.pkl")), budget, names)
+        return _built(content, budget, names, lambda key: member(f"data/{key}"))
 
 
-def _read_old(data: bytes, budget: Budget) -> Any:
+def _read_old(data: bytes, budget: Budget, names: Names) -> Any:
     """Torch's format before 1.6: pickles of a mark, a version, the machine, the contents and the
     keys of the storages; then, for each key, how many numbers it has, and the numbers."""
     if not data.startswith(_OLD_START):
         raise ValueError("it is not a file that torch.save has written")
     stream = io.BytesIO(data)
     stream.seek(len(_OLD_START))
-    version, machine, content, keys = (follow(stream, budget, TENSORS) for _ in range(4))
+    version, machine, content, keys = (follow(stream, budget, names) for _ in range(4))
     if version != 1001 or not machine.get("little_endian"):
         raise ValueError("its numbers are not in little-endian order, or in another version's")
     sizes = _storage_sizes(content)
@@ -81,7 +87,7 @@ def _read_old(data: bytes, budget: Budget) -> Any:
     for key in keys:
         count = int.from_bytes(stream.read(8), "little")
         storages[key] = bytearray(stream.read(count * sizes[key]))
-    return _built(content, budget, storages.__getitem__)
+    return _built(content, budget, names, storages.__getitem__)
 
 
 def _storage_sizes(content: Any) -> dict[str, int]:
@@ -110,7 +116,7 @@ def _kind(storage: Node) -> torch.dtype:
     return _KINDS[kind.key[1]]
 
 
-def _built(content: Any, budget: Budget, bytes_of: Callable[[str], bytearray]) -> Any:
+def _built(content: Any, budget: Budget, names: Names, bytes_of: Callable[[str], bytearray]) -> Any:
     read = cache(bytes_of)
 
     def storage(build: Builder, node: Node) -> Tensor:
@@ -122,10 +128,10 @@ def _built(content: Any, budget: Budget, bytes_of: Callable[[str], bytearray]) -
             return torch.empty(0, dtype=dtype)
         return torch.frombuffer(data, dtype=dtype, count=count)
 
-    return Builder(budget, {**NAMES, **TENSORS, STORAGE: storage})(content)
+    return Builder(budget, {**NAMES, **names, STORAGE: storage})(content)
 
 
-def _tensor(build: Builder, node: Node) -> Tensor:
+def _tensor(build: Builder, node: Node, *, counted: bool = True) -> Tensor:
     """torch's `_rebuild_tensor_v2`: a storage, an offset into it, a size and strides."""
     storage, offset, size, stride = node.args[:4]
     flat, size, stride = build(storage), build(size), build(stride)
@@ -134,7 +140,8 @@ def _tensor(build: Builder, node: Node) -> Tensor:
         raise ValueError("a tensor has no numbers, or not as many strides as sides")
     if any(type(side) is not int or not 0 <= side < 2**48 for side in sides):
         raise ValueError(f"a tensor has the size {str(size)[:40]} and strides {str(stride)[:40]}")
-    build.budget.take(math.prod(max(side, 1) for side in size) * flat.element_size())
+    if counted:
+        build.budget.take(math.prod(max(side, 1) for side in size) * flat.element_size())
     last = offset + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
     if 0 not in size and last >= len(flat):
         raise ValueError(f"a tensor of size {size} has {len(flat)} numbers")
@@ -147,15 +154,16 @@ def _parameter(build: Builder, node: Node) -> Any:
 
 def _pickled_storage(build: Builder, node: Node) -> Tensor:
     """How a pickle that torch has not written itself holds a storage: as a file of torch."""
-    return _read_old(build(node.args[0]), build.budget)
+    return _read_old(build(node.args[0]), build.budget, TENSORS)
 
 
 _MOST_DIMENSIONS = 64
 
+_REBUILD = (("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v2"))
+
 TENSORS: Names = {
     STORAGE: None,
-    ("torch._utils", "_rebuild_tensor"): _tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+    **dict.fromkeys(_REBUILD, _tensor),
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch", "Size"): _parameter,
     ("torch", "device"): _parameter,
@@ -163,3 +171,5 @@ TENSORS: Names = {
     **{("torch", kind): None for kind in _KINDS},
 }
 """Names in pickles that hold tensors."""
+
+_REPEATED: Names = dict.fromkeys(_REBUILD, partial(_tensor, counted=False))

@@ -11,6 +11,7 @@ from torch import Tensor
 from exemplar.bodies.body import Body, BodyArrays
 from exemplar.npy_files import read_npy, read_npz
 from exemplar.pickle_files import as_array, read_pickle
+from exemplar.reading_files import reading
 from exemplar.skeletons import (
     COCO_17,
     H36M_17,
@@ -43,6 +44,11 @@ def load_smpl(path: str | Path, *, num_betas: int = 10, dtype: torch.dtype = tor
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no SMPL file at {path}")
+    with reading(path, "an SMPL model"):
+        return _read(path, num_betas, dtype)
+
+
+def _read(path: Path, num_betas: int, dtype: torch.dtype) -> Body:
     raw = read_npz(path, _NEEDED) if path.suffix == ".npz" else read_pickle(path, TENSORS)
     missing = [key for key in _NEEDED if key not in raw]
     if missing:

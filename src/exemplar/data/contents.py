@@ -1,12 +1,12 @@
 """An annotation file or folder, looked into no more often than needed."""
 
 import contextlib
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from exemplar.npy_files import npz_names
+from exemplar.reading_files import read_json
 
 
 class Contents:
@@ -28,12 +28,7 @@ class Contents:
     @cached_property
     def json(self) -> Any:
         """The parsed file; ValueError if it is not JSON."""
-        try:
-            return json.loads(self.path.read_text(encoding="utf-8-sig"))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ValueError(f"{self.path} is not JSON, or is cut short: {error}") from error
-        except OSError as error:
-            raise OSError(f"cannot read {self.path}: {error.strerror}") from error
+        return read_json(self.path)
 
     @cached_property
     def npz_keys(self) -> frozenset[str]:

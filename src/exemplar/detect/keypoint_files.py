@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from exemplar.npy_files import npz_names, read_npz
+from exemplar.reading_files import reading
 from exemplar.skeletons import (
     BLAZEPOSE_33,
     COCO_17,
@@ -82,14 +83,12 @@ def read_keypoints(
         raise ValueError(f"{path} is a folder, expected a keypoint file (.json or .npz)")
     if not path.exists():
         raise FileNotFoundError(f"no keypoint file at {path}")
-    try:
+    with reading(path, "a keypoint file"):
         if path.suffix.lower() == ".npz":
             people = _read_npz(path)
         else:
             people = _read_json(_load_json(path), image_name, image_size)
         return _with_any_keypoint(people)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _with_any_keypoint(people: Sequence[Keypoints]) -> list[Keypoints]:

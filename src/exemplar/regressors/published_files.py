@@ -41,7 +41,7 @@ def read_published(path: Path, part: Part = "main") -> PublishedFile:
     ValueError, one line, if it is damaged, needs more than tensors, or holds no such network.
     """
     try:
-        content = read_tensors(path)
+        content = read_tensors(path, repeated=True)
     except ValueError as error:
         raise ValueError(
             f"{error}; if you trust it, read it with torch.load(weights_only=False) and save its"
@@ -118,9 +118,9 @@ def read_mean_params(path: Path) -> dict[str, Tensor]:
     lacking = [key for key in _START.values() if key not in arrays]
     wrong = [key for key, array in arrays.items() if array.dtype.kind not in "fiu"]
     if lacking or wrong:
+        wanted = ", ".join(_START.values())
         raise ValueError(
-            f"{path}: expected numbers {', '.join(_START.values())}, it lacks"
-            f" {', '.join(lacking + wrong)}"
+            f"{path} is no .npz file with {wanted}: it lacks numbers {', '.join(lacking + wrong)}"
         )
     arrays = {name: arrays[key].astype(np.float32) for name, key in _START.items()}
     return {name: torch.from_numpy(array).reshape(1, -1) for name, array in arrays.items()}

@@ -29,6 +29,7 @@ from exemplar.fitting.weights import Inputs, parts_of
 from exemplar.geometry.crops import Box
 from exemplar.image_files import read_image
 from exemplar.npy_files import map_npy, read_npy
+from exemplar.reading_files import read_json
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 from exemplar.training.augment import AugmentConfig, frame_of
 from exemplar.training.batches import Example, TrainingBatch
@@ -221,10 +222,7 @@ def read_header(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / _HEADER
     if not path.is_file():
         raise FileNotFoundError(f"no cache of features in {folder}")
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    header = read_json(path)
     if not isinstance(header, dict) or header.get("version") != VERSION:
         raise ValueError(f"{path} is not of a cache of version {VERSION}")
     return header

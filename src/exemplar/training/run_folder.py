@@ -30,6 +30,7 @@ from torch import Tensor
 
 from exemplar.atomic_files import replacing
 from exemplar.environment import code_commit, code_version
+from exemplar.reading_files import reading
 from exemplar.tensor_files import read_tensors
 
 LAST, BEST, LOG, CONFIG = "last.pt", "best.pt", "log.csv", "config.json"
@@ -164,9 +165,14 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
     ValueError or FileNotFoundError in one line if there is none.
     """
-    checkpoint = load_checkpoint(path)
-    average = checkpoint.get("average") or {"average": {}}
-    return {**checkpoint["module"], **average["average"]}
+    with reading(path, "a training checkpoint"):
+        checkpoint = load_checkpoint(path)
+        average = checkpoint.get("average") or {"average": {}}
+        weights = {**checkpoint["module"], **average["average"]}
+        wrong = [name for name, value in weights.items() if not isinstance(value, Tensor)]
+        if wrong:
+            raise ValueError(f"{str(wrong[0])[:40]} is no tensor")
+        return weights
 
 
 class CsvLog:
@@ -240,8 +246,9 @@ def _write_json(path: Path, value: Any) -> None:
 def _note_environment(path: Path, step: int, device: str) -> None:
     try:
         entries = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError, RecursionError):
         entries = []
+    entries = entries if isinstance(entries, list) else []
     now = {"after_step": step, "command": sys.argv, "commit": code_commit(), "device": device}
     _write_json(path, [*entries, {**now, "platform": platform.platform(), **_versions()}])
 

@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,9 @@ import numpy as np
 from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.file_budget import Budget
 from exemplar.npy_files import npy_from_bytes
+from exemplar.reading_files import reading
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 
@@ -73,7 +76,8 @@ def read(source: str | Path | Contents) -> Iterator[PseudoTruth]:
             f"{path} is a table of version {about['table_version']}, expected at most {VERSION}:"
             " update exemplar"
         )
-    names = set(_parquet().ParquetFile(path).schema_arrow.names)
+    with opened(path) as file:
+        names = set(file.schema_arrow.names)
     missing = [name for name in (*_OF_SAMPLE, *_OF_BODY, *_OF_FIT, "extra") if name not in names]
     if missing:
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
@@ -82,14 +86,29 @@ def read(source: str | Path | Contents) -> Iterator[PseudoTruth]:
 
 def metadata(path: str | Path) -> dict[str, Any]:
     """What the table says of itself: `joints`, `joints_3d`, `table_version` and how it was made."""
-    parquet = _parquet()
-    try:
-        stored = parquet.read_schema(path).metadata or {}
-    except _arrow().ArrowInvalid as error:
-        raise ValueError(f"{path} is not a Parquet file that can be read") from error
+    with opened(path) as file:
+        stored = file.schema_arrow.metadata or {}
     if _KEY not in stored:
         raise ValueError(f"{path} is a Parquet file, but not a table of pseudo ground truth")
-    return json.loads(stored[_KEY])
+    with reading(path, TITLE):
+        about = json.loads(stored[_KEY])
+        if not isinstance(about, dict) or not isinstance(about.get("table_version"), int):
+            raise ValueError("what it says of itself is not a table's")
+    return about
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Any]:
+    """An open Parquet file (pyarrow's `ParquetFile`) whose contents fit the budget of its size.
+
+    ValueError or OSError, in one line, for any error of the block.
+    """
+    with reading(path, "a Parquet file"), _parquet().ParquetFile(path) as file:
+        budget, about = Budget(Path(path).stat().st_size), file.metadata
+        for group in range(about.num_row_groups):
+            budget.take(max(about.row_group(group).total_byte_size, 0))
+            budget.take(max(about.row_group(group).num_rows, 0) * about.num_columns)
+        yield file
 
 
 def write(
@@ -216,14 +235,12 @@ def _packed(value: np.ndarray) -> bytes:
 
 
 def _read_rows(path: Path) -> Iterator[PseudoTruth]:
-    try:
-        for batch in _parquet().ParquetFile(path).iter_batches(batch_size=_GROUP):
+    with opened(path) as file:
+        for batch in file.iter_batches(batch_size=_GROUP):
             arrays = {name: _arrays(batch.column(name), _ARRAYS[name]) for name in _ARRAYS}
             rest = batch.drop_columns(list(_ARRAYS)).to_pylist()
             for row, values in enumerate(rest):
                 yield _row(values | {name: array[row] for name, array in arrays.items()})
-    except (_arrow().ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
 
 
 def _arrays(column: Any, shape: tuple[int, ...]) -> list[np.ndarray | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from exemplar.atomic_files import replacing
+from exemplar.reading_files import read_json, reading
 
 Verdict = Literal["reproduced", "not reproduced", "cannot be tested here"]
 
@@ -76,8 +77,8 @@ def write_finding(finding: Finding, folder: Path, made: Mapping[str, Any]) -> No
 
 def read_finding(path: Path) -> tuple[Finding, dict[str, Any]]:
     """A finding from its JSON, and how it was made; ValueError if it is none."""
-    try:
-        values = json.loads(path.read_text())
+    with reading(path, "a result of exemplar reproduce"):
+        values = read_json(path)
         finding = Finding(
             values["name"],
             values["source"],
@@ -92,8 +93,6 @@ def read_finding(path: Path) -> tuple[Finding, dict[str, Any]]:
         made = dict(values["made"])
         markdown_of(finding, made)  # what cannot be shown is no result either
         return finding, made
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not a result of exemplar reproduce: {error}") from None
 
 
 def markdown_of(finding: Finding, made: Mapping[str, Any]) -> str:
