@@ -57,7 +57,9 @@ def image_within(folder: str | Path, name: str) -> Path:
     if not os.environ.get(OUTSIDE_VARIABLE) and not Path(os.path.realpath(path)).is_relative_to(
         os.path.realpath(folder)
     ):
-        raise ValueError(f"image {name!r} is outside {folder}: --allow-outside reads such images")
+        raise ValueError(
+            f"image outside the folder: {name!r} is not in {folder} (--allow-outside reads it)"
+        )
     return path
 
 

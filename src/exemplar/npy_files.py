@@ -17,6 +17,7 @@ import numpy as np
 
 from exemplar.file_budget import Budget
 from exemplar.pickle_files import checked_shape, dtype_named, unpickle
+from exemplar.reading_files import unless_not_there
 
 _MAGIC = b"\x93NUMPY"
 
@@ -40,9 +41,8 @@ def read_npy(path: Path) -> np.ndarray:
         size = path.stat().st_size
         with path.open("rb") as file:
             return _array(file, Budget(size))
-    except OSError:
-        raise
     except Exception as error:  # a damaged file can raise anything
+        unless_not_there(error)
         raise ValueError(f"{path} is not a readable .npy file: {_line(error)}") from error
 
 
@@ -67,9 +67,8 @@ def read_npz(path: Path | bytes, names: Collection[str] | None = None) -> dict[s
                 for name, info in _members(archive).items()
                 if names is None or name in names
             }
-    except OSError:
-        raise
     except Exception as error:  # as above
+        unless_not_there(error)
         raise ValueError(f"{source} is not a readable .npz file: {_line(error)}") from error
 
 
@@ -113,9 +112,8 @@ def map_npy(path: Path) -> np.ndarray:
             if dtype.hasobject:
                 raise ValueError("it holds objects, expected numbers")
             return np.memmap(path, dtype, "r", file.tell(), shape, order)
-    except OSError:
-        raise
     except Exception as error:  # as above
+        unless_not_there(error)
         raise ValueError(f"{path} is not a readable .npy file: {_line(error)}") from error
 
 

@@ -9,31 +9,33 @@ from typing import Any
 
 @contextmanager
 def reading(path: str | Path, expected: str) -> Iterator[None]:
-    """Make a ValueError or OSError, which names the file, of any error in the block.
+    """Make a ValueError of one line, which names the file, of any error in the block.
 
-    `expected` is what the file should be: "an SMPL model".
+    `expected` is what the file should be: "an SMPL model". Errors that tell the file, that a file
+    is not there, or that a package is missing stay as they are.
     """
     try:
         yield
-    except ImportError:
+    except (ImportError, FileNotFoundError):
         raise
     except Exception as error:  # a damaged or hostile file can raise anything
-        reason = " ".join(str(error).split())
+        unless_not_there(error)
+        reason = " ".join(str(error).split())[:300]
         if isinstance(error, ValueError | OSError) and str(path) in reason:
             raise
-        if isinstance(error, OSError):
-            raise OSError(f"{path}: {error.strerror or reason}") from error
-        if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        if type(error) is ValueError and reason:
             raise ValueError(f"{path}: {reason}") from error
-        raise ValueError(
-            f"{path} is damaged, or is not {expected}: {type(error).__name__} {reason[:200]}"
-        ) from error
+        kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__} "
+        raise ValueError(f"{path}: not {expected}: {kind}{reason}") from error
 
 
-def read_json(path: Path, expected: str = "JSON") -> Any:
+def read_json(path: Path, expected: str = "JSON, or cut short") -> Any:
     """What a JSON file holds; ValueError or OSError, in one line, if it cannot be read."""
     with reading(path, expected):
-        try:
-            return json.loads(path.read_text(encoding="utf-8-sig"))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ValueError(f"{path} is not {expected}, or is cut short: {error}") from error
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def unless_not_there(error: Exception) -> None:
+    """Raise an OSError of the system about a file again; others come of what the file says."""
+    if isinstance(error, OSError) and error.filename is not None:
+        raise error

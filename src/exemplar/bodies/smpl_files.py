@@ -56,7 +56,8 @@ def _read(path: Path, num_betas: int, dtype: torch.dtype) -> Body:
     try:
         return Body(_body_arrays(raw, path.parent, num_betas, dtype), name=str(path))
     except (TypeError, IndexError, RuntimeError) as error:
-        raise ValueError(f"{path} is not an SMPL model: {error}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is not an SMPL model: {reason}") from error
 
 
 def _body_arrays(
@@ -76,7 +77,7 @@ def _body_arrays(
             f" got {tuple(regressor.shape)} and {tuple(weights.shape)}"
         )
     exact = regressor.double()
-    return BodyArrays(
+    arrays = BodyArrays(
         v_template=template,
         shapedirs=shapedirs,
         posedirs=floats("posedirs"),
@@ -87,6 +88,29 @@ def _body_arrays(
         faces=torch.from_numpy(as_array(raw["f"]).astype(np.int64)),
         regressors=_regressors(folder, count, parents, dtype),
     )
+    _check(arrays)
+    return arrays
+
+
+def _check(arrays: BodyArrays) -> None:
+    """ValueError if the arrays do not fit together: whoever poses or draws a body trusts them."""
+    vertices, joints = arrays.skinning_weights.shape
+    shapes = {
+        "v_template": (vertices, 3),
+        "shapedirs": (vertices, 3, arrays.shapedirs.shape[-1]),
+        "posedirs": (vertices, 3, 9 * (joints - 1)),
+        "faces": (len(arrays.faces), 3),
+    }
+    for name, shape in shapes.items():
+        array = getattr(arrays, name)
+        if tuple(array.shape) != shape:
+            raise ValueError(f"expected {name} {shape}, got {tuple(array.shape)}")
+        if not array.isfinite().all():
+            raise ValueError(f"{name} holds numbers that are not finite")
+    if any(not 0 <= parent < joint for joint, parent in enumerate(arrays.parents) if joint):
+        raise ValueError(f"kintree_table's parents are {arrays.parents}, expected those before")
+    if len(arrays.faces) and not 0 <= arrays.faces.min() <= arrays.faces.max() < vertices:
+        raise ValueError(f"f names vertices that are not there, of {vertices}")
 
 
 def _regressors(

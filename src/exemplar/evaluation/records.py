@@ -250,7 +250,9 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 
 def read_rows(path: Path) -> list[Row]:
     """The rows of a Parquet file of `write_rows`; ValueError if it is none."""
-    with table.opened(path) as file:
+    if not path.is_file():
+        raise ValueError(f"{path}: it is not there: not a table of an evaluation")
+    with table.opened(path, "a table of an evaluation") as file:
         known = {column.name: column.type for column in file.schema_arrow}
         missing = [column for column in _schema() if known.get(column.name) != column.type]
         if missing:

@@ -327,7 +327,8 @@ class Ledger:
             f" WHERE {' AND '.join(parts)} ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?"
         )
         found = [row["id"] for row in self._read(chosen, (*values, limit, offset))]
-        return [(number, self.truth(number)) for number in found]
+        with reading(self._path, "a ledger of a lifting job"):
+            return [(number, self.truth(number)) for number in found]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many results have each "status", and each "decision" ("" for none)."""

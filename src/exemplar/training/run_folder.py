@@ -154,8 +154,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = read_tensors(path)
     except ValueError as error:
         raise ValueError(f"{path} is damaged or not a checkpoint: {error}") from error
-    if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
-        found = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint)
+    found = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint)
+    if type(found) is not int or found != FORMAT:
         raise ValueError(f"{path} is not a training checkpoint: format {found}, expected {FORMAT}")
     return checkpoint
 
@@ -185,8 +185,7 @@ class CsvLog:
         self.path = path
         self._columns: list[str] = []
         if path.exists():
-            with path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if _whole(row, keep_to)]
+            rows = [row for row in read_log(path) if _whole(row, keep_to)]
             self._rewrite(rows, list(rows[0]) if rows else [])
 
     def append(self, row: Mapping[str, float | int]) -> None:
@@ -214,13 +213,14 @@ class CsvLog:
 
 def read_log(path: Path) -> list[dict[str, str]]:
     """The rows of a log.csv; an empty cell is a number that the row does not have."""
-    with path.open(newline="") as file:
+    with reading(path, "a log of training"), path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def _whole(row: Mapping[str | None, Any], keep_to: int) -> bool:
+def _whole(row: Mapping[Any, Any], keep_to: int) -> bool:
     step = row.get("step") or ""
-    return None not in row and None not in row.values() and step.isdigit() and int(step) <= keep_to
+    whole = None not in row and None not in row.values() and step.isascii() and step.isdigit()
+    return whole and len(step) < 19 and int(step) <= keep_to
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -98,12 +98,12 @@ def metadata(path: str | Path) -> dict[str, Any]:
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Any]:
+def opened(path: str | Path, expected: str = "a Parquet file") -> Iterator[Any]:
     """An open Parquet file (pyarrow's `ParquetFile`) whose contents fit the budget of its size.
 
     ValueError or OSError, in one line, for any error of the block.
     """
-    with reading(path, "a Parquet file"), _parquet().ParquetFile(path) as file:
+    with reading(path, expected), _parquet().ParquetFile(path) as file:
         budget, about = Budget(Path(path).stat().st_size), file.metadata
         for group in range(about.num_row_groups):
             budget.take(max(about.row_group(group).total_byte_size, 0))

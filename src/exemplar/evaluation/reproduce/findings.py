@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from exemplar.atomic_files import replacing
-from exemplar.reading_files import read_json, reading
+from exemplar.reading_files import unless_not_there
 
 Verdict = Literal["reproduced", "not reproduced", "cannot be tested here"]
 
@@ -77,8 +77,8 @@ def write_finding(finding: Finding, folder: Path, made: Mapping[str, Any]) -> No
 
 def read_finding(path: Path) -> tuple[Finding, dict[str, Any]]:
     """A finding from its JSON, and how it was made; ValueError if it is none."""
-    with reading(path, "a result of exemplar reproduce"):
-        values = read_json(path)
+    try:
+        values = json.loads(path.read_text())
         finding = Finding(
             values["name"],
             values["source"],
@@ -93,6 +93,10 @@ def read_finding(path: Path) -> tuple[Finding, dict[str, Any]]:
         made = dict(values["made"])
         markdown_of(finding, made)  # what cannot be shown is no result either
         return finding, made
+    except Exception as error:  # whatever a damaged file leads to
+        unless_not_there(error)
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path}: not a result of exemplar reproduce: {reason}") from None
 
 
 def markdown_of(finding: Finding, made: Mapping[str, Any]) -> str:
