@@ -37,7 +37,7 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
         raise FileNotFoundError(f"no image at {path}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty, expected an image file")
-    image = _to_rgb(_load(path))
+    image = _load(path)
     width, height = image.size
     if min(width, height) < SMALLEST_SIDE:
         raise ValueError(
@@ -75,26 +75,26 @@ def image_size(path: str | Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
             sideways = image.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
-    except (UnidentifiedImageError, Image.DecompressionBombError, *_ORIENTATION_ERRORS) as error:
+    except Exception as error:  # Pillow raises whatever a damaged file leads to
         raise ValueError(f"{path} is not an image that can be read") from error
     return (height, width) if sideways else (width, height)
 
 
 def _load(path: Path) -> Image.Image:
-    """The decoded first frame, turned upright."""
+    """The decoded first frame, turned upright, in RGB."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 image.load()
-                return _upright(image)
+                return _to_rgb(_upright(image))
     except UnidentifiedImageError as error:
         known = "expected a JPEG, PNG, WebP, TIFF, BMP or GIF file"
         raise ValueError(f"{path} is not an image that can be read, {known}") from error
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise ValueError(f"{path} is too large, expected at most {limit} megapixels") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads to
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"cannot read {path}, the file may be damaged: {reason}") from error
 

@@ -49,6 +49,7 @@ _OF_SAMPLE = (
     "image", "annotation_id", "subject", "box_centre", "box_scale", "keypoints_2d", "joints_3d",
     "intrinsics", "problem",
 )  # fmt: skip
+_NEEDED = ("image", "subject", "box_centre", "box_scale", "keypoints_2d", "problem")
 _OF_BODY = ("pose", "betas", "weak_camera", "translation", "gender")
 _OF_FIT = tuple(f.name for f in fields(PseudoTruth) if f.name != "sample")
 
@@ -76,7 +77,7 @@ def read(source: str | Path | Contents) -> Iterator[PseudoTruth]:
             f"{path} is a table of version {about['table_version']}, expected at most {VERSION}:"
             " update exemplar"
         )
-    with opened(path) as file:
+    with opened(path, TITLE) as file:
         names = set(file.schema_arrow.names)
     missing = [name for name in (*_OF_SAMPLE, *_OF_BODY, *_OF_FIT, "extra") if name not in names]
     if missing:
@@ -235,12 +236,18 @@ def _packed(value: np.ndarray) -> bytes:
 
 
 def _read_rows(path: Path) -> Iterator[PseudoTruth]:
-    with opened(path) as file:
-        for batch in file.iter_batches(batch_size=_GROUP):
+    schema, number = _schema("{}"), 0
+    with opened(path, TITLE) as file:
+        for read in file.iter_batches(batch_size=_GROUP):
+            whole = _arrow().Table.from_batches([read]).select(schema.names).cast(schema)
+            batch = whole.combine_chunks().to_batches()[0] if len(whole) else read
             arrays = {name: _arrays(batch.column(name), _ARRAYS[name]) for name in _ARRAYS}
             rest = batch.drop_columns(list(_ARRAYS)).to_pylist()
             for row, values in enumerate(rest):
-                yield _row(values | {name: array[row] for name, array in arrays.items()})
+                with reading(f"{path}, row {number}", "a person of a table"):
+                    found = _row(values | {name: array[row] for name, array in arrays.items()})
+                yield found
+                number += 1
 
 
 def _arrays(column: Any, shape: tuple[int, ...]) -> list[np.ndarray | None]:
@@ -257,6 +264,10 @@ def _row(values: Mapping[str, Any]) -> PseudoTruth:
         parts: dict[str, Any] = {name: values[name] for name in _OF_BODY}
         parts["betas"] = np.array(parts["betas"], np.float64)
         body = BodyTruth(**parts)
-    extra = {name: npy_from_bytes(data) for name, data in values["extra"]}
+    extra = {name: npy_from_bytes(data) for name, data in values["extra"] or ()}
+    lacking = [name for name in _NEEDED if values[name] is None]
+    if lacking:
+        raise ValueError(f"it has no {', '.join(lacking)}")
     sample = Sample(**{name: values[name] for name in _OF_SAMPLE}, body=body, extra=extra)
-    return PseudoTruth(sample, **{name: values[name] for name in _OF_FIT})
+    known = {name: values[name] for name in _OF_FIT if values[name] is not None}
+    return PseudoTruth(sample, **known)
