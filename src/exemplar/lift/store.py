@@ -438,10 +438,8 @@ def _from_row(row: sqlite3.Row) -> Sample:
         raise ValueError(f"sample {row['id']} has no keypoints")
     return Sample(
         image=_of(str, row, "image"),
-        box_centre=np.array(
-            [_number(_of(float | None, row, "x")), _number(_of(float | None, row, "y"))]
-        ),
-        box_scale=_number(_of(float | None, row, "scale")),
+        box_centre=np.array([_number(row, "x"), _number(row, "y")]),
+        box_scale=_number(row, "scale"),
         keypoints_2d=keypoints,
         annotation_id=_of(int | None, row, "annotation_id"),
         subject=_of(str, row, "subject"),
@@ -485,9 +483,9 @@ def _to_truth(row: sqlite3.Row) -> PseudoTruth:
         sample=replace(_from_row(row), body=body),
         status=_of(str, row, "status"),
         message=_of(str, row, "message"),
-        error_px_before=_number(_of(float | None, row, "error_px_before")),
-        error_px_after=_number(_of(float | None, row, "error_px_after")),
-        loss_2d=_number(_of(float | None, row, "loss_2d")),
+        error_px_before=_number(row, "error_px_before"),
+        error_px_after=_number(row, "error_px_after"),
+        loss_2d=_number(row, "loss_2d"),
         iterations=_of(int, row, "iterations"),
         kept_iteration=_of(int, row, "kept_iteration"),
         regressor=regressor,
@@ -498,8 +496,9 @@ def _to_truth(row: sqlite3.Row) -> PseudoTruth:
     )
 
 
-def _number(value: float | None) -> float:
+def _number(row: sqlite3.Row, name: str) -> float:
     """SQLite keeps NaN as NULL."""
+    value = _of(float | None, row, name)
     return float("nan") if value is None else value
 
 
