@@ -10,7 +10,15 @@ import exemplar
 from exemplar.detect.keypoint_files import Keypoints, keypoints_from_array
 from exemplar.photo import DETECTED_STOP_PX
 from exemplar.results import NOTHING_TO_FIT, OK, FitResult, PersonFit
-from exemplar.skeletons import COCO_17, SMPL_24, SMPL_49, flip_permutation
+from exemplar.skeletons import (
+    COCO_17,
+    HANDS_24,
+    SMPL_24,
+    SMPL_49,
+    SMPLX_55,
+    flip_permutation,
+    hand_parents,
+)
 
 
 @pytest.fixture(scope="module")
@@ -242,23 +250,35 @@ def test_nonsense_options_are_one_clear_error(
         exemplar.fit(portrait, options=exemplar.FitOptions(**options))
 
 
+@pytest.mark.parametrize("names", [SMPL_24, SMPLX_55])
 def test_an_smpl_file_takes_the_place_of_the_open_body(
-    portrait: np.ndarray, fitted: FitResult, tmp_path: Path
+    portrait: np.ndarray, fitted: FitResult, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
-    """The open body written as an SMPL file, with 24 loose vertices that sit on its joints."""
+    """The open body written as a file, with loose vertices that sit on its joints: those of the
+    face and the fingers on the head and the hands."""
     body = exemplar.load_body()
-    joints, count = len(body.parents), len(body.v_template)
+    place = {name: i for i, name in enumerate(SMPL_24)}
+    rows = [
+        place.get(name, place["head"] if "_" not in name else place[f"{name.split('_')[0]}_hand"])
+        for name in names
+    ]
+    joints, count = len(names), len(body.v_template)
     regressor = np.zeros((joints, count + joints))
     regressor[:, count:] = np.eye(joints)
+    weights = np.zeros((count, joints))
+    weights[:, [names.index(HANDS_24.get(x, x) if len(names) > 24 else x) for x in SMPL_24]] = (
+        body.skinning_weights
+    )
+    parents = body.parents if len(names) == 24 else hand_parents(names)
     path = tmp_path / "smpl.npz"
     np.savez(
         path,
-        v_template=np.concatenate((body.v_template, body.joints_template)),
-        shapedirs=np.concatenate((body.shapedirs, body.joints_shapedirs)),
+        v_template=np.concatenate((body.v_template, body.joints_template[rows])),
+        shapedirs=np.concatenate((body.shapedirs, body.joints_shapedirs[rows])),
         posedirs=np.zeros((count + joints, 3, 9 * (joints - 1))),
-        weights=np.concatenate((body.skinning_weights, np.eye(joints))),
+        weights=np.concatenate((weights, np.eye(joints))),
         J_regressor=regressor,
-        kintree_table=np.stack((np.array([0, *body.parents[1:]]), np.arange(joints))),
+        kintree_table=np.stack((np.array([0, *parents[1:]]), np.arange(joints))),
         f=body.faces.numpy(),
     )
     options = exemplar.FitOptions(iterations=0, body=str(path))

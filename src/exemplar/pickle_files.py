@@ -6,11 +6,13 @@ names anything else is refused before it is built.
 """
 
 import io
+import math
 import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 
 class _StandIn:
@@ -39,6 +41,10 @@ class _SparseRows(_StandIn):
     """scipy.sparse.csr_matrix: as the columns, of the transpose."""
 
 
+class _SparsePlaces(_StandIn):
+    """scipy.sparse.coo_matrix: data, its places as `coords` or `row` and `col`, and _shape."""
+
+
 def _rebuild_stand_in(cls: type, base: type, state: Any) -> Any:
     """What copyreg._reconstructor does, for the stand-ins only."""
     if not (isinstance(cls, type) and issubclass(cls, _StandIn)):
@@ -58,6 +64,19 @@ def _array_of_bytes(data: Any, dtype: np.dtype, shape: tuple[int, ...], order: A
     return np.frombuffer(data, dtype=dtype).reshape(shape, order=order)
 
 
+def _storage_of_bytes(data: bytes) -> Any:
+    """How torch spells the numbers of its tensors: as a file of its own."""
+    return torch.load(io.BytesIO(data), weights_only=True)
+
+
+def _array_of_storage(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> np.ndarray:
+    """How torch spells a tensor; torch checks that the storage has as many numbers."""
+    numbers = getattr(storage, "_untyped_storage")  # noqa: B009 - public names warn
+    if math.prod(size) * storage.dtype.itemsize > len(numbers):
+        raise pickle.UnpicklingError("a tensor has more numbers than are there")
+    return torch.empty(0, dtype=storage.dtype).set_(numbers, offset, size, stride).numpy()
+
+
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
@@ -68,10 +87,18 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("_codecs", "encode"): _encode_latin1,
     ("chumpy.ch", "Ch"): _ChumpyArray,
     ("chumpy.reordering", "Select"): _ChumpySelect,
-    ("scipy.sparse.csc", "csc_matrix"): _SparseColumns,
-    ("scipy.sparse._csc", "csc_matrix"): _SparseColumns,
-    ("scipy.sparse.csr", "csr_matrix"): _SparseRows,
-    ("scipy.sparse._csr", "csr_matrix"): _SparseRows,
+    **{
+        (f"scipy.sparse.{underscore}{kind}", f"{kind}_{name}"): stand_in
+        for kind, stand_in in (
+            ("csc", _SparseColumns),
+            ("csr", _SparseRows),
+            ("coo", _SparsePlaces),
+        )
+        for underscore in ("", "_")
+        for name in ("matrix", "array")
+    },
+    ("torch.storage", "_load_from_bytes"): _storage_of_bytes,
+    ("torch._utils", "_rebuild_tensor_v2"): _array_of_storage,
     ("collections", "OrderedDict"): dict,
     ("numpy", "matrix"): np.ndarray,
     ("numpy.matrixlib.defmatrix", "matrix"): np.ndarray,
@@ -124,7 +151,7 @@ def as_array(value: Any) -> np.ndarray:
 
     ValueError for anything else, and for object arrays.
     """
-    if isinstance(value, _SparseColumns | _SparseRows):
+    if isinstance(value, _SparseColumns | _SparseRows | _SparsePlaces):
         return _dense(value)
     if isinstance(value, _ChumpySelect):
         picked = as_array(value.__dict__["a"]).ravel()[as_array(value.__dict__["idxs"])]
@@ -136,9 +163,14 @@ def as_array(value: Any) -> np.ndarray:
     raise ValueError(f"expected an array of numbers, got {type(value).__name__}")
 
 
-def _dense(sparse: _SparseColumns | _SparseRows) -> np.ndarray:
+def _dense(sparse: _SparseColumns | _SparseRows | _SparsePlaces) -> np.ndarray:
     state = sparse.__dict__
     shape = state.get("_shape") or state["shape"]
+    if isinstance(sparse, _SparsePlaces):
+        out = np.zeros(shape)
+        places = state["coords"] if "coords" in state else (state["row"], state["col"])
+        np.add.at(out, tuple(map(np.asarray, places)), np.asarray(state["data"]))
+        return out
     by_rows = isinstance(sparse, _SparseRows)
     out = np.zeros(shape if by_rows else shape[::-1])
     line = np.repeat(np.arange(len(out)), np.diff(np.asarray(state["indptr"], np.int64)))

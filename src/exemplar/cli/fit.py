@@ -47,7 +47,7 @@ class FitCommand:
     """Checkpoint of an auxiliary network: fit as dual networks do, instead of EFT. `exemplar train
     exemplar` leaves one beside its regressor."""
     body: str | None = None
-    """"open", or an SMPL .npz or .pkl file."""
+    """"open", or an SMPL, SMPL+H or SMPL-X file (.npz, .pkl)."""
     iterations: int | None = None
     """Most weight updates (default 20; 14 with an auxiliary network)."""
     guard: bool = False
