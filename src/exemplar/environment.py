@@ -1,8 +1,16 @@
-"""Where the code runs: its version and commit, the machine, and the device."""
+"""Where the code runs: its version and commit, the machine, its cores, and the device.
 
+Torch uses one thread for each of its operations here, and cores are kept busy with several people
+side by side. Threads that share one operation wait for each other by spinning: beside one other
+process that made a fit eight times slower, and the number of threads changed its last bits.
+"""
+
+import math
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -45,6 +53,40 @@ def machine() -> str:
     except OSError:
         pass
     return f"{platform.machine()}, {os.cpu_count()} cores, {name}"
+
+
+def cores() -> int:
+    """How many threads are worth starting: as `OMP_NUM_THREADS` says, or else the cores that this
+    process may run on, within its container's share."""
+    if (asked := asked_threads()) is not None:
+        return asked
+    try:
+        found = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        found = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        found = min(found, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no such file, or "max"
+        pass
+    return max(found, 1)
+
+
+def asked_threads() -> int | None:
+    """The number in `OMP_NUM_THREADS`, or None."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else None
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Torch's operations take one thread each; afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def usable_device(name: str) -> torch.device:

@@ -20,6 +20,9 @@ OUTSIDE_VARIABLE = "EXEMPLAR_ALLOW_OUTSIDE"
 """Environment variable that lets annotations name images anywhere; `--allow-outside` sets it."""
 
 _ORIENTATION_TAG, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
+_EXIF_TAG, _FOCAL_35MM_TAG = 0x8769, 0xA405
+_FOCALS_35MM = (5.0, 2000.0)
+"""Lenses that there are, mm."""
 _ORIENTATION_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError)
 
 
@@ -78,6 +81,16 @@ def image_size(path: str | Path) -> tuple[int, int]:
     except Exception as error:  # Pillow raises whatever a damaged file leads to
         raise ValueError(f"{path} is not an image that can be read") from error
     return (height, width) if sideways else (width, height)
+
+
+def focal_35mm(path: str | Path) -> float | None:
+    """The lens's focal length as for 35 mm film (mm) that the image's EXIF tells, or None."""
+    try:
+        with Image.open(path) as image:
+            value = float(image.getexif().get_ifd(_EXIF_TAG).get(_FOCAL_35MM_TAG, 0))
+    except Exception:  # a damaged EXIF block can raise anything
+        return None
+    return value if _FOCALS_35MM[0] <= value <= _FOCALS_35MM[1] else None
 
 
 def _load(path: Path) -> Image.Image:

@@ -20,7 +20,7 @@ from exemplar.detect.keypoint_files import (
     to_joints49,
 )
 from exemplar.detect.landmarks import find_people
-from exemplar.environment import usable_device
+from exemplar.environment import one_torch_thread, usable_device
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
@@ -29,13 +29,14 @@ from exemplar.fitting.trace import Evaluation, Iterate, pick
 from exemplar.geometry.cameras import (
     CameraModel,
     crop_to_full_translation,
+    full_translation,
     image_camera,
     project,
     weak_equivalent,
     weak_to_full_translation,
 )
 from exemplar.geometry.crops import Box, crop_to_image
-from exemplar.image_files import read_image
+from exemplar.image_files import focal_35mm, read_image
 from exemplar.regressors.checkpoints import (
     DEFAULT_REGRESSOR,
     RegressorInfo,
@@ -46,9 +47,12 @@ from exemplar.results import BodyState, FitResult, PersonFit
 from exemplar.samples import Batch
 from exemplar.skeletons import BLAZEPOSE_33
 
-FOCAL_PER_SIDE = 5000 / 224
-"""Default focal length over the image's longer side: long, so that the full camera shows what the
-weak one fitted (SPIN's focal length of 5000 px for a 224 px crop)."""
+FIELD_OF_VIEW = 55.0
+"""Angle of view that a photo is taken to have along its longer side where nothing tells, degrees:
+between a phone's main lens (about 67) and a standard lens (40)."""
+
+FILM_DIAGONAL = math.hypot(36.0, 24.0)
+"""Of 35 mm film, mm: what EXIF's equivalent focal length refers to."""
 
 LEAST_CONFIDENCE = 0.3
 """Built-in landmarks below this are taken as not seen."""
@@ -92,7 +96,8 @@ class FitOptions:
     """Checkpoint of an auxiliary network: the fit is then the dual networks', which regressors of
     `exemplar train exemplar` are trained for (`DualConfig.trained`)."""
     focal: float | None = None
-    """Focal length of the full-image camera, px."""
+    """Focal length of the full-image camera, px; None takes the photo's EXIF, or else
+    `FIELD_OF_VIEW`."""
     device: str = "cpu"
     """Torch device."""
     image_name: str | None = None
@@ -151,13 +156,19 @@ class Fitter:
         progress: Progress = lambda person, people, step, error: None,
     ) -> FitResult:
         """Fit the people of one photo; see `exemplar.fit`."""
+        with one_torch_thread():
+            return self._fit(image, keypoints, progress)
+
+    def _fit(
+        self, image: str | Path | np.ndarray, keypoints: "KeypointSource", progress: Progress
+    ) -> FitResult:
         pixels = read_image(image) if isinstance(image, str | Path) else _checked(image)
         name = self.options.image_name or (
             Path(image).name if isinstance(image, str | Path) else None
         )
         people = _people(pixels, keypoints, self.options, name)
         height, width = pixels.shape[:2]
-        focal = self.options.focal or self._default_focal(height, width)
+        focal, source = self._focal(image, height, width)
         camera = (focal, np.array([width / 2, height / 2]))
         config = self.config
         if keypoints is None and self.options.stop_px is None:
@@ -178,12 +189,21 @@ class Fitter:
             people=tuple(fits),
             body=self.body.name,
             regressor=self.regressor_name,
+            focal_source=source,
         )
 
-    def _default_focal(self, height: int, width: int) -> float:
+    def _focal(self, image: str | Path | np.ndarray, height: int, width: int) -> tuple[float, str]:
+        """Focal length of the photo (px), and where it is from."""
+        if self.options.focal is not None:
+            return self.options.focal, "given"
+        equivalent = None if isinstance(image, np.ndarray) else focal_35mm(image)
+        if equivalent is not None:
+            focal = equivalent / FILM_DIAGONAL * math.hypot(height, width)
+            return focal, f"EXIF, {equivalent:g} mm on 35 mm film"
         if self.camera_model == "full_perspective":
-            return math.hypot(height, width)
-        return FOCAL_PER_SIDE * max(height, width)
+            return math.hypot(height, width), "assumed, the diagonal, as the network was trained"
+        focal = max(height, width) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
+        return focal, f"assumed, {FIELD_OF_VIEW:g} degrees along the longer side"
 
     def _person(
         self,
@@ -268,16 +288,18 @@ def on_photo(
     )
     weak = replace(found, camera=weak_equivalent(found.camera, camera_model))
     prediction = weak.turned_back(box)
+    params = prediction.body_params()
+    joints = body.keypoints(params, "smpl49")
+    in_image = crop_to_image(in_crop, box)
     if camera_model == "full_perspective":
         translation = crop_to_full_translation(found.camera, box)
     else:
-        translation = weak_to_full_translation(
+        rough = weak_to_full_translation(
             prediction.camera, *image_camera(box), box.centre, box.size
         )
-    params = prediction.body_params()
-    joints = body.keypoints(params, "smpl49")
+        defined = body.available("smpl49").expand(joints.shape[:-1])
+        translation = full_translation(joints, in_image, defined, *image_camera(box), rough)
     posed = body(params)
-    in_image = crop_to_image(in_crop, box)
 
     def numpy(tensor: Tensor) -> np.ndarray:
         return tensor[0].cpu().numpy()

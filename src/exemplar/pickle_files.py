@@ -50,6 +50,9 @@ class Node:
 STORAGE = ("torch", "storage")
 """What nodes of torch's tensors' numbers are called: they are not in the pickle itself."""
 
+OTHERS = ("", "")
+"""Among the known names: all others are passed over, and None stands for what is made of them."""
+
 
 _Unpickler: Any = vars(pickle)["_Unpickler"]
 """The one that is written in Python: in the other an opcode's number alone can take memory."""
@@ -77,7 +80,7 @@ class _Reader(_Unpickler):
         self._known, self._budget = known, budget
 
     def find_class(self, module: str, name: str) -> Name:
-        if (module, name) not in self._known:
+        if (module, name) not in self._known and OTHERS not in self._known:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
         return Name(module, name)
 
@@ -111,11 +114,11 @@ class _Reader(_Unpickler):
 
     def _append(self) -> None:
         value = self.stack.pop()
-        _of(self.stack[-1], list).append(value)
+        _extend(self.stack[-1], [value])
 
     def _append_many(self) -> None:
         items = self.pop_mark()
-        _of(self.stack[-1], list).extend(items)
+        _extend(self.stack[-1], items)
 
     def _call(self) -> None:
         args, name = _of(self.stack.pop(), tuple), _of(self.stack.pop(), Name)
@@ -177,7 +180,14 @@ def _set_items(into: Any, items: Any) -> None:
         parts = key if isinstance(key, tuple) else (key,)
         if not all(isinstance(part, (*_KEYS, Node)) for part in parts):
             raise pickle.UnpicklingError(f"a dict has a {type(key).__name__} for a key")
-        _of(into, dict)[key] = value
+        if not isinstance(into, Node):  # as in `_extend`
+            _of(into, dict)[key] = value
+
+
+def _extend(into: Any, items: list[Any]) -> None:
+    """Append to a list; what a node is given so belongs to an object that is passed over."""
+    if not isinstance(into, Node):
+        _of(into, list).extend(items)
 
 
 def _of(value: Any, kind: type) -> Any:
@@ -201,6 +211,8 @@ class Builder:
         self.budget.take(16)
         if isinstance(value, Node):
             return self._node(value)
+        if isinstance(value, Name) and OTHERS in self._known:
+            return None
         if isinstance(value, str | bytes):
             self.budget.take(len(value))
         elif isinstance(value, int) and not -(2**63) <= value < 2**64:
@@ -225,8 +237,10 @@ class Builder:
             made, cost = self._made[node]
             self.budget.take(cost)
             return made
-        make = self._known[node.key]
+        make = self._known.get(node.key)
         if make is None:
+            if OTHERS in self._known:
+                return None
             raise ValueError(f"it has {'.'.join(node.key)} for a value")
         before = self.budget.left
         self._deeper()
@@ -382,6 +396,26 @@ def _sparse(build: Builder, node: Node) -> np.ndarray:
     return out if by_rows else out.T
 
 
+def _sparse_places(build: Builder, node: Node) -> np.ndarray:
+    """scipy.sparse's coordinate matrices: data, `coords` or `row` and `col`, and shape."""
+    shape = checked_shape(_field(build, node, "_shape", "shape"), np.dtype(float), build.budget)
+    state = _of(node.state, dict)
+    places = (
+        _field(build, node, "coords")
+        if state.get("coords") is not None
+        else [_field(build, node, name) for name in ("row", "col")]
+    )
+    data, *places = (as_array(x).reshape(-1) for x in (_field(build, node, "data"), *places))
+    if len(places) != len(shape) or any(
+        len(place) != len(data) or (len(data) and not 0 <= place.min() <= place.max() < side)
+        for place, side in zip(places, shape, strict=False)
+    ):
+        raise ValueError("a sparse matrix's numbers do not fit its shape")
+    out = np.zeros(shape)
+    np.add.at(out, tuple(place.astype(np.int64) for place in places), data)
+    return out
+
+
 NAMES: Names = {
     ("numpy", "ndarray"): None,
     ("numpy", "matrix"): None,
@@ -396,8 +430,8 @@ NAMES: Names = {
     ("chumpy.ch", "Ch"): _chumpy,
     ("chumpy.reordering", "Select"): _chumpy_select,
     **{
-        (f"scipy.sparse.{module}", name): _sparse
-        for kind in ("csc", "csr")
+        (f"scipy.sparse.{module}", name): make
+        for kind, make in (("csc", _sparse), ("csr", _sparse), ("coo", _sparse_places))
         for module in (kind, f"_{kind}")
         for name in (f"{kind}_matrix", f"{kind}_array")
     },

@@ -100,3 +100,14 @@ class FitResult:
     """Name of the body model."""
     regressor: str
     """Name of the regressor."""
+    focal_source: str = "given"
+    """Where the focal length is from, in words."""
+
+    def reprojected(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]:
+        """Points of the camera frame (metres) as the full-image camera sees them, px."""
+        return self.focal * points[:, :2] / points[:, 2:] + self.principal_point
+
+    def camera_misfit_px(self, state: BodyState) -> float:
+        """How far the full-image camera sees the joints from `joints_2d` on average, image px."""
+        gaps = self.reprojected(state.joints_3d) - state.joints_2d
+        return float(np.linalg.norm(gaps, axis=1).mean())

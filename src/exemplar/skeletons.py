@@ -19,6 +19,41 @@ SMPL_24_PARENTS: tuple[int, ...] = (
 )  # fmt: skip
 """Parent of each of `SMPL_24`; the root's is -1."""
 
+_HANDS: tuple[str, ...] = tuple(
+    f"{side}_{finger}{i}"
+    for side in ("left", "right")
+    for finger in ("index", "middle", "pinky", "ring", "thumb")
+    for i in (1, 2, 3)
+)
+
+SMPLH_52: tuple[str, ...] = SMPL_24[: SMPL_24.index("left_hand")] + _HANDS
+"""The kinematic joints of SMPL+H: SMPL's but for the hands, and three of each finger."""
+
+SMPLX_55: tuple[str, ...] = (
+    *SMPL_24[: SMPL_24.index("left_hand")], "jaw", "left_eye_smplhf", "right_eye_smplhf", *_HANDS,
+)  # fmt: skip
+"""The kinematic joints of SMPL-X: SMPL+H's, and three of the face."""
+
+HANDS_24: Mapping[str, str] = MappingProxyType(
+    {"left_hand": "left_middle1", "right_hand": "right_middle1"}
+)
+"""What stands for SMPL's hands in SMPL+H and SMPL-X."""
+
+
+def hand_parents(names: Sequence[str]) -> tuple[int, ...]:
+    """Parent of each joint of `SMPLH_52` or `SMPLX_55`; the root's is -1."""
+    out = []
+    for i, name in enumerate(names):
+        if name in SMPL_24:
+            out.append(SMPL_24_PARENTS[i])
+        elif name not in _HANDS:
+            out.append(names.index("head"))
+        else:
+            first = name.endswith("1")
+            out.append(names.index(f"{name.partition('_')[0]}_wrist") if first else i - 1)
+    return tuple(out)
+
+
 OPENPOSE_25: tuple[str, ...] = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
     "left_wrist", "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee",

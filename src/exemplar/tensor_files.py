@@ -18,7 +18,7 @@ from torch import Tensor
 
 from exemplar.file_budget import Budget
 from exemplar.npy_files import zip_member
-from exemplar.pickle_files import NAMES, STORAGE, Builder, Name, Names, Node, follow
+from exemplar.pickle_files import NAMES, OTHERS, STORAGE, Builder, Name, Names, Node, follow
 from exemplar.reading_files import unless_not_there
 
 _OLD_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -33,11 +33,12 @@ _KINDS: Mapping[str, torch.dtype] = {
 }  # fmt: skip
 
 
-def read_tensors(path: Path, *, repeated: bool = False) -> Any:
+def read_tensors(path: Path, *, repeated: bool = False, others: bool = False) -> Any:
     """What a checkpoint holds, on the CPU, without running code from it.
 
     `repeated`: tensors may show the same numbers again and again (stride 0) at no cost, which is
-    for readers that hold shapes against something before they copy.
+    for readers that hold shapes against something before they copy. `others`: objects of other
+    kinds are passed over, and None stands for each, instead of an error.
 
     ValueError, in one line, if it is damaged, larger than its budget, or holds anything but
     tensors, arrays, numbers and texts in dicts and lists.
@@ -46,7 +47,7 @@ def read_tensors(path: Path, *, repeated: bool = False) -> Any:
         budget = Budget(path.stat().st_size)
         with path.open("rb") as file:
             zipped = file.read(2) == b"PK"
-        names = {**TENSORS, **(_REPEATED if repeated else {})}
+        names = {**TENSORS, **(_REPEATED if repeated else {}), **({OTHERS: None} if others else {})}
         if zipped:
             return _read_zip(path, budget, names)
         return _read_old(path.read_bytes(), budget, names)

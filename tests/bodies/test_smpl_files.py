@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from exemplar.bodies import load_smpl
+from exemplar.bodies import Body, load_smpl
 from exemplar.skeletons import SMPL_24_PARENTS, SMPL_49
 
 VERTICES = 6890
@@ -33,14 +33,25 @@ def arrays() -> dict[str, np.ndarray]:
     }
 
 
-def test_npz_and_pickle_give_the_same_body(tmp_path: Path) -> None:
+def tensors(body: Body) -> dict[str, torch.Tensor]:
+    return dict(body.named_buffers())
+
+
+KINDS = ("csc_matrix", "csr_matrix", "coo_matrix", "csc_array", "csr_array", "coo_array")
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "tensor"])
+def test_npz_and_pickle_give_the_same_body(tmp_path: Path, kind: str) -> None:
     data = arrays()
     np.savez(tmp_path / "smpl.npz", **data)
-    with_sparse = data | {"J_regressor": sparse.csc_matrix(data["J_regressor"])}
-    (tmp_path / "smpl.pkl").write_bytes(pickle.dumps(with_sparse, protocol=2))
+    if kind == "tensor":
+        pickled = {k: torch.from_numpy(v) for k, v in data.items() if v.dtype == np.float64}
+    else:
+        pickled = {"J_regressor": getattr(sparse, kind)(data["J_regressor"])}
+    (tmp_path / "smpl.pkl").write_bytes(pickle.dumps(data | pickled, protocol=2))
     first, second = load_smpl(tmp_path / "smpl.npz"), load_smpl(tmp_path / "smpl.pkl")
-    for name, value in first.state_dict().items():
-        assert torch.allclose(value, second.state_dict()[name]), name
+    for name, value in tensors(first).items():
+        assert torch.equal(value, tensors(second)[name]), name
     expected = data["J_regressor"] @ data["v_template"]
     assert np.allclose(first.joints_template.numpy(), expected, atol=1e-5)
 
@@ -119,7 +130,52 @@ def test_an_npz_of_something_else_names_what_is_missing(tmp_path: Path) -> None:
         load_smpl(tmp_path / "other.npz")
 
 
+def test_suffixes_may_be_capitals(tmp_path: Path) -> None:
+    data = arrays()
+    with (tmp_path / "SMPL.NPZ").open("wb") as file:
+        np.savez(file, **data)
+    (tmp_path / "SMPL.PKL").write_bytes(pickle.dumps(data))
+    first, second = load_smpl(tmp_path / "SMPL.NPZ"), load_smpl(tmp_path / "SMPL.PKL")
+    assert torch.equal(first.posedirs, second.posedirs)
+
+
+def test_objects_that_are_not_of_the_body_are_passed_over(tmp_path: Path) -> None:
+    np.savez(tmp_path / "smpl.npz", **arrays(), part2num=np.array({"arm": 1}, dtype=object))
+    assert load_smpl(tmp_path / "smpl.npz").num_betas == 10
+
+
+@pytest.mark.parametrize("rows", ["features", "coordinates"])
+def test_posedirs_may_lie_as_a_matrix(tmp_path: Path, rows: str) -> None:
+    data = arrays()
+    np.savez(tmp_path / "smpl.npz", **data)
+    matrix = data["posedirs"].reshape(3 * VERTICES, -1)
+    flat = matrix.T if rows == "features" else matrix
+    np.savez(tmp_path / "flat.npz", **(data | {"posedirs": flat}))
+    first, second = load_smpl(tmp_path / "smpl.npz"), load_smpl(tmp_path / "flat.npz")
+    assert torch.equal(first.posedirs, second.posedirs)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"shapedirs": np.zeros((VERTICES, 3, 4))}, r"expected shapedirs \(6890, 3, 10 or more\)"),
+        ({"posedirs": np.zeros((VERTICES, 3, 93))}, r"expected posedirs \(6890, 3, 207\), got"),
+        ({"kintree_table": np.zeros((2, 33), int)}, r"its 33 joints are not those of SMPL \(24\)"),
+        ({"f": np.full((4, 3), VERTICES)}, "f names vertices from 6890 to 6890, of 6890"),
+        ({"v_template": np.full((VERTICES, 3), np.nan)}, "v_template holds numbers that are not"),
+        ({"weights": np.array(["a"])}, "weights"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(
+    tmp_path: Path, wrong: dict[str, np.ndarray], message: str
+) -> None:
+    np.savez(tmp_path / "smpl.npz", **(arrays() | wrong))
+    with pytest.raises(ValueError, match=rf"smpl\.npz is not an SMPL model: .*{message}") as caught:
+        load_smpl(tmp_path / "smpl.npz")
+    assert "\n" not in str(caught.value)
+
+
 def test_wrong_shapes_are_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "smpl.npz", **(arrays() | {"weights": np.ones((10, 24))}))
-    with pytest.raises(ValueError, match="expected J_regressor"):
+    with pytest.raises(ValueError, match=r"smpl\.npz .* expected weights \(6890, 24\)"):
         load_smpl(tmp_path / "smpl.npz")

@@ -7,11 +7,13 @@ from scipy.spatial import procrustes
 
 from exemplar.geometry.align import similarity_align
 from exemplar.geometry.cameras import (
+    NEAREST,
     CameraModel,
     crop_perspective_translation,
     crop_to_full_translation,
     fit_translation,
     fit_weak_camera,
+    full_translation,
     image_camera,
     move_weak_camera,
     project,
@@ -161,3 +163,31 @@ def test_a_weak_camera_in_another_box_shows_the_same_pixels() -> None:
     second = crop_to_image(project_weak(points, moved), Box(centres[1], sizes[1], angle))
     # float64 pixels
     assert torch.allclose(first, second, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("focal", [300.0, 1500.0, 20_000.0])
+def test_a_full_camera_s_translation_is_found_from_a_rough_one(focal: float) -> None:
+    points = torch.randn(4, 20, 3).double() * 0.4
+    truth = torch.tensor([[0.3, -0.2, 3.0], [1.5, 0.0, 4.0], [-0.5, 0.4, 9.0], [0.0, 0.0, 2.5]])
+    truth = truth.double()
+    focals, middle = torch.full((4,), focal).double(), torch.tensor([320.0, 240.0]).double()
+    middle = middle.expand(4, 2)
+    targets = project_full(points + truth[:, None], focals, middle)
+    rough = truth * 1.2 + 0.1
+    weights = torch.ones(4, 20).double()
+    weights[:, 0] = 0.0
+    targets[:, 0] += 1000.0
+    found = full_translation(points, targets, weights, focals, middle, rough)
+    assert torch.allclose(found, truth, atol=1e-6)
+
+
+def test_no_point_comes_behind_a_full_camera() -> None:
+    """A focal length that would put the camera into the body."""
+    points, middle = torch.randn(1, 20, 3), torch.tensor([[320.0, 240.0]])
+    targets = middle[:, None] + 300 * points[..., :2]
+    ones, rough = torch.ones(1, 20), torch.tensor([[0.0, 0.0, 0.03]])
+    found = full_translation(points, targets, ones, torch.tensor([10.0]), middle, rough)
+    assert found.isfinite().all()
+    assert (points[..., 2] + found[..., 2]).min() >= NEAREST - 1e-6
+    none = full_translation(points, targets, 0 * ones, torch.tensor([10.0]), middle, rough + 9)
+    assert torch.allclose(none, rough + 9)

@@ -3,8 +3,11 @@
 States are made of constants that are told by the tensor's name and take no room on disk.
 """
 
+import argparse
 import datetime
+import shutil
 import zlib
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,11 +120,112 @@ def test_the_dual_networks_layout(tmp_path: Path, hmr: State) -> None:
         load_regressor(path, architecture="hrm")
 
 
-@pytest.mark.parametrize("layout", ["bare", "state_dict"])
-def test_other_layouts(tmp_path: Path, hmr: State, layout: str) -> None:
-    wrapped = prefixed(hmr, "backbone.", is_backbone)
-    torch.save(wrapped if layout == "bare" else {"state_dict": wrapped}, tmp_path / "x.pth")
-    assert holds(load_regressor(tmp_path / "x.pth")[0], hmr)
+def is_head(name: str) -> bool:
+    return not is_backbone(name)
+
+
+CONTAINERS: dict[str, Callable[[State], object]] = {
+    "bare": lambda state: state,
+    "state_dict": lambda state: {"state_dict": state},
+    "model_state_dict": lambda state: {"model_state_dict": state, "epoch": 3},
+    "net": lambda state: {"net": state},
+    "any key": lambda state: {"acc": 0.5, "gen_state_dict": state, "disc": {"w": torch.zeros(2)}},
+    "two levels": lambda state: {"state": {"ema": {"a": torch.zeros(2)}, "model": state}},
+    "with text": lambda state: {"model": {**state, "version": 1}},
+    "parameters": lambda state: {"model": {n: nn.Parameter(t, False) for n, t in state.items()}},
+}
+PREFIXES: dict[str, Callable[[State], State]] = {
+    "none": lambda state: state,
+    "backbone": lambda state: prefixed(state, "backbone.", is_backbone),
+    "module twice": lambda state: prefixed(state, "module.module."),
+    "lightning": lambda state: prefixed(state, "model."),
+    "regressor": lambda state: prefixed(state, "regressor.", is_head),
+    "head": lambda state: prefixed(
+        prefixed(prefixed(state, "head.", is_head), "encoder.", lambda n: n[:5] != "head."), "net."
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("container", "prefix"),
+    [*((name, "none") for name in CONTAINERS), *(("bare", name) for name in PREFIXES)],
+)
+def test_weights_are_found_wherever_programs_put_them(
+    tmp_path: Path, hmr: State, container: str, prefix: str
+) -> None:
+    torch.save(CONTAINERS[container](PREFIXES[prefix](hmr)), tmp_path / "x.pth")
+    network, info = load_regressor(tmp_path / "x.pth")
+    assert holds(network, hmr)
+    assert info.architecture == "hmr"
+
+
+class Settings(dict):
+    """Stands for what programs keep beside weights: a dict with attributes of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(lr=1e-4)
+        self.frozen = True
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_objects_beside_weights_are_passed_over(tmp_path: Path, hmr: State, zipped: bool) -> None:
+    beside = {
+        "best": np.float64(0.5),
+        "epoch": np.int64(3),
+        "order": np.arange(4),
+        "args": argparse.Namespace(lr=1),
+        "cfg": Settings(),
+        "folder": Path("logs"),
+        "when": datetime.timedelta(1),
+        "counts": defaultdict(list, {"a": [1]}),
+    }
+    path = tmp_path / "x.pt"
+    torch.save({**beside, "model": hmr}, path, _use_new_zipfile_serialization=zipped)
+    assert holds(load_regressor(path)[0], hmr)
+
+
+def test_weights_may_be_numpy_arrays(tmp_path: Path, cliff: State) -> None:
+    arrays = {name: np.array(tensor.numpy(), order="F") for name, tensor in cliff.items()}
+    torch.save({"model": arrays}, tmp_path / "x.pt")
+    assert holds(load_regressor(tmp_path / "x.pt")[0], cliff)
+
+
+class Evil:
+    """Unpickling this would make a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return shutil.copytree, (str(self.path.parent), str(self.path))
+
+
+def test_what_is_passed_over_does_not_run(tmp_path: Path, hmr: State) -> None:
+    torch.save({"model": hmr, "x": Evil(tmp_path / "trap")}, tmp_path / "x.pt")
+    assert holds(load_regressor(tmp_path / "x.pt")[0], hmr)
+    assert not (tmp_path / "trap").exists()
+
+
+def test_tensors_of_other_modules_are_left_out_and_told(tmp_path: Path, hmr: State) -> None:
+    torch.save({"model": {**hmr, "smpl.v_template": torch.zeros(5, 3)}}, tmp_path / "x.pt")
+    network, info = load_regressor(tmp_path / "x.pt")
+    assert holds(network, hmr)
+    assert info.notes == "main network of x.pt; left out: smpl.v_template"
+
+
+@pytest.mark.parametrize("name", ["layer3.6.conv1.weight", "ema.fc1.weight"])
+def test_more_of_the_network_s_own_modules_is_not_left_out(
+    tmp_path: Path, hmr: State, name: str
+) -> None:
+    """A deeper trunk has all that a shallower one needs, and two heads are no one's."""
+    torch.save({"model": {**hmr, name: torch.zeros(2)}}, tmp_path / "x.pt")
+    with pytest.raises(ValueError, match=f"unexpected: {name}"):
+        load_regressor(tmp_path / "x.pt")
+
+
+def test_suffixes_may_be_capitals(tmp_path: Path, hmr: State) -> None:
+    torch.save(hmr, tmp_path / "X.PT")
+    assert holds(load_regressor(tmp_path / "X.PT")[0], hmr)
 
 
 @pytest.mark.slow
@@ -168,14 +272,14 @@ def test_a_file_without_the_head_s_start_asks_for_it(tmp_path: Path, hmr: State)
 def test_tensors_that_do_not_fit_are_named(tmp_path: Path, hmr: State) -> None:
     wrong = dict(hmr)
     del wrong["layer3.2.conv1.weight"]
-    wrong["layer9.weight"] = torch.zeros(2)
+    wrong["layer4.9.weight"] = torch.zeros(2)
     wrong["decpose.bias"] = torch.zeros(143)
     torch.save({"model": wrong}, tmp_path / "x.pt")
     with pytest.raises(ValueError, match="does not fit") as caught:
         load_regressor(tmp_path / "x.pt")
     message = str(caught.value)
     assert "missing: layer3.2.conv1.weight;" in message
-    assert "unexpected: layer9.weight;" in message
+    assert "unexpected: layer4.9.weight;" in message
     assert "mis-shaped: decpose.bias (143,) for (144,)" in message
     assert "\n" not in message
 
@@ -183,12 +287,16 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path, hmr: State) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"model": {"fc1.weight": torch.zeros(1024, 9)}}, r"not a known network: .* \(1024, 9\)"),
-        ({"model": {"a": torch.zeros(2)}}, "got no fc1.weight"),
+        (
+            {"model": {"fc1.weight": torch.zeros(1024, 9)}},
+            r"\(model\) .* missing: conv1.weight, .* mis-shaped: fc1.weight \(1024, 9\) for",
+        ),
+        ({"a": torch.zeros(2)}, "does not fit the network hmr, .* missing: conv1.weight"),
         ({"weights": 3}, "holds no state dict: .* got the keys weights"),
         ({"model": {}}, "holds no state dict"),
-        ([1, 2], "holds no state dict: .* got list"),
-        (datetime.timedelta(1), "cannot be read as tensors alone"),
+        ([1, 2], "holds no state dict: .* got something else"),
+        (nn.Linear(2, 2), "holds no state dict: .* got something else"),
+        (datetime.timedelta(1), "holds no state dict: .* got something else"),
     ],
 )
 def test_other_content_is_refused_in_one_line(

@@ -127,6 +127,7 @@ FILES: dict[str, Wrap] = {
     "bare": lambda state: dict(state),
     "module.": lambda state: {f"module.{n}": t for n, t in state.items()},
     "backbone.": lambda state: {f"backbone.{n}": t for n, t in state.items()},
+    "any prefix": lambda state: {f"net.trunk.{n}": t for n, t in state.items()},
     "under state_dict": lambda state: {"state_dict": dict(state), "epoch": 3},
     "all of it": lambda state: {
         "state_dict": {f"module.backbone.{n}": t for n, t in state.items()}
@@ -171,7 +172,7 @@ def cut(path: Path) -> None:
 BAD: dict[str, tuple[Wrap, Callable[[Path], None], type[Exception], str]] = {
     "too few": (lambda s: dict(list(s.items())[:2]), lambda p: None, ValueError, "2 of 9 tensors"),
     "other names": (
-        lambda s: {f"trunk.{n}": t for n, t in s.items()},
+        lambda s: {n.replace(".", "_"): t for n, t in s.items()},
         lambda path: None,
         ValueError,
         "names are others",

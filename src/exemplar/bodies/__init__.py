@@ -17,7 +17,7 @@ __all__ = [
 
 
 def load_body(name: str = OPEN_BODY) -> Body:
-    """A body by name: "open", or the path of an SMPL file (.npz or .pkl).
+    """A body by name: "open", or the path of an SMPL, SMPL+H or SMPL-X file (.npz or .pkl).
 
     Raises FileNotFoundError or ValueError with one line saying what was wrong.
     """

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
+import torch
 import tyro
 from rich.console import Console
 
@@ -34,6 +35,7 @@ _DESCRIPTION = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb. Exits 1 with one line on bad input, 2 on wrong usage, 130 on Ctrl-C."""
+    torch.set_num_threads(1)  # `environment` says why
     words = list(sys.argv[1:] if arguments is None else arguments)
     words = _without_limits(words)
     app = tyro.extras.SubcommandApp()

@@ -21,6 +21,9 @@ from exemplar.results import FitResult
 
 DEMO = "demo.png"
 
+LARGE_MISFIT_PX = 2.0
+"""What the full camera leaves (image px) is told in the summary above this."""
+
 
 @dataclass(frozen=True)
 class FitCommand:
@@ -47,7 +50,7 @@ class FitCommand:
     """Checkpoint of an auxiliary network: fit as dual networks do, instead of EFT. `exemplar train
     exemplar` leaves one beside its regressor."""
     body: str | None = None
-    """"open", or an SMPL .npz or .pkl file."""
+    """"open", or an SMPL, SMPL+H or SMPL-X file (.npz, .pkl)."""
     iterations: int | None = None
     """Most weight updates (default 20; 14 with an auxiliary network)."""
     guard: bool = False
@@ -62,7 +65,8 @@ class FitCommand:
     """landmarks, landmarks-heavy or landmarks-both: take BlazePose's landmarks for 3D keypoints,
     whose depth the fit then keeps to."""
     focal: float | None = None
-    """Focal length of the full-image camera, px."""
+    """Focal length of the full-image camera, px (default: the photo's EXIF, else a field of view of
+    55 degrees along the longer side)."""
     device: str = "cpu"
     """Torch device."""
     quiet: bool = False
@@ -167,7 +171,18 @@ def summary(result: FitResult, image: Path) -> Table:
             str(person.iterations),
             f"{person.seconds:.1f}",
         )
-    table.caption = "mean 2D error over the fitted keypoints, px of a 224 px crop"
+    caption = [
+        "mean 2D error over the fitted keypoints, px of a 224 px crop",
+        f"focal length {result.focal:.0f} px ({result.focal_source})",
+    ]
+    for number, person in enumerate(result.people):
+        misfit = result.camera_misfit_px(person.after)
+        if misfit > LARGE_MISFIT_PX:
+            caption.append(
+                f"with it the joints of person {number} are seen {misfit:.1f} image px off the fit"
+                " on average"
+            )
+    table.caption = "\n".join(caption)
     return table
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 import tyro
 from rich.console import Console
 
 from exemplar.cli.train_pictures import fits_of
-from exemplar.environment import usable_device
+from exemplar.environment import asked_threads, usable_device
 from exemplar.fitting.body_loss import BodyLossConfig
 from exemplar.objectives import Norm
 from exemplar.training.augment import AugmentConfig
@@ -216,6 +217,7 @@ def _given(config: SupervisedCommand, names: dict[str, str]) -> dict[str, object
 
 def run(config: SupervisedCommand) -> None:
     """Train as the options say."""
+    torch.set_num_threads(asked_threads() or 1)
     console = Console(soft_wrap=True, highlight=False)
     sources, ratios = parse_sources(config.data)
     settings = TrainConfig(

@@ -1,7 +1,6 @@
 """A regressor with what can be done after it, on a data set: scores of every person, resumable."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -16,7 +15,7 @@ from exemplar.data.contents import Contents
 from exemplar.data.crops import batch_of
 from exemplar.data.formats import format_named, read, recognise
 from exemplar.data.options import parse_options
-from exemplar.environment import code_commit, code_version, machine
+from exemplar.environment import code_commit, code_version, cores, machine
 from exemplar.evaluation.judge import Judge
 from exemplar.evaluation.keypoint_sources import KeypointSource, keypoints_from, with_exact
 from exemplar.evaluation.methods import FITTED_TOGETHER, Method, MethodConfig, Methods
@@ -35,7 +34,7 @@ from exemplar.samples import Gender, Sample
 BLOCK = 32
 """People of a file of results, done together."""
 
-WORKERS = os.cpu_count() or 1
+WORKERS = cores()
 """Processes that draw an open set."""
 
 OPEN_PREFIX = "open:"

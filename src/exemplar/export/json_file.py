@@ -34,7 +34,8 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
 
     - `version`, `body`, `regressor`: the program's version and the models' names.
     - `image`: `width` and `height`, px.
-    - `camera`: `focal_length` and `principal_point` [x, y] of the full image, px.
+    - `camera`: `focal_length` and `principal_point` [x, y] of the full image, px;
+      `focal_source`, where the focal length is from, in words.
     - `people`: for each, in the result's order,
         - `status`, `error_px_before`, `error_px_after` (px of a 224 crop), `iterations`, `seconds`;
         - `joints_3d`: [x, y, z] by name, metres in the camera frame (x right, y down, z forward);
@@ -42,7 +43,8 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
         - `keypoints_2d`: [x, y, confidence] by name, image px, of those that were given;
         - `global_orient` (3 x 3), `body_pose` (23 x 3 x 3), `betas`;
         - `camera`: `weak_camera` [s, tx, ty], `translation` (metres), `focal_length` and
-          `principal_point`;
+          `principal_point`; `misfit_px`, how far the full camera sees `joints_3d` from `joints_2d`
+          on average, image px;
         - `box`: `centre` and `size` (image px) and `angle` (radians) of the crop.
 
     Numbers have `DIGITS` significant digits; one that is not finite is null.
@@ -55,8 +57,11 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
             "body": result.body,
             "regressor": result.regressor,
             "image": {"width": width, "height": height},
-            "camera": camera,
-            "people": [_person(person, camera) for person in result.people],
+            "camera": camera | {"focal_source": result.focal_source},
+            "people": [
+                _person(person, camera | {"misfit_px": result.camera_misfit_px(person.after)})
+                for person in result.people
+            ],
         }
     )
     assert isinstance(plain, dict)

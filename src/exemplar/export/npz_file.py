@@ -25,7 +25,8 @@ def fit_to_arrays(result: FitResult) -> dict[str, np.ndarray]:
     P people, K = 49 joints, J = 24 kinematic joints, V vertices, B betas, S iterates of all people
     together. The camera frame is x right, y down, z forward, metres.
 
-    - `image_size` (2,): width and height, px; `focal` (), `principal_point` (2,), px.
+    - `image_size` (2,): width and height, px; `focal` (), `principal_point` (2,), px;
+      `focal_source` (), where the focal length is from, in words.
     - `body`, `regressor` (): names; `faces` (F, 3).
     - Of each person: `status` (P,), `keypoints_2d` (P, K, 3), `fitted` (P, K), `box_centre` (P, 2),
       `box_size` (P,), `box_angle` (P,), `seconds` (P,).
@@ -45,6 +46,7 @@ def fit_to_arrays(result: FitResult) -> dict[str, np.ndarray]:
     return {
         "image_size": np.array([result.image.shape[1], result.image.shape[0]]),
         "focal": np.array(result.focal),
+        "focal_source": np.array(result.focal_source),
         "principal_point": np.asarray(result.principal_point),
         "body": np.array(result.body),
         "regressor": np.array(result.regressor),

@@ -7,6 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from exemplar.environment import cores
 from exemplar.fitting.memory_files import available_bytes
 from exemplar.fitting.optimiser import minimise
 from exemplar.fitting.stages import Finished, Objective, Progress, Stage, Unknowns
@@ -57,9 +58,9 @@ def plan(
     """(chunk_size, workers) for `count` exemplars, as far as the free memory goes.
 
     A GPU takes many exemplars side by side. A CPU gains nothing from that: it takes one group a
-    thread, on as many threads as torch has.
+    thread, on as many threads as it has cores.
     """
-    threads = 1 if device.type == "cuda" else torch.get_num_threads()
+    threads = 1 if device.type == "cuda" else cores()
     if device.type != "cuda" and (threads == 1 or count <= group_size):
         return group_size, 1
     need = bytes_per_group(unknowns, objective, min(group_size, count))

@@ -8,12 +8,14 @@ stacked unknowns is that update for each.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from exemplar.environment import one_torch_thread
 from exemplar.fitting.slots import fit_in_slots
 from exemplar.fitting.stages import Finished, Progress, Stage, Unknowns, evaluate, group_means
 from exemplar.fitting.trace import Evaluation, Record, Trace, concatenated
@@ -90,11 +92,13 @@ def minimise(
     def work(rows: Tensor) -> None:
         _in_memory(attempt, rows, min(side_by_side, len(rows)), group_size, whole=refill)
 
-    if workers == 1:
-        for rows in chunks:
-            work(rows)
-    else:
-        _in_threads(work, chunks, workers)
+    on_cpu = torch.device(device).type == "cpu"
+    with one_torch_thread() if on_cpu else nullcontext():
+        if workers == 1:
+            for rows in chunks:
+                work(rows)
+        else:
+            _in_threads(work, chunks, workers)
     return concatenated([done[first] for first in sorted(done)])
 
 
@@ -206,11 +210,9 @@ def _in_memory(
 
 def _in_threads(work: Callable[[Tensor], None], chunks: Sequence[Tensor], workers: int) -> None:
     """Each chunk by a thread in which torch itself uses only one."""
-    threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1))
     try:
         for waiting in [pool.submit(work, rows) for rows in chunks]:
             waiting.result()
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)

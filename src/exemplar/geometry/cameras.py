@@ -23,6 +23,12 @@ CameraModel = Literal["weak", "crop_perspective", "full_perspective"]
 CROP_FOCAL = 5000.0
 """Focal length that SPIN gives to every crop, crop px."""
 
+NEAREST = 0.1
+"""No point of a body is taken to be nearer to a full camera, metres."""
+
+_STEPS = 8
+"""Gauss-Newton steps to a full camera's translation; depths settle after three or four."""
+
 _LEAST = 1e-9
 """Added by the published programs to the divisor that holds the scale."""
 
@@ -149,6 +155,36 @@ def fit_translation(
     moment = torch.einsum("...n,...nri,...nr->...i", weights, rows, right)
     solved = torch.linalg.pinv(normal, hermitian=True) @ moment[..., None]
     return solved[..., 0].to(targets.dtype)
+
+
+def full_translation(
+    points: Float[Tensor, "*batch n 3"],
+    targets: Float[Tensor, "*batch n 2"],
+    weights: Float[Tensor, "*batch n"],
+    focal: Float[Tensor, "*batch"],
+    principal_point: Float[Tensor, "*batch 2"],
+    start: Float[Tensor, "*batch 3"],
+) -> Float[Tensor, "*batch 3"]:
+    """Translation (metres) with which a full camera sees points nearest to their targets (px).
+
+    Least squares in px, by Gauss-Newton steps from `start`; no point comes nearer to the camera
+    than `NEAREST`.
+    """
+    points, targets, root = points.double(), targets.double(), weights.double().sqrt()[..., None]
+    focal, principal_point = focal.double(), principal_point.double()
+    least = NEAREST - points[..., 2].amin(-1, keepdim=True)
+    found = start.double()
+    found = found * (least / found[..., 2:]).clamp_min(1.0)
+    for _ in range(_STEPS):
+        moved = points + found[..., None, :]
+        seen = project_full(moved, focal, principal_point)
+        across = (seen - principal_point[..., None, :])[..., None] * moved.new_tensor([0, 0, -1])
+        slopes = focal[..., None, None, None] * torch.eye(2, 3).to(moved) + across
+        slopes = (slopes / moved[..., 2, None, None] * root[..., None]).flatten(-3, -2)
+        gaps = ((targets - seen) * root).flatten(-2)
+        found = found + (torch.linalg.pinv(slopes) @ gaps[..., None])[..., 0]
+        found = torch.cat((found[..., :2], found[..., 2:].maximum(least)), dim=-1)
+    return found.to(start.dtype)
 
 
 def weak_to_full_translation(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from exemplar.bodies import Body
 from exemplar.data.crops import batch_of
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.environment import code_version, usable_device
+from exemplar.environment import code_version, cores, usable_device
 from exemplar.fitting.dual import fit_dual
 from exemplar.fitting.exemplar import EftConfig, eft_objective, stream_exemplars
 from exemplar.fitting.fits import Acceptance, Fits
@@ -74,7 +74,7 @@ class Lifter:
     """
 
     def __init__(self, config: LiftConfig, device: str = "cpu", workers: int | None = None) -> None:
-        """Load everything. `workers` threads of a CPU; by default as many as torch has threads and
+        """Load everything. `workers` threads of a CPU; by default as many as there are cores and
         memory has room for. ValueError or FileNotFoundError as `load_regressor` raises them."""
         self.device = usable_device(device)
         self.guard = config.guard
@@ -126,8 +126,8 @@ class Lifter:
         if self.smplify or (workers is not None and self.device.type == "cpu"):
             return Room(1, workers or 1)
         if self.dual:
-            return Room(1, torch.get_num_threads() if self.device.type == "cpu" else 1)
-        many = 1 + torch.get_num_threads()
+            return Room(1, cores() if self.device.type == "cpu" else 1)
+        many = 1 + cores()
         one = torch.ones(many)
         box = Box(torch.zeros(many, 2), one, 0 * one, one, torch.zeros(many, 2)).to(self.device)
         image = torch.zeros(many, 3, self.shown.resolution, self.shown.width, device=self.device)

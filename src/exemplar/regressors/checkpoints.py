@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -17,18 +18,20 @@ from exemplar.geometry.cameras import CameraModel
 from exemplar.reading_files import reading
 from exemplar.regressors.blazepose import BlazePoseTrunk, Size
 from exemplar.regressors.cliff import Cliff, CliffHrnet
-from exemplar.regressors.head import BOX_NUMBERS, ESTIMATE
 from exemplar.regressors.hmr import RECT, SQUARE, Hmr
-from exemplar.regressors.hrnet import HRNetMain
 from exemplar.regressors.lifter import Lifter
 from exemplar.regressors.published_files import (
+    COUNTER,
+    START,
     SUFFIXES,
+    Faults,
     Part,
-    PublishedFile,
+    faults,
+    own_names,
     read_published,
+    some,
     with_start,
 )
-from exemplar.regressors.resnet import FEATURES
 
 DEFAULT_REGRESSOR = "large"
 """The better of the two regressors that ship with the package; `mobile` is the faster."""
@@ -108,6 +111,10 @@ ARCHITECTURES: Mapping[str, Callable[[RegressorInfo], nn.Module]] = {
 """Networks by name: heads on the landmarks of either trunk; HMR on 224x224 and on 256x192 crops;
 CLIFF on ResNet-50 and on HRNet-W48 (main and auxiliary variant)."""
 
+_PUBLISHED = ("hmr", "cliff", "cliff_hrnet", "cliff_hrnet_aux")
+"""Networks that a torch checkpoint is looked through for. HMR on 256x192 crops has the same tensors
+as on square ones: it is taken for the dual-network authors' files."""
+
 
 def load_regressor(
     name: str | Path = DEFAULT_REGRESSOR,
@@ -121,7 +128,8 @@ def load_regressor(
     """A regressor in eval mode, by shipped name or by checkpoint path.
 
     Besides this project's .safetensors files, the torch checkpoints of SPIN, EFT, CLIFF and the
-    dual networks load (.pt, .pth); the options are for those. `architecture` is one of
+    dual networks load (.pt, .pth), wherever in the file their tensors lie and whatever stands
+    before their names; the options are for those. `architecture` is one of
     `ARCHITECTURES`, told from the tensors unless given; `part` picks the dual networks' main or
     auxiliary network; `n_iter` is the number of corrections, `camera_model` what the network was
     trained with, where its authors' differ from yours; `mean_params` is `smpl_mean_params.npz`,
@@ -151,15 +159,14 @@ def _read(
     mean_params: str | Path | None,
 ) -> tuple[nn.Module, RegressorInfo]:
     path = Path(name)
-    if shipped is None and path.suffix in SUFFIXES:
-        published = read_published(path, part)
-        info = _published_info(published, architecture, part, str(path))
+    if shipped is None and path.suffix.lower() in SUFFIXES:
+        info, state = _published(path, architecture, part)
         info = replace(
             info,
             n_iter=info.n_iter if n_iter is None else n_iter,
             camera_model=info.camera_model if camera_model is None else camera_model,
         )
-        return _fill(info, with_start(published.state, mean_params, str(path)), str(path)), info
+        return _fill(info, with_start(state, mean_params, str(path)), str(path)), info
     options = (architecture, n_iter, camera_model, mean_params)
     if part != "main" or any(option is not None for option in options):
         raise ValueError(
@@ -227,67 +234,75 @@ def _fill(info: RegressorInfo, state: dict[str, Tensor], source: str) -> nn.Modu
     return module.eval()
 
 
-def _published_info(
-    published: PublishedFile, architecture: str | None, part: Part, source: str
-) -> RegressorInfo:
-    """What a published file holds; `architecture` overrides what its tensors say."""
-    try:
-        found = architecture or architecture_of(published.state, dual=published.dual)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
-    if found not in ARCHITECTURES:
+def _published(
+    path: Path, architecture: str | None, part: Part
+) -> tuple[RegressorInfo, dict[str, Tensor]]:
+    """The network that a torch checkpoint holds, and its weights under the network's names."""
+    if architecture not in (None, *ARCHITECTURES):
         known = ", ".join(ARCHITECTURES)
-        raise ValueError(f"{source}: no architecture {architecture!r}, expected one of {known}")
-    is_main = (published.dual and part == "main") or found == "cliff_hrnet"
-    rounds = DUAL_MAIN_ITERATIONS if is_main else AUX_ITERATIONS
-    return RegressorInfo(
+        raise ValueError(f"{path}: no architecture {architecture!r}, expected one of {known}")
+    file = read_published(path, part)
+    names = _PUBLISHED if architecture is None else (architecture,)
+    fits = [_fit(name, place, state) for place, state in file.states.items() for name in names]
+    best = min(fits, key=lambda fit: len(fit.faults))
+    if best.faults:
+        where = f"{path} ({best.place})" if best.place else str(path)
+        raise ValueError(
+            f"{where} does not fit the network {best.architecture}"
+            f"{'' if architecture else ', of those known the closest'}: {best.faults}"
+        )
+    dual_main = file.dual and part == "main"
+    same_tensors = architecture is None and best.architecture == "hmr"
+    found = "hmr_rect" if file.dual and same_tensors else best.architecture
+    left_out = f"; left out: {some(best.others)}" if best.others else ""
+    info = RegressorInfo(
         architecture=found,
         body="smpl",
         learning_rate=SQUARE_STEP if found == "hmr" else RECT_STEP,
-        n_iter=rounds,
-        notes=f"{part} network of {Path(source).name}",
+        n_iter=DUAL_MAIN_ITERATIONS if dual_main or found == "cliff_hrnet" else AUX_ITERATIONS,
+        notes=f"{part} network of {path.name}{left_out}",
     )
+    return info, best.state
 
 
-def architecture_of(state: Mapping[str, Tensor], *, dual: bool = False) -> str:
-    """Which of `ARCHITECTURES` a published state dict is of, by the width of its first head layer.
+@dataclass(frozen=True)
+class _Fit:
+    """A state dict beside an architecture."""
 
-    HMR on square and on 256x192 crops has the same tensors: `dual` tells that the file is the
-    dual-network authors', whose crops are 256x192. ValueError for other tensors.
-    """
-    first = state.get("fc1.weight")
-    inputs = 0 if first is None else first.shape[-1] - ESTIMATE
-    on_hrnet = any(name.startswith("encoder.stage") for name in state)
-    known = {
-        FEATURES: "hmr_rect" if dual else "hmr",
-        FEATURES + BOX_NUMBERS: "cliff_hrnet_aux" if on_hrnet else "cliff",
-        HRNetMain.features + BOX_NUMBERS: "cliff_hrnet",
-    }
-    if inputs not in known:
-        got = "no fc1.weight" if first is None else f"fc1.weight {tuple(first.shape)}"
-        widths = ", ".join(f"{width + ESTIMATE} ({name})" for width, name in known.items())
-        raise ValueError(f"not a known network: expected fc1.weight of width {widths}, got {got}")
-    return known[inputs]
+    architecture: str
+    place: str
+    """Where the state dict lies in the file."""
+    state: dict[str, Tensor]
+    """Under the network's own names."""
+    others: list[str]
+    """What does not belong to the network's modules."""
+    faults: Faults
+
+
+def _fit(architecture: str, place: str, state: Mapping[str, Tensor]) -> _Fit:
+    wanted = _empty(architecture)
+    found, others = own_names(state, wanted)
+    needed = {name: tensor for name, tensor in wanted.items() if name not in START or name in found}
+    return _Fit(architecture, place, found, others, faults(found, needed))
+
+
+@cache
+def _empty(architecture: str) -> dict[str, Tensor]:
+    """Names and shapes of a network's tensors, without memory for them."""
+    with torch.device("meta"):
+        return ARCHITECTURES[architecture](RegressorInfo(architecture, "smpl", 0.0)).state_dict()
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Load a state dict in which every tensor must be found, expected and of the right shape."""
     wanted = module.state_dict()
-    # Counts batches in training; files of old programs lack it and nothing here reads it.
-    counters = {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")}
-    state = {**counters, **state}
-    missing = [key for key in wanted if key not in state]
-    unexpected = [key for key in state if key not in wanted]
-    misshaped = [
-        f"{key} {tuple(state[key].shape)} for {tuple(wanted[key].shape)}"
-        for key in wanted
-        if key in state and state[key].shape != wanted[key].shape
-    ]
-    if missing or unexpected or misshaped:
-        parts = (("missing", missing), ("unexpected", unexpected), ("mis-shaped", misshaped))
-        found = "; ".join(f"{what}: {', '.join(keys[:5])}" for what, keys in parts if keys)
-        raise ValueError(f"{source} does not fit the network: {found}")
-    module.load_state_dict({key: value.to(torch.float32) for key, value in state.items()})
+    wrong = faults(state, wanted)
+    if wrong:
+        raise ValueError(f"{source} does not fit the network: {wrong}")
+    counters = {key: value for key, value in wanted.items() if key.endswith(COUNTER)}
+    module.load_state_dict(
+        {key: value.to(torch.float32) for key, value in (counters | state).items()}
+    )
 
 
 def body_for(info: RegressorInfo, chosen: str | None = None) -> Body:

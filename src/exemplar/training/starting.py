@@ -13,7 +13,7 @@ from exemplar.regressors.checkpoints import (
     load_regressor,
 )
 from exemplar.regressors.lifter import Lifter, LifterHead
-from exemplar.regressors.published_files import read_published
+from exemplar.regressors.published_files import own_names, read_published
 
 BLAZEPOSE = "blazepose"
 """Name of the default network as it was before this project trained it: BlazePose's trunk, a fresh
@@ -88,8 +88,8 @@ def load_backbone(regressor: nn.Module, path: Path) -> tuple[int, int]:
         for name, tensor in regressor.state_dict(keep_vars=True).items()
         if id(tensor) not in last and not name.startswith("normalise.")
     }
-    published = read_published(path).state
-    state = {n.removeprefix("backbone.").removeprefix("encoder."): t for n, t in published.items()}
+    states = [own_names(state, wanted)[0] for state in read_published(path).states.values()]
+    state = max(states, key=lambda state: len(wanted.keys() & state.keys()))
     found = [name for name in wanted if name in state]
     misshaped = [name for name in found if state[name].shape != wanted[name].shape]
     if 2 * len(found) < len(wanted) or misshaped:

@@ -1,7 +1,6 @@
 """What the reproduced tables share: people, networks trained on them, and runs; each made once."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import torch
 from rich.console import Console
 
 from exemplar.atomic_files import replacing
+from exemplar.environment import cores
 from exemplar.evaluation.keypoint_sources import KeypointSource, keypoints_from
 from exemplar.evaluation.methods import Method, MethodConfig, Methods
 from exemplar.evaluation.open_sets import open_people, open_set
@@ -171,7 +171,7 @@ class Workbench:
         self.scale = SCALES[scale]
         self.open_folder = open_folder
         self.device = device
-        self.workers = os.cpu_count() or 1
+        self.workers = cores()
         self.results = self.folder / "results"
         self._timed = self.folder / "seconds.json"
 
