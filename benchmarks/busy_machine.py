@@ -5,11 +5,13 @@
 Each fit is a process of its own, as a person starts it: with one thread (`OMP_NUM_THREADS=1`), by
 default, and with two. `torch-2` is what the default was before: two torch threads share each
 operation. The other process is a small network in training with torch's own number of threads.
-Compare medians within a run only: the machine may have other work.
+Compare medians within a run only: the machine may have other work. Processor seconds, in which
+spinning shows, depend on it less than seconds.
 """
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -82,40 +84,52 @@ def training() -> Iterator[None]:
         process.wait()
 
 
-def fit(program: str, threads: str | None, folder: Path) -> tuple[float, float]:
-    """Seconds that a fit of the demo photo took, and its 2D error, px."""
+def fit(program: str, threads: str | None, folder: Path) -> tuple[float, float, float]:
+    """Seconds and processor seconds that a fit of the demo photo took, and its 2D error, px."""
     environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = threads
     command: Sequence[str] = ("fit", "--demo", "--quiet", "-o", str(folder))
-    began = time.perf_counter()
+    began, used = time.perf_counter(), _processor_seconds()
     subprocess.run([sys.executable, "-c", program, *command], env=environment, check=True)
-    seconds = time.perf_counter() - began
+    seconds, used = time.perf_counter() - began, _processor_seconds() - used
     (person,) = json.loads((folder / "fit.json").read_text())["people"]
-    return seconds, person["error_px_after"]
+    return seconds, used, person["error_px_after"]
+
+
+def _processor_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main(config: Config) -> None:
     """Time each way, print, write."""
     times: dict[str, list[float]] = {}
+    processor: dict[str, list[float]] = {}
     errors: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(config.repeats):
             for machine in ("quiet", "busy"):
                 with training() if machine == "busy" else nullcontext():
                     for way, (program, threads) in WAYS.items():
-                        seconds, error = fit(program, threads, Path(folder))
+                        seconds, used, error = fit(program, threads, Path(folder))
+                        processor.setdefault(f"{way}, {machine}", []).append(used)
                         times.setdefault(f"{way}, {machine}", []).append(seconds)
                         errors.setdefault(way, []).append(error)
     medians = {name: round(median(seconds), 2) for name, seconds in times.items()}
     for name, seconds in medians.items():
-        print(f"{name:20} {seconds:7.1f} s")
+        print(f"{name:20} {seconds:7.1f} s, processor {median(processor[name]):7.1f} s")
     for way, found in errors.items():
         print(f"{way:20} error {sorted(set(found))} px")
     write_results(
         config.output,
         config,
-        {"median_seconds": medians, "seconds": times, "error_px": errors},
+        {
+            "median_seconds": medians,
+            "seconds": times,
+            "processor_seconds": processor,
+            "error_px": errors,
+        },
     )
 
 

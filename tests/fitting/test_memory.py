@@ -43,7 +43,7 @@ def test_the_plan_takes_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def plan(room: float, device: torch.device, threads: int, count: int = 4) -> tuple[int, int]:
         monkeypatch.setattr(memory, "free_bytes", lambda _: int(room * one / memory.USED_SHARE))
-        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        monkeypatch.setattr(memory, "cores", lambda: threads)
         return memory.plan(weights, objective, device, count)
 
     assert plan(10.5, cuda, 8) == (10, 1)
@@ -52,7 +52,7 @@ def test_the_plan_takes_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan(3.5, cpu, 8) == (1, 3)
     assert plan(0.0, cpu, 8) == (1, 1)
     assert plan(10.5, cpu, 1) == (1, 1)
-    assert plan(10.5, cpu, 8, count=1) == (1, 1), "a single exemplar gets all threads"
+    assert plan(10.5, cpu, 8, count=1) == (1, 1), "a single exemplar has one thread"
 
 
 def test_free_memory_is_read_from_the_system(tmp_path: Path) -> None:
