@@ -335,8 +335,11 @@ def test_an_smpl_file_takes_the_place_of_the_open_body(
     options = exemplar.FitOptions(iterations=0, body=str(path))
     (person,) = exemplar.fit(portrait, coco_of(fitted), options=options).people
     expected = fitted.people[0].before
-    # float32 through another file and another order of sums
-    assert np.allclose(person.after.kinematic_joints, expected.kinematic_joints, atol=1e-3)
+    # float32 through another file and another order of sums; from fewer joints the camera sees the
+    # body at another distance
+    found = person.after.kinematic_joints - person.after.kinematic_joints[0]
+    wanted = expected.kinematic_joints - expected.kinematic_joints[0]
+    assert np.allclose(found, wanted, atol=1e-3)
     assert person.after.vertices.shape == (count + joints, 3)
     lower, upper = SMPL_49.index("left_hip"), SMPL_49.index("left_shoulder")
     assert person.fitted[lower] == 0  # needs a regressor file that is not there

@@ -227,7 +227,7 @@ BAD: dict[str, Bad] = {
     ),
     "empty checkpoint": Bad("empty.pt", ("--regressor", "{}/empty.pt"), before=damaged),
     "checkpoint of another network": Bad(
-        "not a known network", ("--regressor", "{}/other.pt"), before=damaged
+        "does not fit the network hmr", ("--regressor", "{}/other.pt"), before=damaged
     ),
     "backbone of another network": Bad(
         "is no backbone of ToyNetwork", ("--backbone", "{}/other.pt"), before=damaged
