@@ -12,7 +12,15 @@ import torch
 from PIL import Image
 
 from exemplar.geometry.crops import Box, image_to_crop
-from exemplar.image_files import SMALLEST_SIDE, crop_image, image_size, read_image, write_image
+from exemplar.image_files import (
+    OUTSIDE_VARIABLE,
+    SMALLEST_SIDE,
+    crop_image,
+    image_size,
+    image_within,
+    read_image,
+    write_image,
+)
 
 WIDTH, HEIGHT = 32, 24
 COLOUR = (204, 102, 51)
@@ -278,3 +286,31 @@ def test_the_size_is_that_of_the_image_as_displayed(
         image_size(tmp_path / "b.jpg")
     with pytest.raises(FileNotFoundError, match="no image at"):
         image_size(tmp_path / "c.jpg")
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.png", "b/../../a.png", "/etc/hostname", "out/a.png", "l.png"]
+)
+def test_an_image_outside_the_folder_is_refused_unless_allowed(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (tmp_path / "a.png").touch()
+    (images / "out").symlink_to(tmp_path)
+    (images / "l.png").symlink_to(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"image outside the folder: .*--allow-outside"):
+        image_within(images, name)
+    monkeypatch.setenv(OUTSIDE_VARIABLE, "1")
+    assert image_within(images, name) == images / name
+
+
+def test_images_inside_are_found_also_through_links_that_stay(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "a.png").touch()
+    (tmp_path / "real" / "b.png").symlink_to("a.png")
+    for name in ("a.png", "b.png", "x/../a.png", "not there.png"):
+        assert image_within(tmp_path / "linked", name) == tmp_path / "linked" / name
+    with pytest.raises(ValueError, match="null byte"):
+        image_within(tmp_path, "a\0b")

@@ -1,6 +1,7 @@
 """Photos: any image file to upright 8-bit RGB, and crops of it."""
 
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from exemplar.geometry.crops import Box
 
 SMALLEST_SIDE = 16
 """Images with a side shorter than this many pixels are refused."""
+
+OUTSIDE_VARIABLE = "EXEMPLAR_ALLOW_OUTSIDE"
+"""Environment variable that lets annotations name images anywhere; `--allow-outside` sets it."""
 
 _ORIENTATION_TAG, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _ORIENTATION_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError)
@@ -33,13 +37,30 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
         raise FileNotFoundError(f"no image at {path}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty, expected an image file")
-    image = _to_rgb(_load(path))
+    image = _load(path)
     width, height = image.size
     if min(width, height) < SMALLEST_SIDE:
         raise ValueError(
             f"{path} is {width} x {height} px, expected at least {SMALLEST_SIDE} px on each side"
         )
     return np.array(image)
+
+
+def image_within(folder: str | Path, name: str) -> Path:
+    """The file of an image that an annotation names, within the folder of its images.
+
+    ValueError for a name that leads out of it (an absolute one, `..`, a link), unless
+    `OUTSIDE_VARIABLE` is set: a data set's author would choose which files of the machine are read
+    and drawn.
+    """
+    path = Path(folder) / name
+    if not os.environ.get(OUTSIDE_VARIABLE) and not Path(os.path.realpath(path)).is_relative_to(
+        os.path.realpath(folder)
+    ):
+        raise ValueError(
+            f"image outside the folder: {name!r} is not in {folder} (--allow-outside reads it)"
+        )
+    return path
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -54,26 +75,26 @@ def image_size(path: str | Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
             sideways = image.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
-    except (UnidentifiedImageError, Image.DecompressionBombError, *_ORIENTATION_ERRORS) as error:
+    except Exception as error:  # Pillow raises whatever a damaged file leads to
         raise ValueError(f"{path} is not an image that can be read") from error
     return (height, width) if sideways else (width, height)
 
 
 def _load(path: Path) -> Image.Image:
-    """The decoded first frame, turned upright."""
+    """The decoded first frame, turned upright, in RGB."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 image.load()
-                return _upright(image)
+                return _to_rgb(_upright(image))
     except UnidentifiedImageError as error:
         known = "expected a JPEG, PNG, WebP, TIFF, BMP or GIF file"
         raise ValueError(f"{path} is not an image that can be read, {known}") from error
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise ValueError(f"{path} is too large, expected at most {limit} megapixels") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads to
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"cannot read {path}, the file may be damaged: {reason}") from error
 

@@ -1,117 +1,452 @@
 """Pickles of plain data, read without running code from them.
 
-Human-body files are often pickles, many written by Python 2. The unpickler here knows numbers,
-strings, lists, dicts, numpy and scipy.sparse arrays, and stand-ins for chumpy's arrays; a file that
-names anything else is refused before it is built.
+Human-body files are often pickles, many written by Python 2. Reading one has two steps. The first
+follows the pickle and makes nothing but lists, dicts, tuples, texts, numbers and inert `Node`s for
+whatever the file wants to call or build. The second makes arrays of the nodes it knows, each
+checked against the bytes that are there. No name of a file is ever imported or called.
 """
 
-import io
+import math
 import pickle
+import re
+from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+
+from exemplar.file_budget import Budget
+
+_DEEPEST = 32
+"""Containers within containers; what holds itself has no end."""
+
+_MOST_DIMENSIONS = 32
+
+_DTYPE = re.compile(r"[<>|=]?([?]|b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|[SUa]\d{0,8}|O[48]?)")
+
+_KEYS = (str, bytes, int, float, bool, type(None))
 
 
-class _StandIn:
-    """Takes the place of a foreign array class in a pickle and keeps its state as a dict."""
+class Name:
+    """A module's name that a pickle asks for."""
 
-    def __init__(self, *args: Any) -> None:
-        self.args = args
+    __slots__ = ("key",)
 
-    def __setstate__(self, state: Any) -> None:
-        self.__dict__.update(state if isinstance(state, dict) else {})
-
-
-class _ChumpyArray(_StandIn):
-    """chumpy.ch.Ch: the numbers are in `x`."""
+    def __init__(self, module: str, name: str) -> None:
+        self.key = (module, name)
 
 
-class _ChumpySelect(_StandIn):
-    """chumpy.reordering.Select: `a.ravel()[idxs]` reshaped to `preferred_shape`."""
+class Node:
+    """What a pickle calls or builds: a name, its arguments, and the state that was set."""
+
+    __slots__ = ("args", "key", "state")
+
+    def __init__(self, key: tuple[str, str], args: tuple[Any, ...]) -> None:
+        self.key, self.args, self.state = key, args, None
 
 
-class _SparseColumns(_StandIn):
-    """scipy.sparse.csc_matrix: data, indices, indptr and _shape."""
+STORAGE = ("torch", "storage")
+"""What nodes of torch's tensors' numbers are called: they are not in the pickle itself."""
 
 
-class _SparseRows(_StandIn):
-    """scipy.sparse.csr_matrix: as the columns, of the transpose."""
+_Unpickler: Any = vars(pickle)["_Unpickler"]
+"""The one that is written in Python: in the other an opcode's number alone can take memory."""
 
 
-def _rebuild_stand_in(cls: type, base: type, state: Any) -> Any:
-    """What copyreg._reconstructor does, for the stand-ins only."""
-    if not (isinstance(cls, type) and issubclass(cls, _StandIn)):
-        raise pickle.UnpicklingError("only arrays may be rebuilt")
-    return cls.__new__(cls)
+_AS_USUAL = b"".join(
+    getattr(pickle, operation)
+    for operation in (
+        *("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP", "NONE", "NEWTRUE"),
+        *("NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT"),
+        *("BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES"),
+        *("BINBYTES8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "TUPLE"),
+        *("EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "LIST", "GLOBAL", "PUT", "BINPUT"),
+        *("LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET", "BINPERSID"),
+    )
+)
+"""Opcodes of plain values, the stack and the memo."""
 
 
-def _encode_latin1(text: str, encoding: str) -> bytes:
-    """How pickle protocol 2 spells bytes."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError("only latin1 bytes may be decoded")
-    return text.encode("latin1")
+class _Reader(_Unpickler):
+    """Follows a pickle, and makes plain containers and nodes."""
+
+    def __init__(self, stream: BytesIO, known: "Names", budget: Budget) -> None:
+        super().__init__(stream, encoding="latin1")
+        self._known, self._budget = known, budget
+
+    def find_class(self, module: str, name: str) -> Name:
+        if (module, name) not in self._known:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return Name(module, name)
+
+    def persistent_load(self, pid: Any) -> Node:
+        if STORAGE not in self._known or not isinstance(pid, tuple):
+            raise pickle.UnpicklingError("it asks for objects of other files")
+        return Node(STORAGE, pid)
+
+    def _container(self, made: Any) -> None:
+        self._budget.take(64)
+        self.append(made)
+
+    def _list(self) -> None:
+        self._container([])
+
+    def _dict(self) -> None:
+        self._container({})
+
+    def _marked_dict(self) -> None:
+        items = self.pop_mark()
+        self._dict()
+        _set_items(self.stack[-1], items)
+
+    def _set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        _set_items(self.stack[-1], [key, value])
+
+    def _set_many(self) -> None:
+        items = self.pop_mark()
+        _set_items(self.stack[-1], items)
+
+    def _append(self) -> None:
+        value = self.stack.pop()
+        _of(self.stack[-1], list).append(value)
+
+    def _append_many(self) -> None:
+        items = self.pop_mark()
+        _of(self.stack[-1], list).extend(items)
+
+    def _call(self) -> None:
+        args, name = _of(self.stack.pop(), tuple), _of(self.stack.pop(), Name)
+        self.append(_called(name, args))
+
+    def _new(self) -> None:
+        args, name = _of(self.stack.pop(), tuple), _of(self.stack.pop(), Name)
+        self._container(Node(name.key, args))
+
+    def _set_state(self) -> None:
+        state, made = self.stack.pop(), self.stack[-1]
+        if not isinstance(made, dict):  # attributes of an OrderedDict are of no use
+            _of(made, Node).state = state
+
+    def _byte_array(self) -> None:
+        (size,) = np.frombuffer(self.read(8), "<u8").tolist()
+        self.append(self.read(size))
+
+    def _global(self) -> None:
+        name, module = _of(self.stack.pop(), str), _of(self.stack.pop(), str)
+        self.append(self.find_class(module, name))
+
+    dispatch = {code: _Unpickler.dispatch[code] for code in _AS_USUAL} | {
+        code[0]: handler
+        for code, handler in (
+            (pickle.EMPTY_LIST, _list),
+            (pickle.EMPTY_DICT, _dict),
+            (pickle.DICT, _marked_dict),
+            (pickle.SETITEM, _set_item),
+            (pickle.SETITEMS, _set_many),
+            (pickle.APPEND, _append),
+            (pickle.APPENDS, _append_many),
+            (pickle.REDUCE, _call),
+            (pickle.NEWOBJ, _new),
+            (pickle.BUILD, _set_state),
+            (pickle.BYTEARRAY8, _byte_array),
+            (pickle.STACK_GLOBAL, _global),
+        )
+    }  # fmt: skip
 
 
-def _array_of_bytes(data: Any, dtype: np.dtype, shape: tuple[int, ...], order: Any) -> np.ndarray:
+_ORDERED = ("collections", "OrderedDict")
+
+
+def _called(name: Name, args: tuple[Any, ...]) -> Any:
+    if name.key == _ORDERED:
+        made: dict[Any, Any] = {}
+        for pair in _of(args[0], list) if args else []:
+            _set_items(made, pair)
+        return made
+    if name.key[1] == "_reconstructor":
+        return Node(_of(args[0], Name).key, ())
+    return Node(name.key, args)
+
+
+def _set_items(into: Any, items: Any) -> None:
+    """Keys and values in turn. Only simple keys: hashing a deep one would end the process."""
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        parts = key if isinstance(key, tuple) else (key,)
+        if not all(isinstance(part, (*_KEYS, Node)) for part in parts):
+            raise pickle.UnpicklingError(f"a dict has a {type(key).__name__} for a key")
+        _of(into, dict)[key] = value
+
+
+def _of(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind):
+        raise pickle.UnpicklingError(f"a {type(value).__name__} in place of a {kind.__name__}")
+    return value
+
+
+class Builder:
+    """Makes values of what a pickle says."""
+
+    def __init__(self, budget: Budget, known: "Names") -> None:
+        self.budget = budget
+        self._known, self._made, self._depth = known, dict[Node, tuple[Any, int]](), 0
+
+    def __call__(self, value: Any) -> Any:
+        """The value with every node in it made; what is in it twice counts twice.
+
+        ValueError for what does not fit together, is nested too deeply, or is too much.
+        """
+        self.budget.take(16)
+        if isinstance(value, Node):
+            return self._node(value)
+        if isinstance(value, str | bytes):
+            self.budget.take(len(value))
+        elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise ValueError("it has a whole number of more than 64 bits")
+        elif isinstance(value, list | tuple | dict):
+            return self._container(value)
+        elif not isinstance(value, float | int | None):
+            raise ValueError(f"it has a {type(value).__name__} for a value")
+        return value
+
+    def _container(self, value: Any) -> Any:
+        self._deeper()
+        if isinstance(value, dict):
+            made: Any = {self(key): self(item) for key, item in value.items()}
+        else:
+            made = type(value)([self(item) for item in value])
+        self._depth -= 1
+        return made
+
+    def _node(self, node: Node) -> Any:
+        if node in self._made:
+            made, cost = self._made[node]
+            self.budget.take(cost)
+            return made
+        make = self._known[node.key]
+        if make is None:
+            raise ValueError(f"it has {'.'.join(node.key)} for a value")
+        before = self.budget.left
+        self._deeper()
+        made = make(self, node)
+        self._depth -= 1
+        self._made[node] = made, before - self.budget.left
+        return made
+
+    def _deeper(self) -> None:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise ValueError(f"it is nested more than {_DEEPEST} deep, or holds itself")
+
+    def array(self, shape: Any, dtype: Any, data: Any, order: str) -> np.ndarray:
+        """An array of the bytes of `data`, or of as many objects."""
+        dtype = _dtype(dtype)
+        shape = checked_shape(shape, dtype, self.budget)
+        if dtype.hasobject:
+            return self._objects(shape, data, order)
+        data = data.encode("latin1") if isinstance(data, str) else _buffer(self, data)
+        if len(data) != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"an array {shape} of {dtype} has {len(data)} bytes")
+        return np.frombuffer(bytearray(data), dtype).reshape(shape, order=order)  # pyright: ignore
+
+    def _objects(self, shape: tuple[int, ...], data: Any, order: str) -> np.ndarray:
+        if not isinstance(data, list) or len(data) != math.prod(shape):
+            raise ValueError(f"an array {shape} of objects has no list of as many")
+        flat = np.empty(len(data), object)
+        for place, value in enumerate(self(data)):
+            flat[place] = value
+        return flat.reshape(shape, order=order)  # pyright: ignore
+
+
+Make = Callable[[Builder, Node], Any]
+"""Makes what one kind of node stands for."""
+
+Names = Mapping[tuple[str, str], Make | None]
+"""Names that a pickle may use, and what makes a value of a node of that name."""
+
+
+def dtype_named(text: str) -> np.dtype:
+    """A dtype of numbers, strings or objects, in this machine's byte order or another.
+
+    ValueError for any other: fields, sub-arrays, dates.
+    """
+    if not _DTYPE.fullmatch(text):
+        raise ValueError(f"it has an array of {text[:40]!r}, expected numbers, texts or objects")
+    return np.dtype("O" if "O" in text else text)
+
+
+def checked_shape(shape: Any, dtype: np.dtype, budget: Budget) -> tuple[int, ...]:
+    """The shape, if it is one and an array of it is within the budget."""
+    if not (
+        isinstance(shape, tuple)
+        and len(shape) <= _MOST_DIMENSIONS
+        and all(type(side) is int and 0 <= side < 2**48 for side in shape)
+    ):
+        raise ValueError(f"it has an array of shape {str(shape)[:40]}")
+    budget.take(math.prod(max(side, 1) for side in shape) * max(dtype.itemsize, 1))
+    return shape
+
+
+def _buffer(build: Builder, data: Any) -> bytes:
+    data = build(data)
+    if not isinstance(data, bytes):
+        raise ValueError(f"an array's numbers are a {type(data).__name__}, expected bytes")
+    return data
+
+
+def _dtype(node: Any) -> np.dtype:
+    if not (isinstance(node, Node) and node.key == ("numpy", "dtype") and node.args):
+        raise ValueError("an array has no dtype")
+    dtype = dtype_named(_of(node.args[0], str))
+    if node.state is None:
+        return dtype
+    state = _of(node.state, tuple)
+    if len(state) < 5 or any(part is not None for part in state[2:5]):
+        raise ValueError("it has an array of records, expected numbers, texts or objects")
+    if state[1] not in ("<", ">", "=", "|"):
+        raise ValueError(f"a dtype's byte order is {str(state[1])[:10]!r}")
+    return dtype if state[1] == "|" else dtype.newbyteorder(state[1])
+
+
+def _made_array(build: Builder, node: Node) -> np.ndarray:
+    """numpy's `_reconstruct`, whose state is (version, shape, dtype, Fortran order, data)."""
+    *_, shape, dtype, fortran, data = _of(node.state, tuple)
+    return build.array(shape, dtype, data, "F" if fortran else "C")
+
+
+def _array_of_bytes(build: Builder, node: Node) -> np.ndarray:
     """How numpy spells an array in pickle protocol 5."""
-    return np.frombuffer(data, dtype=dtype).reshape(shape, order=order)
+    data, dtype, shape, order = node.args
+    if order not in ("C", "F"):
+        raise ValueError("an array has no order")
+    return build.array(shape, dtype, data, order)
 
 
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("__builtin__", "object"): object,
-    ("builtins", "object"): object,
-    ("copy_reg", "_reconstructor"): _rebuild_stand_in,
-    ("copyreg", "_reconstructor"): _rebuild_stand_in,
-    ("_codecs", "encode"): _encode_latin1,
-    ("chumpy.ch", "Ch"): _ChumpyArray,
-    ("chumpy.reordering", "Select"): _ChumpySelect,
-    ("scipy.sparse.csc", "csc_matrix"): _SparseColumns,
-    ("scipy.sparse._csc", "csc_matrix"): _SparseColumns,
-    ("scipy.sparse.csr", "csr_matrix"): _SparseRows,
-    ("scipy.sparse._csr", "csr_matrix"): _SparseRows,
-    ("collections", "OrderedDict"): dict,
-    ("numpy", "matrix"): np.ndarray,
-    ("numpy.matrixlib.defmatrix", "matrix"): np.ndarray,
+def _scalar(build: Builder, node: Node) -> Any:
+    dtype, data = node.args
+    if _dtype(dtype).itemsize == 0:
+        return "" if _dtype(dtype).kind == "U" else b""
+    made = build.array((), dtype, data, "C")
+    if made.dtype == object:
+        raise ValueError("it has a scalar of objects")
+    return made[()]
+
+
+def _encoded(build: Builder, node: Node) -> bytes:
+    """How pickle protocol 2 spells bytes."""
+    text, encoding = node.args
+    if encoding != "latin1":
+        raise ValueError("only latin1 bytes are read")
+    return _of(text, str).encode("latin1")
+
+
+def _field(build: Builder, node: Node, *names: str) -> Any:
+    """The first of some fields of a node's state that it has."""
+    state = _of(node.state, dict)
+    for name in names:
+        if state.get(name) is not None:
+            return build(state[name])
+    raise ValueError(f"a {node.key[1]} lacks {names[-1]}")
+
+
+def _chumpy(build: Builder, node: Node) -> np.ndarray:
+    """chumpy.ch.Ch: the numbers are in `x`."""
+    return as_array(_field(build, node, "x"))
+
+
+def _chumpy_select(build: Builder, node: Node) -> np.ndarray:
+    """chumpy.reordering.Select: `a.ravel()[idxs]` reshaped to `preferred_shape`."""
+    values, places = (as_array(_field(build, node, name)) for name in ("a", "idxs"))
+    build.budget.take(places.size * values.itemsize)
+    return values.ravel()[places].reshape(_field(build, node, "preferred_shape"))
+
+
+def _sparse(build: Builder, node: Node) -> np.ndarray:
+    """scipy.sparse's compressed matrices: data, indices, indptr and shape. Made dense."""
+    by_rows = node.key[1].startswith("csr")
+    data, places, starts = (
+        as_array(_field(build, node, name)).reshape(-1) for name in ("data", "indices", "indptr")
+    )
+    shape = checked_shape(_field(build, node, "_shape", "shape"), np.dtype(float), build.budget)
+    if len(shape) != 2:
+        raise ValueError(f"a sparse matrix has the shape {shape}")
+    out = np.zeros(shape if by_rows else shape[::-1])
+    counts = np.diff(starts.astype(np.int64))
+    if len(counts) != len(out) or (counts < 0).any() or not (
+        counts.sum() == len(data) == len(places)
+    ):  # fmt: skip
+        raise ValueError("a sparse matrix's numbers do not fit its shape")
+    np.add.at(out, (np.repeat(np.arange(len(out)), counts), places.astype(np.int64)), data)
+    return out if by_rows else out.T
+
+
+NAMES: Names = {
+    ("numpy", "ndarray"): None,
+    ("numpy", "matrix"): None,
+    ("numpy.matrixlib.defmatrix", "matrix"): None,
+    ("numpy", "dtype"): None,
+    ("__builtin__", "object"): None,
+    ("builtins", "object"): None,
+    ("copy_reg", "_reconstructor"): None,
+    ("copyreg", "_reconstructor"): None,
+    _ORDERED: None,
+    ("_codecs", "encode"): _encoded,
+    ("chumpy.ch", "Ch"): _chumpy,
+    ("chumpy.reordering", "Select"): _chumpy_select,
     **{
-        (f"numpy.{core}.multiarray", name): getattr(np._core.multiarray, name)  # pyright: ignore
-        for core in ("core", "_core")
-        for name in ("_reconstruct", "scalar")
+        (f"scipy.sparse.{module}", name): _sparse
+        for kind in ("csc", "csr")
+        for module in (kind, f"_{kind}")
+        for name in (f"{kind}_matrix", f"{kind}_array")
     },
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _array_of_bytes for core in ("core", "_core")},
+    **{
+        (f"numpy.{core}.{module}", name): make
+        for core in ("core", "_core")
+        for module, name, make in (
+            ("multiarray", "_reconstruct", _made_array),
+            ("multiarray", "scalar", _scalar),
+            ("numeric", "_frombuffer", _array_of_bytes),
+        )
+    },
 }
+"""Those of plain data."""
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Builds numpy arrays, sparse matrices and stand-ins for chumpy arrays; refuses all else."""
+def follow(stream: BytesIO, budget: Budget, more: Names) -> Any:
+    """The first step alone, from where the stream stands: containers and nodes for a `Builder`.
 
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+    UnpicklingError, or whatever damage leads to, if it is no pickle or asks for other names.
+    """
+    return _Reader(stream, {**NAMES, **more}, budget).load()
 
 
-def unpickle(data: bytes) -> Any:
+def unpickle(data: bytes, budget: Budget | None = None, more: Names | None = None) -> Any:
     """What a pickle of plain data holds, without running any code from it.
 
-    ValueError if it is damaged or asks for anything else.
+    Args:
+        data: the pickle.
+        budget: what is left for what it holds; by default that of a file of its size.
+        more: further names that it may use.
+
+    ValueError if it is damaged, too large for the budget, or asks for anything else.
     """
+    budget, more = budget or Budget(len(data)), more or {}
     try:
-        return _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
+        return Builder(budget, {**NAMES, **more})(follow(BytesIO(data), budget, more))
     except Exception as error:  # a hostile or damaged pickle can raise anything
-        raise ValueError(f"not a pickle of plain arrays: {error}") from error
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"not a pickle of plain arrays: {reason}") from error
 
 
-def read_pickle(path: Path) -> dict[str, Any]:
+def read_pickle(path: Path, more: Names | None = None) -> dict[str, Any]:
     """The dict in a pickle of arrays, without running any code from it.
 
     ValueError if the file is damaged or asks for anything that is not an array.
     """
     try:
-        content = unpickle(path.read_bytes())
+        content = unpickle(path.read_bytes(), more=more)
     except ValueError as error:
         raise ValueError(f"{path} is {error}") from error
     if not isinstance(content, dict):
@@ -120,27 +455,9 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
 
 def as_array(value: Any) -> np.ndarray:
-    """A dense numpy array from an array or one of the stand-ins.
-
-    ValueError for anything else, and for object arrays.
-    """
-    if isinstance(value, _SparseColumns | _SparseRows):
-        return _dense(value)
-    if isinstance(value, _ChumpySelect):
-        picked = as_array(value.__dict__["a"]).ravel()[as_array(value.__dict__["idxs"])]
-        return picked.reshape(value.__dict__["preferred_shape"])
-    if isinstance(value, _ChumpyArray):
-        return as_array(value.__dict__["x"])
+    """The value, if it is an array or a tensor of numbers or texts; ValueError if it is not."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().numpy()
     if isinstance(value, np.ndarray) and value.dtype != object:
         return value
     raise ValueError(f"expected an array of numbers, got {type(value).__name__}")
-
-
-def _dense(sparse: _SparseColumns | _SparseRows) -> np.ndarray:
-    state = sparse.__dict__
-    shape = state.get("_shape") or state["shape"]
-    by_rows = isinstance(sparse, _SparseRows)
-    out = np.zeros(shape if by_rows else shape[::-1])
-    line = np.repeat(np.arange(len(out)), np.diff(np.asarray(state["indptr"], np.int64)))
-    np.add.at(out, (line, np.asarray(state["indices"])), np.asarray(state["data"]))
-    return out if by_rows else out.T

@@ -6,6 +6,7 @@ import numpy as np
 
 from exemplar.assets import asset_path
 from exemplar.pickle_files import as_array, read_pickle
+from exemplar.reading_files import reading
 
 POSE_PRIOR_ASSET = "pose_prior.npz"
 """Made by `scripts/fit_pose_prior.py`."""
@@ -35,6 +36,11 @@ def read_gmm(path: str | Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(
             f"no pose prior at {path}: gmm_08.pkl comes with SMPLify (smplify.is.tue.mpg.de)"
         )
+    with reading(path, "a pose prior"):
+        return _gmm(path)
+
+
+def _gmm(path: Path) -> dict[str, np.ndarray]:
     raw = read_pickle(path)
     missing = [key for key in GMM_KEYS if key not in raw]
     if missing:

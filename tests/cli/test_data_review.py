@@ -22,6 +22,7 @@ from exemplar.lift.store import Ledger, Selection
 from exemplar.render.review_picture import picture_width
 from exemplar.results import BAD_INPUT, OK, REJECTED
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
+from exemplar.viewer import local_server
 from tests.fixtures.made_results import made_result
 
 PHOTO = np.full((300, 400, 3), 120, np.uint8)
@@ -167,9 +168,11 @@ def ctrl_c():
 
 @pytest.mark.usefixtures("ctrl_c")
 def test_the_command_serves_until_ctrl_c_and_ends_well(
-    job: Path, capsys: pytest.CaptureFixture[str]
+    job: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setattr(local_server, "token_urlsafe", lambda length: "secret")
+    port = free_port()
+    origin, address = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/secret"
     seen: list[object] = []
 
     def visit() -> None:
@@ -185,7 +188,7 @@ def test_the_command_serves_until_ctrl_c_and_ends_well(
             asked = urllib.request.Request(
                 f"{address}/decisions",
                 data=json.dumps({"id": 2, "decision": "rejected"}).encode(),
-                headers={"Content-Type": "application/json", "Origin": address},
+                headers={"Content-Type": "application/json", "Origin": origin},
             )
             seen.append(json.load(urllib.request.urlopen(asked, timeout=5)))
         finally:
@@ -193,7 +196,7 @@ def test_the_command_serves_until_ctrl_c_and_ends_well(
 
     visitor = threading.Thread(target=visit)
     visitor.start()
-    data_review.run(ReviewCommand(job, port=int(address.rpartition(":")[2]), browser=False))
+    data_review.run(ReviewCommand(job, port=port, browser=False))
     visitor.join()
     assert seen[0] == [0, 1, 2, 3]
     printed = capsys.readouterr().out

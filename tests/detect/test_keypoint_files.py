@@ -234,7 +234,7 @@ def test_wrong_json_is_refused_in_one_line_with_its_name(
         ({"keypoints": np.ones((2, 3)), "names": ["left_hip"]}, "1 names for 2 keypoints"),
         ({"keypoints": np.ones((2, 3)), "names": ["tail", "wing"]}, "unknown joint set tail, wing"),
         ({"keypoints": np.full((17, 3), np.nan)}, "finite"),
-        ({"keypoints": np.array([{"a": 1}], dtype=object)}, "not a readable .npz"),
+        ({"keypoints": np.array([{"a": 1}], dtype=object)}, "keypoints are object"),
     ],
 )
 def test_wrong_arrays_are_refused(tmp_path: Path, arrays: dict[str, Any], says: str) -> None:

@@ -92,7 +92,7 @@ def test_broken_folders_are_told_in_one_line(tmp_path: Path) -> None:
         read_run(tmp_path)
     (tmp_path / "config.json").unlink()
     (tmp_path / "samples.parquet").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="not a Parquet file"):
         read_run(tmp_path)
     (tmp_path / "samples.parquet").unlink()
     with pytest.raises(FileNotFoundError, match=r"no samples\.parquet in"):

@@ -86,7 +86,7 @@ SAMPLES: dict[str, tuple[Sample, str, str]] = {
     ),
     "no keypoints": (only(0), NOTHING_TO_FIT, "no keypoints"),
     "one keypoint": (only(1), NOTHING_TO_FIT, "no keypoints"),
-    "path out of the folder": (box(image="../../etc/passwd"), BAD_INPUT, "missing image"),
+    "path out of the folder": (box(image="../../x"), BAD_INPUT, "image outside the folder"),
 }
 STRANGE: dict[str, Sample] = {
     "unknown joint that is not a number": points(set_row(40, [np.nan, np.nan, 0.0])),

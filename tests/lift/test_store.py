@@ -278,3 +278,27 @@ def test_a_database_of_something_else(tmp_path: Path) -> None:
         db.execute("CREATE TABLE samples (name TEXT)")
     with pytest.raises(ValueError, match="not a ledger"):
         Ledger(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("UPDATE samples SET points = x'00' WHERE id = 1", "must be a multiple"),
+        ("UPDATE samples SET image = x'00' WHERE id = 1", "row 1 has .* as its image"),
+        ("UPDATE samples SET extra = 'text' WHERE id = 1", "as its extra"),
+        ("UPDATE samples SET x = 'text' WHERE id = 1", "as its x"),
+        ("UPDATE results SET iterations = 'text' WHERE id = 1", "as its iterations"),
+        ("UPDATE results SET made_by = '{' WHERE id = 1", "not a ledger of a lifting job"),
+        ("UPDATE meta SET value = '{'", "not a ledger of a lifting job"),
+        ("DROP TABLE decisions; CREATE TABLE decisions (a)", "not a ledger of a lifting job"),
+    ],
+)
+def test_damage_is_one_line_that_names_the_ledger(tmp_path: Path, change: str, says: str) -> None:
+    with Ledger(tmp_path, create=True) as ledger:
+        ledger.fill((sample(i) for i in range(3)), {"images": "/data"})
+        ledger.finish([(i, truth(i)) for i in range(3)])
+    with sqlite3.connect(tmp_path / LEDGER) as db:
+        db.executescript(change)
+    with Ledger.open(tmp_path) as ledger, pytest.raises(ValueError, match=says) as caught:
+        list((ledger.meta(), *ledger.truths()))
+    assert LEDGER in str(caught.value)

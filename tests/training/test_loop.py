@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -218,6 +219,30 @@ def test_a_damaged_checkpoint_is_told_in_one_line(uninterrupted: Path, tmp_path:
     torch.save(torch.load(uninterrupted / "best.pt"), tmp_path / "text" / "last.pt")
     with pytest.raises(ValueError, match="has no optimiser"):
         go(tmp_path / "text", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda c: c["optimiser"]["state"][0].update(exp_avg=torch.zeros(1)), "has moments"),
+        (lambda c: c["optimiser"]["state"][0].pop("exp_avg_sq"), "has moments"),
+        (lambda c: c["optimiser"]["param_groups"][0].update(lr="x"), "settings are not"),
+        (lambda c: c.update(optimiser=[1]), "does not fit the optimiser"),
+        (lambda c: c.update(module={"a": 1}), "does not fit the module"),
+        (lambda c: c.update(step="3"), "step is 3, expected a number"),
+        (lambda c: c.update(sums=[1]), "sums is"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_told_before_a_step(
+    uninterrupted: Path, tmp_path: Path, change: Any, says: str
+) -> None:
+    """An optimiser's step reads as many numbers as the weights have, whatever its state has."""
+    checkpoint = torch.load(uninterrupted / "last.pt")
+    change(checkpoint)
+    torch.save(checkpoint, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match=says) as caught:
+        go(tmp_path, resume=True)
+    assert "last.pt" in str(caught.value)
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_checkpoint_of_before(

@@ -79,7 +79,7 @@ def test_a_file_of_sources_has_paths_relative_to_it_and_may_give_ratios(tmp_path
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("[", "is not JSON"),
+        ("[", "not JSON"),
         ("3", "expected a list of sources"),
         ('[{"name": "a"}]', "lacks annotations"),
         ('[{"name": "a", "annotations": "x", "ration": 1}]', "has no 'ration'"),

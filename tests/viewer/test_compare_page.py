@@ -66,6 +66,7 @@ def ask(
     connection = HTTPConnection("127.0.0.1", server.server_port, timeout=5)
     given = {"Content-Type": "application/json"} | dict(headers)
     content = None if body is None else json.dumps(body).encode()
+    address = f"/{server.token}{address}"
     connection.request("GET" if body is None else "POST", address, content, given)
     reply = connection.getresponse()
     found = reply.status, reply.read()

@@ -80,6 +80,18 @@ def ask(
     headers: Mapping[str, str] | None = None,
 ) -> tuple[HTTPResponse, bytes]:
     """A reply and its content. `headers` stand for, or beside, the ones that a client sends."""
+    return ask_at(server, f"/{server.token}{address}", method=method, body=body, headers=headers)
+
+
+def ask_at(
+    server: ReviewServer,
+    address: str,
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[HTTPResponse, bytes]:
+    """Like `ask`, without the address's secret."""
     connection = HTTPConnection("127.0.0.1", server.server_port, timeout=5)
     given = dict(headers or {})
     connection.putrequest(method, address, skip_host="Host" in given)
@@ -303,17 +315,46 @@ def test_a_decision_from_another_page_is_refused(
     assert source.samples[7].decision == ""
 
 
-def test_a_decision_from_the_own_page_is_taken_also_through_a_forwarded_port(
-    server: ReviewServer, source: MadeSource
+@pytest.mark.parametrize(
+    "address", ["/", "/rows", "/pictures/7", "/review.js", "//rows", "/{}x/", "/{}"]
+)
+def test_who_was_not_told_the_address_gets_nothing(
+    server: ReviewServer, source: MadeSource, address: str
 ) -> None:
-    for host in (f"127.0.0.1:{server.server_port}", "localhost:18080"):
+    refusal(ask_at(server, address.format(server.token)), 403)
+    body = b'{"id": 7, "decision": "accepted"}'
+    headers = {"Content-Type": "application/json"}
+    refusal(ask_at(server, "/decisions", method="POST", body=body, headers=headers), 403)
+    assert not source.asked
+    assert source.samples[7].decision == ""
+
+
+def test_every_server_has_another_secret(server: ReviewServer, source: MadeSource) -> None:
+    with ReviewServer(source, title="other") as other:
+        assert other.token != server.token
+        assert len(other.token) > 20
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+def test_what_a_browser_sends_for_another_site_is_refused(
+    server: ReviewServer, source: MadeSource, site: str
+) -> None:
+    refusal(decide(server, {"id": 7, "decision": "accepted"}, {"Sec-Fetch-Site": site}), 403)
+    assert source.samples[7].decision == ""
+
+
+def test_a_decision_from_the_own_page_is_taken(server: ReviewServer, source: MadeSource) -> None:
+    for host in (f"127.0.0.1:{server.server_port}", f"localhost:{server.server_port}"):
         source.decide(7, "")
         headers = {"Host": host, "Origin": f"http://{host}"}
         assert decide(server, {"id": 7, "decision": "accepted"}, headers)[0].status == 200
         assert source.samples[7].decision == "accepted"
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "", "[", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.evil.example:80", "", "[", "0.0.0.0", "localhost", "127.0.0.1:1"],
+)
 @pytest.mark.parametrize("address", ["/", "/rows", "/pictures/7"])
 def test_names_that_are_not_this_machine_get_nothing(
     server: ReviewServer, source: MadeSource, host: str, address: str
@@ -326,7 +367,7 @@ def test_names_that_are_not_this_machine_get_nothing(
 
 def test_only_this_machine_is_listened_to(server: ReviewServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
-    assert server.address == f"http://127.0.0.1:{server.server_port}/"
+    assert server.address == f"http://127.0.0.1:{server.server_port}/{server.token}/"
 
 
 def test_a_taken_port_is_one_clear_line(server: ReviewServer, source: MadeSource) -> None:

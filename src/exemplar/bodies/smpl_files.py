@@ -1,6 +1,5 @@
 """SMPL model files: `.npz`, and `.pkl` without running code from them."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ import torch
 from torch import Tensor
 
 from exemplar.bodies.body import Body, BodyArrays
+from exemplar.npy_files import read_npy, read_npz
 from exemplar.pickle_files import as_array, read_pickle
+from exemplar.reading_files import reading
 from exemplar.skeletons import (
     COCO_17,
     H36M_17,
@@ -20,6 +21,7 @@ from exemplar.skeletons import (
     SMPL_KEY_VERTICES,
     smpl49_sources,
 )
+from exemplar.tensor_files import TENSORS
 
 EXTRA_REGRESSOR = "J_regressor_extra.npy"
 """SPIN's (9, V) regressor of annotated joints; looked for beside the model file."""
@@ -42,22 +44,20 @@ def load_smpl(path: str | Path, *, num_betas: int = 10, dtype: torch.dtype = tor
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no SMPL file at {path}")
-    raw = _read_npz(path) if path.suffix == ".npz" else read_pickle(path)
+    with reading(path, "an SMPL model"):
+        return _read(path, num_betas, dtype)
+
+
+def _read(path: Path, num_betas: int, dtype: torch.dtype) -> Body:
+    raw = read_npz(path, _NEEDED) if path.suffix == ".npz" else read_pickle(path, TENSORS)
     missing = [key for key in _NEEDED if key not in raw]
     if missing:
         raise ValueError(f"{path} is not an SMPL model: it lacks {', '.join(missing)}")
     try:
         return Body(_body_arrays(raw, path.parent, num_betas, dtype), name=str(path))
     except (TypeError, IndexError, RuntimeError) as error:
-        raise ValueError(f"{path} is not an SMPL model: {error}") from error
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, KeyError) as error:
-        raise ValueError(f"{path} is not a readable .npz file: {error}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is not an SMPL model: {reason}") from error
 
 
 def _body_arrays(
@@ -77,7 +77,7 @@ def _body_arrays(
             f" got {tuple(regressor.shape)} and {tuple(weights.shape)}"
         )
     exact = regressor.double()
-    return BodyArrays(
+    arrays = BodyArrays(
         v_template=template,
         shapedirs=shapedirs,
         posedirs=floats("posedirs"),
@@ -88,6 +88,29 @@ def _body_arrays(
         faces=torch.from_numpy(as_array(raw["f"]).astype(np.int64)),
         regressors=_regressors(folder, count, parents, dtype),
     )
+    _check(arrays)
+    return arrays
+
+
+def _check(arrays: BodyArrays) -> None:
+    """ValueError if the arrays do not fit together: whoever poses or draws a body trusts them."""
+    vertices, joints = arrays.skinning_weights.shape
+    shapes = {
+        "v_template": (vertices, 3),
+        "shapedirs": (vertices, 3, arrays.shapedirs.shape[-1]),
+        "posedirs": (vertices, 3, 9 * (joints - 1)),
+        "faces": (len(arrays.faces), 3),
+    }
+    for name, shape in shapes.items():
+        array = getattr(arrays, name)
+        if tuple(array.shape) != shape:
+            raise ValueError(f"expected {name} {shape}, got {tuple(array.shape)}")
+        if not array.isfinite().all():
+            raise ValueError(f"{name} holds numbers that are not finite")
+    if any(not 0 <= parent < joint for joint, parent in enumerate(arrays.parents) if joint):
+        raise ValueError(f"kintree_table's parents are {arrays.parents}, expected those before")
+    if len(arrays.faces) and not 0 <= arrays.faces.min() <= arrays.faces.max() < vertices:
+        raise ValueError(f"f names vertices that are not there, of {vertices}")
 
 
 def _regressors(
@@ -114,7 +137,7 @@ def _regressors(
 def _optional_regressor(path: Path, rows: int, vertices: int, dtype: torch.dtype) -> Tensor:
     if not path.is_file():
         return torch.zeros(rows, vertices, dtype=dtype)
-    matrix = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float64)).to(dtype)
+    matrix = torch.from_numpy(read_npy(path).astype(np.float64)).to(dtype)
     if matrix.shape != (rows, vertices):
         raise ValueError(f"{path}: expected ({rows}, {vertices}), got {tuple(matrix.shape)}")
     return matrix

@@ -1,5 +1,6 @@
 """The command line: one file a verb."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -7,6 +8,9 @@ from types import ModuleType
 
 import tyro
 from rich.console import Console
+
+from exemplar.file_budget import LARGEST_GB, VARIABLE, largest_from_environment
+from exemplar.image_files import OUTSIDE_VARIABLE
 
 VERBS = {
     "fit": "fit",
@@ -21,17 +25,26 @@ VERBS = {
 """Modules of this package, by verb."""
 
 
+_DESCRIPTION = (
+    "3D human bodies from photos, by exemplar fine-tuning.\n\nEvery verb takes --allow-outside"
+    " (read images that an annotation names outside the folder of images) and --max-file-gb N (the"
+    f" most that the contents of one file may take in memory, {LARGEST_GB:g} by default)."
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb. Exits 1 with one line on bad input, 2 on wrong usage, 130 on Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _without_limits(words)
     app = tyro.extras.SubcommandApp()
     # importing all of them takes seconds
     for name in words[:1] if words[:1] and words[0] in VERBS else VERBS:
         _add(app, name, import_module(f"{__name__}.{VERBS[name]}"))
     try:
+        largest_from_environment()
         app.cli(
             prog="exemplar",
-            description="3D human bodies from photos, by exemplar fine-tuning.",
+            description=_DESCRIPTION,
             args=words,
         )
     except (ValueError, OSError, ImportError) as error:
@@ -41,6 +54,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted")
         sys.exit(130)
+
+
+def _without_limits(words: Sequence[str]) -> list[str]:
+    """The words without the options that all verbs share. They are set in the environment, which
+    the processes that a verb starts inherit."""
+    rest, given = list[str](), iter(words)
+    for word in given:
+        name, equals, value = word.partition("=")
+        if word == "--":
+            return [*rest, word, *given]
+        if word == "--allow-outside":
+            os.environ[OUTSIDE_VARIABLE] = "1"
+        elif name == "--max-file-gb":
+            os.environ[VARIABLE] = value if equals else next(given, "")
+        else:
+            rest.append(word)
+    return rest
 
 
 def _add(app: tyro.extras.SubcommandApp, name: str, module: ModuleType) -> None:

@@ -12,7 +12,7 @@ from exemplar.data.formats import read_truths
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.evaluation.report_data import read_run, read_samples
 from exemplar.evaluation.run_files import SAMPLES
-from exemplar.image_files import read_image
+from exemplar.image_files import image_within, read_image
 from exemplar.lift.store import LEDGER, Ledger
 from exemplar.render.compare_picture import (
     extent_of,
@@ -139,7 +139,7 @@ class ComparedPictures:
 
     def _image(self, name: str) -> np.ndarray | None:
         try:
-            return read_image(self._images / name)
+            return read_image(image_within(self._images, name))
         except (OSError, ValueError):
             return None
 

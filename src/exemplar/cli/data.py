@@ -18,7 +18,7 @@ from exemplar.data.convert import convert as convert_file
 from exemplar.data.formats import FORMATS, format_named, read, recognise
 from exemplar.data.inspection import Summary, summarise
 from exemplar.data.options import describe, options_of, parse_options
-from exemplar.image_files import image_size, read_image, write_image
+from exemplar.image_files import image_size, image_within, read_image, write_image
 from exemplar.lift.store import LEDGER, Ledger
 from exemplar.render.contact_sheet import contact_sheet
 from exemplar.samples import Sample
@@ -184,7 +184,7 @@ def _warnings(summary: Summary, images: Path | None) -> list[str]:
         lines += [f"  and {more:,} other kinds"] if more > 0 else []
     lines += [f"doubtful, {n:,} people: {what}" for what, n in summary.doubtful.most_common()]
     if images is not None:
-        missing = sum(not (images / name).is_file() for name in summary.images)
+        missing = sum(not _is_there(images, name) for name in summary.images)
         if missing:
             lines.append(f"{missing:,} of {len(summary.images):,} images are not in {images}")
         beyond = sum(_beyond(sample, images) for _, sample in summary.spread)
@@ -194,10 +194,17 @@ def _warnings(summary: Summary, images: Path | None) -> list[str]:
     return lines
 
 
+def _is_there(images: Path, name: str) -> bool:
+    try:
+        return image_within(images, name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _beyond(sample: Sample, images: Path) -> bool:
     """Whether keypoints lie outside the image, by more than a pixel."""
     try:
-        size = np.array(image_size(images / sample.image))
+        size = np.array(image_size(image_within(images, sample.image)))
     except (OSError, ValueError):
         return False
     points = sample.keypoints_2d[sample.keypoints_2d[:, 2] > 0, :2]
@@ -228,7 +235,7 @@ def _image_of(folder: Path | None) -> Callable[[Sample], np.ndarray | None]:
         if folder is None:
             return None
         try:
-            return read_image(folder / sample.image)
+            return read_image(image_within(folder, sample.image))
         except (OSError, ValueError):
             return None
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from exemplar.cli.local_pages import NamedBodies, jpeg, open_page
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.image_files import read_image
+from exemplar.image_files import image_within, read_image
 from exemplar.lift.store import Ledger
 from exemplar.render.review_picture import review_picture
 from exemplar.viewer import Decision, ReviewRow, Sort, serve
@@ -87,7 +87,7 @@ class LedgerReview:
         """A JPEG of a result; an image that cannot be read is grey."""
         truth = self._ledger.truth(id)
         try:
-            image = read_image(self._images / truth.sample.image)
+            image = read_image(image_within(self._images, truth.sample.image))
         except (OSError, ValueError):
             image = None
         body = self._body(truth.body_model)

@@ -1,15 +1,12 @@
 """An annotation file or folder, looked into no more often than needed."""
 
 import contextlib
-import json
-import zipfile
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile)
+from exemplar.npy_files import npz_names
+from exemplar.reading_files import read_json
 
 
 class Contents:
@@ -31,20 +28,12 @@ class Contents:
     @cached_property
     def json(self) -> Any:
         """The parsed file; ValueError if it is not JSON."""
-        try:
-            return json.loads(self.path.read_text(encoding="utf-8-sig"))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ValueError(f"{self.path} is not JSON, or is cut short: {error}") from error
-        except OSError as error:
-            raise OSError(f"cannot read {self.path}: {error.strerror}") from error
+        return read_json(self.path)
 
     @cached_property
     def npz_keys(self) -> frozenset[str]:
         """Names of the arrays of an `.npz` file; empty for anything else."""
-        with contextlib.suppress(*_UNREADABLE), np.load(self.path, allow_pickle=False) as file:
-            if isinstance(file, np.lib.npyio.NpzFile):
-                return frozenset(file.files)
-        return frozenset()
+        return npz_names(self.path)
 
     def json_keys(self) -> frozenset[str]:
         """Top-level keys of a JSON object; empty for anything else."""

@@ -23,7 +23,7 @@ from exemplar.data.formats import (
     table,
 )
 from exemplar.data.pseudo_gt import IMPORTED, PseudoTruth
-from exemplar.image_files import image_size
+from exemplar.image_files import image_size, image_within
 from exemplar.results import BAD_INPUT
 from exemplar.samples import BodyTruth, Sample
 
@@ -204,7 +204,7 @@ def _fully(folder: Path | None) -> Placed:
     def place(sample: Sample) -> Sample | str:
         body = sample.body
         if cliff_npz.focal_of(sample) is None:
-            intrinsics = None if folder is None else _diagonal_camera(folder / sample.image)
+            intrinsics = None if folder is None else _diagonal_camera(folder, sample.image)
             if intrinsics is None:
                 return "without a focal length (images tell it)"
             sample = replace(sample, intrinsics=intrinsics)
@@ -224,10 +224,10 @@ _PLACED: Mapping[str, Callable[[Path | None], Placed]] = {
 }
 
 
-def _diagonal_camera(image: Path) -> Float[np.ndarray, "3 3"] | None:
+def _diagonal_camera(folder: Path, name: str) -> Float[np.ndarray, "3 3"] | None:
     """CLIFF's guess: a camera whose focal length is the image's diagonal."""
     try:
-        width, height = image_size(image)
+        width, height = image_size(image_within(folder, name))
     except (OSError, ValueError):
         return None
     return cliff_npz.middle_camera(math.hypot(width, height), (float(width), float(height)))

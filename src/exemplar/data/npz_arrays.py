@@ -1,50 +1,9 @@
-"""Arrays of an `.npz` file by name; those of Python objects without running code from them."""
+"""Arrays of an `.npz` file as rows of numbers and as texts."""
 
-import io
 import math
-import zipfile
-import zlib
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
-
-from exemplar.pickle_files import unpickle
-
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
-
-
-def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
-    """Those of `names` that the file has.
-
-    Arrays of objects (old data sets keep file names so) are built by a restricted unpickler.
-    ValueError, in one line, if the file is damaged or holds anything but plain data.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {name.removesuffix(".npy") for name in archive.namelist()}
-            return {name: _array(archive.read(f"{name}.npy")) for name in names if name in members}
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} is not an .npz file that can be read: {reason}") from error
-
-
-def _array(data: bytes) -> np.ndarray:
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    read_header = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read_header(stream)
-    if not dtype.hasobject:
-        stream.seek(0)
-        return np.lib.format.read_array(stream, allow_pickle=False)
-    array = np.asarray(unpickle(stream.read()), dtype=object)
-    if array.size != math.prod(shape):
-        raise ValueError(f"an array of {array.size} objects, expected {math.prod(shape)}")
-    return array.reshape(shape)
 
 
 def rows_of(

@@ -4,7 +4,6 @@ Coordinates are taken as they are, in px of the image that they were made for.
 """
 
 import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from exemplar.npy_files import npz_names, read_npz
+from exemplar.reading_files import reading
 from exemplar.skeletons import (
     BLAZEPOSE_33,
     COCO_17,
@@ -82,14 +83,12 @@ def read_keypoints(
         raise ValueError(f"{path} is a folder, expected a keypoint file (.json or .npz)")
     if not path.exists():
         raise FileNotFoundError(f"no keypoint file at {path}")
-    try:
+    with reading(path, "a keypoint file"):
         if path.suffix.lower() == ".npz":
             people = _read_npz(path)
         else:
             people = _read_json(_load_json(path), image_name, image_size)
         return _with_any_keypoint(people)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _with_any_keypoint(people: Sequence[Keypoints]) -> list[Keypoints]:
@@ -247,14 +246,9 @@ def _tag(value: Any) -> int | str | None:
 
 
 def _read_npz(path: Path) -> list[Keypoints]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            data = {key: file[key] for key in file.files if key in ("keypoints", "names")}
-            present = file.files
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError("not a readable .npz file of plain arrays") from error
+    data = read_npz(path, ("keypoints", "names"))
     if "keypoints" not in data:
-        raise ValueError(f"no array 'keypoints', only {_some(present)}")
+        raise ValueError(f"no array 'keypoints', only {_some(sorted(npz_names(path)))}")
     keypoints = data["keypoints"]
     rows = keypoints.ndim in (2, 3) and keypoints.shape[-1] == 3 and keypoints.shape[-2] > 0
     if not rows or keypoints.dtype.kind not in "fiu":

@@ -6,7 +6,6 @@ rounded number can tip (a pixel, a mark left out) is reported, not refused.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ import numpy as np
 import torch
 
 from exemplar.data.formats import spin_npz
-from exemplar.data.npz_arrays import read_arrays
 from exemplar.evaluation.keypoint_sources import with_exact
 from exemplar.geometry.rotations import axis_angle_to_rotmat
+from exemplar.npy_files import read_npz
+from exemplar.reading_files import read_json, reading
 from exemplar.samples import Sample
 from exemplar.synth.folders import (
     ANNOTATIONS,
@@ -160,7 +160,8 @@ def fingerprints(folder: Path, ends: Sequence[int]) -> dict[int, Fingerprint]:
 
     ValueError if somebody is not there.
     """
-    size = json.loads((folder / HEADER).read_text())["config"]["image_size"]
+    with reading(folder / HEADER, "the header of a synthetic data set"):
+        size = int(read_json(folder / HEADER)["config"]["image_size"])
     truth = _people(folder / TRUTH, _TRUE, max(ends))
     marks = _people(folder / ANNOTATIONS, ("part",), max(ends))
     out = {}
@@ -176,7 +177,7 @@ def fingerprints(folder: Path, ends: Sequence[int]) -> dict[int, Fingerprint]:
 
 def _people(path: Path, names: Sequence[str], count: int) -> dict[str, np.ndarray]:
     """Arrays of a file, by people's numbers from 0."""
-    arrays = read_arrays(path, [*names, "annotIds"])
+    arrays = read_npz(path, [*names, "annotIds"])
     numbers = arrays.pop("annotIds", np.zeros(0, int))
     order = np.argsort(numbers, kind="stable")
     if set(arrays) != set(names) or not np.array_equal(numbers[order][:count], np.arange(count)):
@@ -221,7 +222,7 @@ def _is_there(plan: DatasetPlan) -> bool:
     if not all((plan.folder / name).is_file() for name in (HEADER, ANNOTATIONS, TRUTH)):
         return False
     try:
-        found = json.loads((plan.folder / HEADER).read_text())
+        found = read_json(plan.folder / HEADER)
         same = all(found[key] == getattr(plan, key) for key in ("domain", "seed", "truth"))
         return same and found["count"] >= plan.count
     except (ValueError, KeyError, TypeError):

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from exemplar.bodies import Body
 from exemplar.evaluation.report_data import BASELINE, RunData, read_samples
-from exemplar.image_files import read_image, write_image
+from exemplar.image_files import image_within, read_image, write_image
 from exemplar.render.drawing import (
     BACKDROP,
     INK,
@@ -190,7 +190,7 @@ def _image(images: Path | None, name: str, drawn: Drawn) -> UInt8[np.ndarray, "h
     try:
         if images is None:
             raise FileNotFoundError(f"no folder of images for {name}")
-        return read_image(images / name)
+        return read_image(image_within(images, name))
     except (OSError, ValueError):
         if name not in drawn.no_image:
             drawn.no_image.append(name)

@@ -13,6 +13,7 @@ from torch import Tensor
 from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, BodyParams
 from exemplar.data.crops import CroppedPerson
+from exemplar.data.formats import table
 from exemplar.evaluation.judge import Judge, Truth
 from exemplar.evaluation.keypoint_sources import EXACT
 from exemplar.evaluation.methods import Answers, Method
@@ -249,17 +250,12 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
 
 def read_rows(path: Path) -> list[Row]:
     """The rows of a Parquet file of `write_rows`; ValueError if it is none."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: not a table of an evaluation: {reason}") from None
-    known = {column.name: column.type for column in table.schema}
-    missing = [column for column in _schema() if known.get(column.name) != column.type]
-    if missing:
-        what = f"no column {missing[0].name} of type {missing[0].type}"
-        raise ValueError(f"{path}: {what}: not a table of an evaluation")
-    return table.to_pylist()
+    if not path.is_file():
+        raise ValueError(f"{path}: it is not there: not a table of an evaluation")
+    with table.opened(path, "a table of an evaluation") as file:
+        known = {column.name: column.type for column in file.schema_arrow}
+        missing = [column for column in _schema() if known.get(column.name) != column.type]
+        if missing:
+            what = f"no column {missing[0].name} of type {missing[0].type}"
+            raise ValueError(f"{path}: {what}: not a table of an evaluation")
+        return file.read().to_pylist()

@@ -4,7 +4,6 @@
 settings. The arrays of a row (pose, keypoints) are read for the rows that are drawn alone.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from exemplar.data.formats import table
 from exemplar.evaluation.run_files import CONFIG, SAMPLES, SUMMARY
+from exemplar.reading_files import read_json, reading
 from exemplar.results import BAD_INPUT
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
 from exemplar.skeletons import SMPL_24, SMPL_49
@@ -123,7 +123,11 @@ def read_run(folder: str | Path) -> RunData:
     FileNotFoundError or ValueError, in one line, if `samples.parquet` or `summary.json` is missing
     or broken. `config.json` may be missing.
     """
-    folder = Path(folder)
+    with reading(folder, "an evaluation's folder"):
+        return _read_run(Path(folder))
+
+
+def _read_run(folder: Path) -> RunData:
     summary = _json(folder / SUMMARY)
     config = _json(folder / CONFIG) if (folder / CONFIG).exists() else {}
     wanted = ("method", "number", "annotation_id", *_TEXTS, *_SCALARS, *_LISTS)
@@ -140,17 +144,15 @@ def read_samples(folder: str | Path, rows: Sequence[int]) -> list[Sample]:
     `body` is None where the row has none. Errors are those of `read_run`.
     """
     names = ("image", "annotation_id", "subject", *_ARRAYS)
-    columns = _columns(Path(folder), names, rows)
-    return [_sample({name: columns[name][i] for name in names}) for i in range(len(rows))]
+    with reading(Path(folder) / SAMPLES, "an evaluation's people"):
+        columns = _columns(Path(folder), names, rows)
+        return [_sample({name: columns[name][i] for name in names}) for i in range(len(rows))]
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"no {path.name} in {path.parent}: not a finished run") from error
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    if not path.exists():
+        raise FileNotFoundError(f"no {path.name} in {path.parent}: not a finished run")
+    value = read_json(path)
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected an object, got {type(value).__name__}")
     return value
@@ -166,23 +168,20 @@ def _columns(
     """Columns of the file of samples as lists; of some rows, if they are given."""
     table.require()
     import pyarrow
-    import pyarrow.parquet
 
     path = folder / SAMPLES
     if not path.is_file():
         raise FileNotFoundError(f"no {SAMPLES} in {folder}: not a finished run")
-    try:
-        there = set(pyarrow.parquet.read_schema(path).names)
+    with table.opened(path) as file:
+        there = set(file.schema_arrow.names)
         missing = set(names) - there
         if missing:
             raise ValueError(f"{path} lacks the columns {', '.join(sorted(missing))}")
         names = [*names, *(name for name in optional if name in there)]
-        read = pyarrow.parquet.read_table(path, columns=names)
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
-    if rows is not None:
-        read = read.take(pyarrow.array(rows, pyarrow.int64()))
-    return {name: read.column(name).to_pylist() for name in names}
+        read = file.read(columns=names)
+        if rows is not None:
+            read = read.take(pyarrow.array(rows, pyarrow.int64()))
+        return {name: read.column(name).to_pylist() for name in names}
 
 
 def _method(columns: Mapping[str, list[Any]], name: str) -> MethodRows:

@@ -28,6 +28,7 @@ from exemplar.evaluation.tables import summary_of
 from exemplar.geometry.cameras import CameraModel
 from exemplar.lift.lifter import weights_digest
 from exemplar.lift.prepare import Prepared, Preparer, shown_to
+from exemplar.reading_files import read_json
 from exemplar.results import BAD_INPUT
 from exemplar.samples import Gender, Sample
 
@@ -292,10 +293,7 @@ def _same_run(folder: Path, identity: Mapping[str, Any]) -> None:
 
 
 def _known_run(path: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: not the settings of an evaluation: {error}") from None
+    known = read_json(path, "the settings of an evaluation")
     if not isinstance(known, dict) or not {"config", "auxiliary"} <= set(known):
         raise ValueError(f"{path}: not the settings of an evaluation")
     return known

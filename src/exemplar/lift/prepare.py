@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from exemplar.data.crops import CroppedPerson, crop_person, framing_of, person_box
 from exemplar.fitting.inputs import checked_keypoints
 from exemplar.geometry.crops import Box, Framing
-from exemplar.image_files import read_image
+from exemplar.image_files import image_within, read_image
 from exemplar.objectives import JointsAbout
 from exemplar.results import BAD_INPUT
 from exemplar.samples import Sample
@@ -102,7 +102,7 @@ class Preparer:
         clean, bad = checked_keypoints(torch.from_numpy(sample.keypoints_2d)[None])
         if bool(bad[0]):
             raise ValueError("keypoints: a number that is not finite, or a negative confidence")
-        pixels = self._pixels(self.images / sample.image)
+        pixels = self._pixels(image_within(self.images, sample.image))
         if isinstance(pixels, str):
             raise ValueError(pixels)
         height, width = pixels.shape[:2]

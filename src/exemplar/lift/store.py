@@ -19,7 +19,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from exemplar.data.pseudo_gt import Decision, PseudoTruth
+from exemplar.npy_files import read_npz
+from exemplar.reading_files import reading
 from exemplar.samples import BodyTruth, Sample
+from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 
 LEDGER = "ledger.sqlite"
 """Name of the file in a job's folder."""
@@ -104,7 +107,7 @@ class Ledger:
             # one process at a time: two that make the file at once would see it half made
             with FileLock(self.folder / "opening.lock"):
                 self._db = _opened(path)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:
             raise ValueError(f"{path} is not a ledger of a lifting job: {error}") from error
         self.owner = ""
         self._alive: FileLock | None = None
@@ -141,24 +144,26 @@ class Ledger:
             except BaseException as error:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError):
+                if isinstance(error, sqlite3.Error):
                     raise OSError(f"cannot write to {self._path}: {error}") from error
                 raise
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        with self._lock:
+        with self._lock, reading(self._path, "a ledger of a lifting job"):
             return self._db.execute(query, values).fetchall()
 
     # what the job is
 
     def meta(self) -> dict[str, Any]:
         """What was recorded about the job."""
-        return {key: json.loads(value) for key, value in self._read("SELECT * FROM meta")}
+        with reading(self._path, "a ledger of a lifting job"):
+            return {key: json.loads(value) for key, value in self._read("SELECT * FROM meta")}
 
     @property
     def images(self) -> Path:
         """Folder of the images."""
-        return Path(self.meta()["images"])
+        with reading(self._path, "a ledger of a lifting job"):
+            return Path(self.meta()["images"])
 
     def fill(self, samples: Iterable[Sample], meta: Mapping[str, Any]) -> None:
         """Record the job's samples, numbered from 0, in one transaction; nothing if there already.
@@ -212,7 +217,8 @@ class Ledger:
             db.executemany(
                 "UPDATE work SET owner = ? WHERE id = ?", [(self.owner, row["id"]) for row in rows]
             )
-        return [(row["id"], _from_row(row)) for row in rows]
+        with reading(self._path, "a ledger of a lifting job"):
+            return [(row["id"], _from_row(row)) for row in rows]
 
     def finish(self, made: Sequence[tuple[int, PseudoTruth]]) -> None:
         """Commit results. One that another process committed before stays as it is."""
@@ -274,7 +280,8 @@ class Ledger:
     def _check(self, selection: Selection) -> None:
         """ValueError if the selection's condition is not a condition by itself."""
         try:
-            self._read(f"EXPLAIN SELECT 1 FROM samples WHERE {selection.where or 1}")
+            with self._lock:
+                self._db.execute(f"EXPLAIN SELECT 1 FROM samples WHERE {selection.where or 1}")
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise ValueError(f"--where {selection.where!r}: {error}") from error
 
@@ -320,7 +327,8 @@ class Ledger:
             f" WHERE {' AND '.join(parts)} ORDER BY {SORTS[sort]} LIMIT ? OFFSET ?"
         )
         found = [row["id"] for row in self._read(chosen, (*values, limit, offset))]
-        return [(number, self.truth(number)) for number in found]
+        with reading(self._path, "a ledger of a lifting job"):
+            return [(number, self.truth(number)) for number in found]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many results have each "status", and each "decision" ("" for none)."""
@@ -349,7 +357,8 @@ class Ledger:
             " JOIN results USING (id) LEFT JOIN decisions USING (id) " + tail,
             values,
         )
-        return [(row["id"], _to_truth(row)) for row in rows]
+        with reading(self._path, "a ledger of a lifting job"):
+            return [(row["id"], _to_truth(row)) for row in rows]
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -401,8 +410,7 @@ def _pack(arrays: Mapping[str, np.ndarray]) -> bytes | None:
 def _unpack(blob: bytes | None) -> dict[str, np.ndarray]:
     if blob is None:
         return {}
-    with np.load(io.BytesIO(blob), allow_pickle=False) as file:
-        return dict(file)
+    return read_npz(blob)
 
 
 def _to_row(number: int, sample: Sample) -> tuple[Any, ...]:
@@ -425,19 +433,20 @@ def _to_row(number: int, sample: Sample) -> tuple[Any, ...]:
 
 
 def _from_row(row: sqlite3.Row) -> Sample:
-    keypoints = _array(row["points"], -1, 3)
-    assert keypoints is not None
+    keypoints = _array(row["points"], len(SMPL_49), 3)
+    if keypoints is None:
+        raise ValueError(f"sample {row['id']} has no keypoints")
     return Sample(
-        image=row["image"],
-        box_centre=np.array([_number(row["x"]), _number(row["y"])]),
-        box_scale=_number(row["scale"]),
+        image=_of(str, row, "image"),
+        box_centre=np.array([_number(row, "x"), _number(row, "y")]),
+        box_scale=_number(row, "scale"),
         keypoints_2d=keypoints,
-        annotation_id=row["annotation_id"],
-        subject=row["subject"],
-        joints_3d=_array(row["joints_3d"], -1, 4),
+        annotation_id=_of(int | None, row, "annotation_id"),
+        subject=_of(str, row, "subject"),
+        joints_3d=_array(row["joints_3d"], len(GT_24), 4),
         intrinsics=_array(row["intrinsics"], 3, 3),
-        extra=_unpack(row["extra"]),
-        problem=row["problem"],
+        extra=_unpack(_of(bytes | None, row, "extra")),
+        problem=_of(str, row, "problem"),
     )
 
 
@@ -465,20 +474,20 @@ def _numbers(body: BodyTruth | None) -> tuple[np.ndarray | None, ...]:
 
 
 def _to_truth(row: sqlite3.Row) -> PseudoTruth:
-    pose, betas = _array(row["pose"], -1, 3, 3), _array(row["betas"], -1)
+    pose, betas = _array(row["pose"], len(SMPL_24), 3, 3), _array(row["betas"], -1)
     body = None
     if pose is not None and betas is not None:
         body = BodyTruth(pose, betas, _array(row["weak_camera"], 3), _array(row["translation"], 3))
-    regressor, body_model, recipe, version = json.loads(row["made_by"])
+    regressor, body_model, recipe, version = (str(text) for text in json.loads(row["made_by"]))
     return PseudoTruth(
         sample=replace(_from_row(row), body=body),
-        status=row["status"],
-        message=row["message"],
-        error_px_before=_number(row["error_px_before"]),
-        error_px_after=_number(row["error_px_after"]),
-        loss_2d=_number(row["loss_2d"]),
-        iterations=row["iterations"],
-        kept_iteration=row["kept_iteration"],
+        status=_of(str, row, "status"),
+        message=_of(str, row, "message"),
+        error_px_before=_number(row, "error_px_before"),
+        error_px_after=_number(row, "error_px_after"),
+        loss_2d=_number(row, "loss_2d"),
+        iterations=_of(int, row, "iterations"),
+        kept_iteration=_of(int, row, "kept_iteration"),
         regressor=regressor,
         body_model=body_model,
         recipe=recipe,
@@ -487,6 +496,14 @@ def _to_truth(row: sqlite3.Row) -> PseudoTruth:
     )
 
 
-def _number(value: float | None) -> float:
+def _number(row: sqlite3.Row, name: str) -> float:
     """SQLite keeps NaN as NULL."""
+    value = _of(float | None, row, name)
     return float("nan") if value is None else value
+
+
+def _of(kind: Any, row: sqlite3.Row, name: str) -> Any:
+    """A row's value; ValueError if it is of another kind, as only damage leaves it."""
+    if not isinstance(row[name], kind):
+        raise ValueError(f"row {row['id']} has {str(row[name])[:40]!r} as its {name}")
+    return row[name]

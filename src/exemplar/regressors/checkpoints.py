@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from exemplar.assets import asset_path, load_asset_state
 from exemplar.bodies import Body, load_body
 from exemplar.geometry.cameras import CameraModel
+from exemplar.reading_files import reading
 from exemplar.regressors.blazepose import BlazePoseTrunk, Size
 from exemplar.regressors.cliff import Cliff, CliffHrnet
 from exemplar.regressors.head import BOX_NUMBERS, ESTIMATE
@@ -136,6 +137,20 @@ def load_regressor(
         raise FileNotFoundError(
             f"no regressor {str(name)!r}: expected {known} or a checkpoint file"
         )
+    with reading(path, "a regressor's checkpoint"):
+        return _read(name, shipped, architecture, part, n_iter, camera_model, mean_params)
+
+
+def _read(
+    name: str | Path,
+    shipped: str | None,
+    architecture: str | None,
+    part: Part,
+    n_iter: int | None,
+    camera_model: CameraModel | None,
+    mean_params: str | Path | None,
+) -> tuple[nn.Module, RegressorInfo]:
+    path = Path(name)
     if shipped is None and path.suffix in SUFFIXES:
         published = read_published(path, part)
         info = _published_info(published, architecture, part, str(path))

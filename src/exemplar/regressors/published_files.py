@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from exemplar.npy_files import read_npz
+from exemplar.tensor_files import read_tensors
+
 SUFFIXES = frozenset({".pt", ".pth", ".ckpt", ".tar"})
 """File names that are taken for torch checkpoints."""
 
@@ -38,13 +41,11 @@ def read_published(path: Path, part: Part = "main") -> PublishedFile:
     ValueError, one line, if it is damaged, needs more than tensors, or holds no such network.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or hostile file can raise anything
-        # torch's own advice is longer than a line
-        reason = (str(error).strip() or "it is empty").splitlines()[0].split(". ")[0]
+        content = read_tensors(path, repeated=True)
+    except ValueError as error:
         raise ValueError(
-            f"{path} cannot be read as tensors alone: {reason.rstrip('.')}; if you trust it, read"
-            f" it with torch.load(weights_only=False) and save its state dict alone"
+            f"{error}; if you trust it, read it with torch.load(weights_only=False) and save its"
+            f" state dict alone"
         ) from error
     state = _network(content, part, path)
     return PublishedFile(without_prefixes(state), "model_aux" in content)
@@ -113,10 +114,13 @@ def read_mean_params(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no mean parameters at {path}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[key].astype(np.float32) for name, key in _START.items()}
-    except (OSError, EOFError, KeyError, ValueError) as error:
+    arrays = read_npz(path, _START.values())
+    lacking = [key for key in _START.values() if key not in arrays]
+    wrong = [key for key, array in arrays.items() if array.dtype.kind not in "fiu"]
+    if lacking or wrong:
         wanted = ", ".join(_START.values())
-        raise ValueError(f"{path} is no .npz file with {wanted}: {error}") from error
+        raise ValueError(
+            f"{path} is no .npz file with {wanted}: it lacks numbers {', '.join(lacking + wrong)}"
+        )
+    arrays = {name: arrays[key].astype(np.float32) for name, key in _START.items()}
     return {name: torch.from_numpy(array).reshape(1, -1) for name, array in arrays.items()}

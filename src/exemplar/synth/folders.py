@@ -24,6 +24,8 @@ from exemplar.data.records import box_of_points
 from exemplar.environment import code_version
 from exemplar.geometry.cameras import move_weak_camera
 from exemplar.image_files import write_image
+from exemplar.npy_files import read_npz
+from exemplar.reading_files import read_json, reading
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25
 from exemplar.synth.annotations import AnnotatorConfig, annotate
@@ -114,11 +116,9 @@ def _claim(plan: DatasetPlan) -> None:
             raise ValueError(f"{plan.folder} is not empty and has no {HEADER}")
         _write_header(plan, 0)
         return
-    try:
-        found = json.loads(path.read_text())
+    with reading(path, "the header of a synthetic data set"):
+        found = read_json(path, "the header of a synthetic data set")
         different = [key for key in identity if not _agrees(found.get(key), identity[key])]
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is not the header of a synthetic data set") from error
     if different:
         known = f"domain {found.get('domain')}, seed {found.get('seed')}"
         what = ", ".join(different)
@@ -214,8 +214,7 @@ def join(plan: DatasetPlan) -> int:
     size = domain_named(plan.domain).config.image_size
     annotations, truths, known = Columns(), Columns(), set[int]()
     for path in _parts(plan.folder).values():
-        with np.load(path) as part:
-            arrays = {name: part[name] for name in part.files}
+        arrays = read_npz(path)
         for row, index in enumerate(arrays.pop(_INDEX).tolist()):
             if index in known:
                 continue

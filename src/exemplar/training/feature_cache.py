@@ -28,6 +28,8 @@ from exemplar.bodies import BodyParams
 from exemplar.fitting.weights import Inputs, parts_of
 from exemplar.geometry.crops import Box
 from exemplar.image_files import read_image
+from exemplar.npy_files import map_npy, read_npy
+from exemplar.reading_files import read_json
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 from exemplar.training.augment import AugmentConfig, frame_of
 from exemplar.training.batches import Example, TrainingBatch
@@ -220,10 +222,7 @@ def read_header(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / _HEADER
     if not path.is_file():
         raise FileNotFoundError(f"no cache of features in {folder}")
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+    header = read_json(path)
     if not isinstance(header, dict) or header.get("version") != VERSION:
         raise ValueError(f"{path} is not of a cache of version {VERSION}")
     return header
@@ -398,7 +397,7 @@ class _Source:
             )
         self._rows_in_block = config.block * config.variants
         try:
-            targets = [np.load(path / _TARGETS) for path in paths]
+            targets = [read_npy(path / _TARGETS) for path in paths]
             self._features = [_mapped(path) for path in paths]
         except (OSError, ValueError, EOFError) as error:
             raise ValueError(f"the cache in {folder} is damaged: {error}") from error
@@ -424,7 +423,7 @@ class _Source:
 
 def _mapped(path: Path) -> list[np.ndarray]:
     files = sorted(path.glob("features-*.npy"), key=lambda file: int(file.stem.split("-")[1]))
-    return [np.load(file, mmap_mode="r") for file in files]
+    return [map_npy(file) for file in files]
 
 
 def _next_sound(sound: np.ndarray) -> np.ndarray:

@@ -321,13 +321,13 @@ class TrainingData:
         make = self.makes.get(people.name, self.make)
         why = ""
         for candidate in itertools.islice(neighbours(person, len(people)), _TRIES):
-            path = people.image(candidate)
             try:
+                path = people.image(candidate)
                 rng = np.random.default_rng((self.seed, 2, place))
                 return make(people.sample(candidate), read_image(path), rng)
             except (ValueError, OSError) as error:
                 why = str(error)
-                troubles[str(path)] = why
+                troubles[f"{people.images}/{people.names[candidate].decode()}"] = why
         raise ValueError(f"{people.name}: {min(_TRIES, len(people))} people in a row failed: {why}")
 
 

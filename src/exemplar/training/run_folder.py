@@ -30,6 +30,8 @@ from torch import Tensor
 
 from exemplar.atomic_files import replacing
 from exemplar.environment import code_commit, code_version
+from exemplar.reading_files import reading
+from exemplar.tensor_files import read_tensors
 
 LAST, BEST, LOG, CONFIG = "last.pt", "best.pt", "log.csv", "config.json"
 """Names of the files in a run's folder."""
@@ -149,12 +151,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the damage leads to
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path} is damaged or not a checkpoint: {first[:120]}") from error
-    if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
-        found = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint)
+        checkpoint = read_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged or not a checkpoint: {error}") from error
+    found = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint)
+    if type(found) is not int or found != FORMAT:
         raise ValueError(f"{path} is not a training checkpoint: format {found}, expected {FORMAT}")
     return checkpoint
 
@@ -164,9 +165,14 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
     ValueError or FileNotFoundError in one line if there is none.
     """
-    checkpoint = load_checkpoint(path)
-    average = checkpoint.get("average") or {"average": {}}
-    return {**checkpoint["module"], **average["average"]}
+    with reading(path, "a training checkpoint"):
+        checkpoint = load_checkpoint(path)
+        average = checkpoint.get("average") or {"average": {}}
+        weights = {**checkpoint["module"], **average["average"]}
+        wrong = [name for name, value in weights.items() if not isinstance(value, Tensor)]
+        if wrong:
+            raise ValueError(f"{str(wrong[0])[:40]} is no tensor")
+        return weights
 
 
 class CsvLog:
@@ -179,8 +185,7 @@ class CsvLog:
         self.path = path
         self._columns: list[str] = []
         if path.exists():
-            with path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if _whole(row, keep_to)]
+            rows = [row for row in read_log(path) if _whole(row, keep_to)]
             self._rewrite(rows, list(rows[0]) if rows else [])
 
     def append(self, row: Mapping[str, float | int]) -> None:
@@ -208,13 +213,14 @@ class CsvLog:
 
 def read_log(path: Path) -> list[dict[str, str]]:
     """The rows of a log.csv; an empty cell is a number that the row does not have."""
-    with path.open(newline="") as file:
+    with reading(path, "a log of training"), path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def _whole(row: Mapping[str | None, Any], keep_to: int) -> bool:
+def _whole(row: Mapping[Any, Any], keep_to: int) -> bool:
     step = row.get("step") or ""
-    return None not in row and None not in row.values() and step.isdigit() and int(step) <= keep_to
+    whole = None not in row and None not in row.values() and step.isascii() and step.isdigit()
+    return whole and len(step) < 19 and int(step) <= keep_to
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -240,8 +246,9 @@ def _write_json(path: Path, value: Any) -> None:
 def _note_environment(path: Path, step: int, device: str) -> None:
     try:
         entries = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError, RecursionError):
         entries = []
+    entries = entries if isinstance(entries, list) else []
     now = {"after_step": step, "command": sys.argv, "commit": code_commit(), "device": device}
     _write_json(path, [*entries, {**now, "platform": platform.platform(), **_versions()}])
 

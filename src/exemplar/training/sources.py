@@ -14,7 +14,6 @@ file given in place of a source: a list of objects with the fields of `SourceCon
 
 import hashlib
 import itertools
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -29,7 +28,8 @@ from exemplar.data.formats import format_named, read_truths, recognise
 from exemplar.data.formats.cliff_npz import FOCAL
 from exemplar.data.options import parse_options
 from exemplar.data.pseudo_gt import IMPORTED, PseudoTruth
-from exemplar.image_files import image_size
+from exemplar.image_files import image_size, image_within
+from exemplar.reading_files import read_json, reading
 from exemplar.results import OK
 from exemplar.samples import BodyTruth, Gender, Sample
 
@@ -141,10 +141,7 @@ def _tail(text: str, sign: str) -> tuple[str, str | None]:
 def _read_sources(path: Path) -> tuple[list[SourceConfig], dict[str, float] | None]:
     if not path.is_file():
         raise FileNotFoundError(f"no file of data sources at {path}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    content = read_json(path)
     ratios = None
     if isinstance(content, dict):
         unknown = set(content) - {"sources", "ratios"}
@@ -246,8 +243,8 @@ class People:
         return self.config.name
 
     def image(self, person: int) -> Path:
-        """The file of a person's image."""
-        return self.images / self.names[person].decode()
+        """The file of a person's image; ValueError if it is outside the folder of images."""
+        return image_within(self.images, self.names[person].decode())
 
     def sample(self, person: int) -> Sample:
         """One person, with the supervision that the source gives."""
@@ -297,6 +294,11 @@ def load_people(source: SourceConfig, *, check: Check = "file") -> People:
     """
     if not source.annotations.exists():
         raise FileNotFoundError(f"{source.name}: no annotations at {source.annotations}")
+    with reading(source.annotations, "an annotation to train on"):
+        return _people(source, check)
+
+
+def _people(source: SourceConfig, check: Check) -> People:
     truths = _truths(source)
     first = next(truths, None)
     if first is None:
@@ -337,11 +339,15 @@ class _Look:
 
     def __call__(self, name: str) -> None:
         if self.last[0] != name:
-            self.last = (name, self._wrong(self.images / name))
+            self.last = (name, self._wrong(name))
         if self.last[1]:
             raise _LeftOut(self.last[1])
 
-    def _wrong(self, path: Path) -> str:
+    def _wrong(self, name: str) -> str:
+        try:
+            path = image_within(self.images, name)
+        except ValueError:
+            return "image outside the folder (--allow-outside)"
         try:
             if path.stat().st_size == 0:
                 return "unreadable image"

@@ -62,14 +62,16 @@ class TrainingState:
             if name not in state:
                 raise ValueError(f"{source} has no {name}: it is not a checkpoint to resume from")
             if name not in _PARTS:
-                setattr(self, name, state[name])
+                setattr(self, name, _counted(name, state[name], source))
                 continue
             part = getattr(self, name)
             try:
-                if part is not None:
+                if part is self.optimiser:
+                    _load_optimiser(self.optimiser, state[name])
+                elif part is not None:
                     part.load_state_dict(state[name])
-            except (RuntimeError, ValueError, KeyError) as error:
-                why = " ".join(str(error).split())[:200]
+            except Exception as error:  # torch raises whatever a damaged checkpoint leads to
+                why = " ".join(str(error).split())[:200] or type(error).__name__
                 raise ValueError(f"{source} does not fit the {name} to train: {why}") from error
 
     def apply_gradient(self, clip_norm: float | None) -> float | None:
@@ -132,6 +134,40 @@ class TrainingState:
         finally:
             for module, mode in modes.items():
                 module.training = mode
+
+
+def _counted(name: str, value: Any, source: Path) -> Any:
+    """A count, score or sum of a checkpoint; ValueError if it is none."""
+    if name in ("best_score", "best_step") and value is None:
+        return value
+    numbers = value.values() if name == "sums" and isinstance(value, dict) else [value]
+    kinds = (int, float) if name in ("best_score", "sums") else (int,)
+    if not all(isinstance(n, kinds) and (n >= 0 or float in kinds) for n in numbers):
+        raise ValueError(f"{source}: {name} is {str(value)[:40]}, expected a number of training")
+    return value
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Take up an optimiser's state; ValueError if it is not of these weights. Its step would read
+    past the end of a tensor that is too short."""
+    settings = [_kinds(group) for group in optimiser.param_groups]
+    optimiser.load_state_dict(dict(state))
+    if [_kinds(group) for group in optimiser.param_groups] != settings:
+        raise ValueError("its settings are not an optimiser's of this kind")
+    wanted = {"step": (), **dict.fromkeys(("exp_avg", "exp_avg_sq"))}
+    for weight, known in optimiser.state.items():
+        shapes = {name: getattr(value, "shape", None) for name, value in known.items()}
+        if shapes != {**wanted, "exp_avg": weight.shape, "exp_avg_sq": weight.shape}:
+            raise ValueError(f"a weight of shape {tuple(weight.shape)} has moments {shapes}")
+
+
+def _kinds(group: Mapping[str, Any]) -> dict[str, type]:
+    numbers = {int: float}
+    return {
+        name: numbers.get(type(value), type(value))
+        for name, value in group.items()
+        if name not in ("params", "initial_lr")
+    }
 
 
 _PARTS = ("module", "optimiser", "average", "scaler")

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from exemplar.reading_files import reading
+
 Choice = Literal["left", "right", "none"]
 """Which side a voter prefers; "none" for no preference."""
 
@@ -102,6 +104,11 @@ def read_votes(path: Path) -> list[Vote]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no votes at {path}")
+    with reading(path, "a file of votes"):
+        return _votes(path)
+
+
+def _votes(path: Path) -> list[Vote]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:

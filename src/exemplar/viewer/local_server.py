@@ -1,7 +1,8 @@
 """What pages for a person at this machine share: a small HTTP server, and pictures kept in memory.
 
-It answers only to this machine's own names, takes what is sent only from its own pages, and gives
-out nothing but what its pages ask for by name.
+It answers only to those who were told its address, which has a secret in it, by this machine's own
+names; takes what is sent only from its own pages, and gives out nothing but what its pages ask for
+by name.
 """
 
 import json
@@ -10,8 +11,10 @@ from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache
+from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from secrets import token_urlsafe
 from threading import BoundedSemaphore, Lock
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
@@ -90,7 +93,7 @@ class LocalServer(ThreadingHTTPServer):
 
         `name` begins the lines about requests that failed.
         """
-        self.name, self.pictures = name, PictureCache()
+        self.name, self.pictures, self.token = name, PictureCache(), token_urlsafe(16)
         if not 0 <= port < 2**16:
             raise ValueError(f"expected a port of 0 to 65535, got {port}")
         try:
@@ -102,8 +105,8 @@ class LocalServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """What to type into a browser."""
-        return f"http://{HOST}:{self.server_port}/"
+        """What to type into a browser: whoever knows it may see and decide."""
+        return f"http://{HOST}:{self.server_port}/{self.token}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say what failed in one line; a browser that no longer waits is no failure."""
@@ -130,6 +133,7 @@ class LocalHandler(BaseHTTPRequestHandler):
     TAKES: ClassVar[Mapping[str, str]] = {}
     """What each address that takes JSON expects, for a person who reads the refusal."""
 
+    server: LocalServer  # pyright: ignore[reportIncompatibleVariableOverride]
     server_version, sys_version = "exemplar", ""
     protocol_version = "HTTP/1.1"
     timeout = 60
@@ -157,6 +161,7 @@ class LocalHandler(BaseHTTPRequestHandler):
         status = 200
         try:
             self._check_host()
+            self._check_token()
             content, kind = make()
         except Refused as refusal:
             status, (content, kind) = refusal.status, json_reply({"error": refusal.line})
@@ -179,8 +184,17 @@ class LocalHandler(BaseHTTPRequestHandler):
         """Refuse names that are not this machine's: another site's page that had its own name
         changed to this address would send them (DNS rebinding)."""
         host = self.headers.get("Host", "")
-        if host.rpartition(":")[0] not in _OWN_NAMES and host not in _OWN_NAMES:
-            raise Refused(403, f"this page answers to {' and '.join(_OWN_NAMES)}, not to {host!r}")
+        own = [f"{name}:{self.server.server_port}" for name in _OWN_NAMES]
+        if host not in own:
+            raise Refused(403, f"this page answers to {' and '.join(own)}, not to {host[:80]!r}")
+
+    def _check_token(self) -> None:
+        """Refuse whoever was not told the address, and take the secret off the path: other
+        processes and users of this machine reach the port, too."""
+        token, slash, path = self.path.removeprefix("/").partition("/")
+        if not slash or not compare_digest(token.encode(), self.server.token.encode()):
+            raise Refused(403, "open the address that was printed: it has a secret in it")
+        self.path = f"/{path}"
 
     def _get(self) -> Reply:
         path, _, query = self.path.partition("?")
@@ -199,6 +213,9 @@ class LocalHandler(BaseHTTPRequestHandler):
     def _check_origin(self) -> None:
         """Refuse what another site's page sends: browsers name the page's site in every POST, and
         no page may send JSON to another site without asking first."""
+        site = self.headers.get("Sec-Fetch-Site", "same-origin")
+        if site != "same-origin":
+            raise Refused(403, f"decisions are taken from this page alone, not {site[:40]!r}")
         origin = self.headers.get("Origin")
         if origin is not None and origin != f"http://{self.headers.get('Host')}":
             raise Refused(403, f"decisions are taken from this page alone, not from {origin!r}")

@@ -36,7 +36,7 @@ async function load() {
   history.replaceState(null, "", "#" + new URLSearchParams(view));
   const { offset, ...filters } = view;
   try {
-    const found = await ask("/rows?" + new URLSearchParams({ ...filters, offset }));
+    const found = await ask("rows?" + new URLSearchParams({ ...filters, offset }));
     if (mine !== newest) return;
     ({ rows, more, counts, sizes } = found);
     document.title = "Review " + found.title;
@@ -59,7 +59,7 @@ function post(row, decision, failed) {
   const headers = { "Content-Type": "application/json" };
   saving = saving.then(async () => {
     try {
-      counts = (await ask("/decisions", { method: "POST", headers, body })).counts;
+      counts = (await ask("decisions", { method: "POST", headers, body })).counts;
       drawCounts();
     } catch (error) {
       failed();
@@ -107,7 +107,7 @@ function fill(card, row, size, lazy) {
   image.loading = lazy ? "lazy" : "eager";
   image.alt = `${row.image}: keypoints, fit, and fit from the side`;
   image.onerror = () => lost(find(".picture"), image);
-  image.src = `/pictures/${row.id}?size=${size}`;
+  image.src = `pictures/${row.id}?size=${size}`;
   const person = row.annotation_id === null ? "" : ` · ${row.annotation_id}`;
   find(".name").textContent = row.image + person + (row.subject ? ` · ${row.subject}` : "");
   find(".name").title = `${row.image} (sample ${row.id})`;

@@ -142,6 +142,32 @@ def test_an_empty_table(tmp_path: Path) -> None:
     assert list(table.read(tmp_path / "t.parquet")) == []
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "says"),
+    [
+        ("image", [1, 2], None),
+        ("keypoints_2d", [[1.0], [2.0]], "Parquet"),
+        ("keypoints_2d", [None, None], "row 0: it has no keypoints_2d"),
+        ("extra", [True, False], "Parquet"),
+        ("status", [None, None], None),
+    ],
+)
+def test_columns_of_other_kinds_are_cast_or_told_in_one_line(
+    tmp_path: Path, column: str, values: list[object], says: str | None
+) -> None:
+    path = tmp_path / "t.parquet"
+    table.write([full(0), full(1)], path)
+    read = pyarrow.parquet.read_table(path)
+    place = read.column_names.index(column)
+    pyarrow.parquet.write_table(read.set_column(place, column, pyarrow.array(values)), path)
+    if says is None:
+        assert len(list(table.read(path))) == 2
+        return
+    with pytest.raises(ValueError, match=says) as caught:
+        list(table.read(path))
+    assert str(path) in str(caught.value)
+
+
 def test_other_files(tmp_path: Path) -> None:
     table.write([full(0)], tmp_path / "ours.parquet")
     pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), tmp_path / "other.parquet")

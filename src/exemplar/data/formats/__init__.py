@@ -27,6 +27,7 @@ from exemplar.data.formats import (
 )
 from exemplar.data.options import check_options
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.reading_files import reading
 from exemplar.samples import Sample
 
 __all__ = ["FORMATS", "Format", "format_named", "read", "read_truths", "recognise"]
@@ -96,11 +97,12 @@ def recognise(contents: Contents) -> str:
 
     ValueError, with the formats that there are, if none or several fit.
     """
-    for name in _SEEN_AT_ONCE:
-        if FORMATS[name].matches(contents):
-            return name
-    rest = (name for name in FORMATS if name not in _SEEN_AT_ONCE)
-    found = [name for name in rest if FORMATS[name].matches(contents)]
+    with reading(contents.path, "an annotation"):
+        for name in _SEEN_AT_ONCE:
+            if FORMATS[name].matches(contents):
+                return name
+        rest = (name for name in FORMATS if name not in _SEEN_AT_ONCE)
+        found = [name for name in rest if FORMATS[name].matches(contents)]
     if len(found) == 1:
         return found[0]
     known = ", ".join(FORMATS)
@@ -134,5 +136,14 @@ def read_truths(
     name = recognise(contents) if format is None else format
     reader = format_named(name)
     check_options(reader.read, options, f"format {name}")
-    rows = reader.read(contents, **options)
-    return (row if isinstance(row, PseudoTruth) else PseudoTruth(row) for row in rows)
+    with reading(contents.path, reader.TITLE):
+        rows = reader.read(contents, **options)
+    return _truths(rows, contents.path, reader.TITLE)
+
+
+def _truths(
+    rows: Iterator[Sample] | Iterator[PseudoTruth], path: Path, title: str
+) -> Iterator[PseudoTruth]:
+    with reading(path, title):
+        for row in rows:
+            yield row if isinstance(row, PseudoTruth) else PseudoTruth(row)

@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from exemplar.data.contents import Contents
 from exemplar.data.formats import spin_npz
-from exemplar.image_files import image_size
+from exemplar.image_files import image_size, image_within
 from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49
 
@@ -105,7 +105,7 @@ def _size(sample: Sample, numbers: _Numbers, images: Path | None) -> tuple[float
     if images is None:
         return None
     try:
-        width, height = image_size(images / sample.image)
+        width, height = image_size(image_within(images, sample.image))
     except (OSError, ValueError):
         return None
     return float(width), float(height)

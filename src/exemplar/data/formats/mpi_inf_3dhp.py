@@ -34,7 +34,7 @@ from jaxtyping import Float
 from exemplar.data.array_files import array_names, read_h5
 from exemplar.data.contents import Contents
 from exemplar.data.mat_files import mat_shapes, read_mat
-from exemplar.data.npz_arrays import read_arrays, rows_of, texts_of
+from exemplar.data.npz_arrays import rows_of, texts_of
 from exemplar.data.records import image_path, sample_or_problem
 from exemplar.data.sequences import (
     SHAPES,
@@ -44,6 +44,7 @@ from exemplar.data.sequences import (
     metres_about,
     relative_path,
 )
+from exemplar.npy_files import read_npz
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import MPI_INF_3DHP_17, MPI_INF_3DHP_28_ROWS, SMPL_24
 
@@ -251,4 +252,4 @@ def _read_fits(path: Path, names: str | Path | None) -> Fits:
 def _npz(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"no file at {path}")
-    return read_arrays(path, ("pose", "shape", "has_smpl", "imgname"))
+    return read_npz(path, ("pose", "shape", "has_smpl", "imgname"))

@@ -28,9 +28,10 @@ from jaxtyping import Float
 
 from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
-from exemplar.data.npz_arrays import read_arrays, rows_of, texts_of
+from exemplar.data.npz_arrays import rows_of, texts_of
 from exemplar.data.records import sample_or_problem
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
+from exemplar.npy_files import read_npz
 from exemplar.samples import BodyTruth, Gender, Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_24, SMPL_49
 
@@ -97,7 +98,7 @@ def rows(
         lacks = f", lacks {', '.join(sorted(missing))}" if missing else ""
         raise ValueError(f"{contents.path} is not a SPIN-style .npz{lacks}")
     wanted = {*_SHAPES, *_TEXTS, *_EXTRA_NUMBERS, _MULTI_BOX, *more}
-    arrays = read_arrays(contents.path, sorted(wanted))
+    arrays = read_npz(contents.path, sorted(wanted))
     try:
         return _rows(_Table(arrays, more))
     except ValueError as error:

@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,9 @@ import numpy as np
 from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.file_budget import Budget
+from exemplar.npy_files import npy_from_bytes
+from exemplar.reading_files import reading
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 
@@ -45,6 +49,7 @@ _OF_SAMPLE = (
     "image", "annotation_id", "subject", "box_centre", "box_scale", "keypoints_2d", "joints_3d",
     "intrinsics", "problem",
 )  # fmt: skip
+_NEEDED = ("image", "subject", "box_centre", "box_scale", "keypoints_2d", "problem")
 _OF_BODY = ("pose", "betas", "weak_camera", "translation", "gender")
 _OF_FIT = tuple(f.name for f in fields(PseudoTruth) if f.name != "sample")
 
@@ -72,7 +77,8 @@ def read(source: str | Path | Contents) -> Iterator[PseudoTruth]:
             f"{path} is a table of version {about['table_version']}, expected at most {VERSION}:"
             " update exemplar"
         )
-    names = set(_parquet().ParquetFile(path).schema_arrow.names)
+    with opened(path, TITLE) as file:
+        names = set(file.schema_arrow.names)
     missing = [name for name in (*_OF_SAMPLE, *_OF_BODY, *_OF_FIT, "extra") if name not in names]
     if missing:
         raise ValueError(f"{path} lacks the columns {', '.join(missing)}")
@@ -81,14 +87,29 @@ def read(source: str | Path | Contents) -> Iterator[PseudoTruth]:
 
 def metadata(path: str | Path) -> dict[str, Any]:
     """What the table says of itself: `joints`, `joints_3d`, `table_version` and how it was made."""
-    parquet = _parquet()
-    try:
-        stored = parquet.read_schema(path).metadata or {}
-    except _arrow().ArrowInvalid as error:
-        raise ValueError(f"{path} is not a Parquet file that can be read") from error
+    with opened(path) as file:
+        stored = file.schema_arrow.metadata or {}
     if _KEY not in stored:
         raise ValueError(f"{path} is a Parquet file, but not a table of pseudo ground truth")
-    return json.loads(stored[_KEY])
+    with reading(path, TITLE):
+        about = json.loads(stored[_KEY])
+        if not isinstance(about, dict) or not isinstance(about.get("table_version"), int):
+            raise ValueError("what it says of itself is not a table's")
+    return about
+
+
+@contextmanager
+def opened(path: str | Path, expected: str = "a Parquet file") -> Iterator[Any]:
+    """An open Parquet file (pyarrow's `ParquetFile`) whose contents fit the budget of its size.
+
+    ValueError or OSError, in one line, for any error of the block.
+    """
+    with reading(path, expected), _parquet().ParquetFile(path) as file:
+        budget, about = Budget(Path(path).stat().st_size), file.metadata
+        for group in range(about.num_row_groups):
+            budget.take(max(about.row_group(group).total_byte_size, 0))
+            budget.take(max(about.row_group(group).num_rows, 0) * about.num_columns)
+        yield file
 
 
 def write(
@@ -215,14 +236,18 @@ def _packed(value: np.ndarray) -> bytes:
 
 
 def _read_rows(path: Path) -> Iterator[PseudoTruth]:
-    try:
-        for batch in _parquet().ParquetFile(path).iter_batches(batch_size=_GROUP):
+    schema, number = _schema("{}"), 0
+    with opened(path, TITLE) as file:
+        for read in file.iter_batches(batch_size=_GROUP):
+            whole = _arrow().Table.from_batches([read]).select(schema.names).cast(schema)
+            batch = whole.combine_chunks().to_batches()[0] if len(whole) else read
             arrays = {name: _arrays(batch.column(name), _ARRAYS[name]) for name in _ARRAYS}
             rest = batch.drop_columns(list(_ARRAYS)).to_pylist()
             for row, values in enumerate(rest):
-                yield _row(values | {name: array[row] for name, array in arrays.items()})
-    except (_arrow().ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+                with reading(f"{path}, row {number}", "a person of a table"):
+                    found = _row(values | {name: array[row] for name, array in arrays.items()})
+                yield found
+                number += 1
 
 
 def _arrays(column: Any, shape: tuple[int, ...]) -> list[np.ndarray | None]:
@@ -239,6 +264,10 @@ def _row(values: Mapping[str, Any]) -> PseudoTruth:
         parts: dict[str, Any] = {name: values[name] for name in _OF_BODY}
         parts["betas"] = np.array(parts["betas"], np.float64)
         body = BodyTruth(**parts)
-    extra = {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in values["extra"]}
+    extra = {name: npy_from_bytes(data) for name, data in values["extra"] or ()}
+    lacking = [name for name in _NEEDED if values[name] is None]
+    if lacking:
+        raise ValueError(f"it has no {', '.join(lacking)}")
     sample = Sample(**{name: values[name] for name in _OF_SAMPLE}, body=body, extra=extra)
-    return PseudoTruth(sample, **{name: values[name] for name in _OF_FIT})
+    known = {name: values[name] for name in _OF_FIT if values[name] is not None}
+    return PseudoTruth(sample, **known)

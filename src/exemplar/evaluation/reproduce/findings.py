@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from exemplar.atomic_files import replacing
+from exemplar.reading_files import unless_not_there
 
 Verdict = Literal["reproduced", "not reproduced", "cannot be tested here"]
 
@@ -92,8 +93,10 @@ def read_finding(path: Path) -> tuple[Finding, dict[str, Any]]:
         made = dict(values["made"])
         markdown_of(finding, made)  # what cannot be shown is no result either
         return finding, made
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not a result of exemplar reproduce: {error}") from None
+    except Exception as error:  # whatever a damaged file leads to
+        unless_not_there(error)
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path}: not a result of exemplar reproduce: {reason}") from None
 
 
 def markdown_of(finding: Finding, made: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import run_local
 from exemplar.lift.prepare import Prepared, Preparer, shown_to
 from exemplar.lift.store import Selection
+from exemplar.reading_files import read_json
 from exemplar.synth.folders import ANNOTATIONS, DatasetPlan, Truth, write_dataset
 from exemplar.training.adaptation import InnerConfig
 from exemplar.training.augment import AugmentConfig
@@ -349,6 +350,6 @@ class Workbench:
 def _read_json(path: Path) -> Any:
     """What a file of the workbench holds; ValueError in one line if it is damaged."""
     try:
-        return json.loads(path.read_text())
+        return read_json(path)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}; delete it to make it anew") from None

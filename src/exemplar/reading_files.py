@@ -1,0 +1,41 @@
+"""What readers share: whatever a damaged file leads to is one line that names it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def reading(path: str | Path, expected: str) -> Iterator[None]:
+    """Make a ValueError of one line, which names the file, of any error in the block.
+
+    `expected` is what the file should be: "an SMPL model". Errors that tell the file, that a file
+    is not there, or that a package is missing stay as they are.
+    """
+    try:
+        yield
+    except (ImportError, FileNotFoundError):
+        raise
+    except Exception as error:  # a damaged or hostile file can raise anything
+        unless_not_there(error)
+        reason = " ".join(str(error).split())[:300]
+        if isinstance(error, ValueError | OSError) and str(path) in reason:
+            raise
+        if type(error) is ValueError and reason:
+            raise ValueError(f"{path}: {reason}") from error
+        kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__} "
+        raise ValueError(f"{path}: not {expected}: {kind}{reason}") from error
+
+
+def read_json(path: Path, expected: str = "JSON, or cut short") -> Any:
+    """What a JSON file holds; ValueError or OSError, in one line, if it cannot be read."""
+    with reading(path, expected):
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def unless_not_there(error: Exception) -> None:
+    """Raise an OSError of the system about a file again; others come of what the file says."""
+    if isinstance(error, OSError) and error.filename is not None:
+        raise error
