@@ -1,8 +1,12 @@
 """Photos: any image file to upright 8-bit RGB, and crops of it."""
 
+import io
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -16,16 +20,47 @@ SMALLEST_SIDE = 16
 """Images with a side shorter than this many pixels are refused."""
 
 _ORIENTATION_TAG, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
-_ORIENTATION_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError)
 
 
 def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     """The image at `path` as it is displayed: RGB, EXIF orientation applied, first frame.
 
     Transparent parts are shown over white; 16-bit and float images are scaled to 8 bits.
-    FileNotFoundError if there is no such file; ValueError if it is not an image, is damaged,
-    too large, or smaller than `SMALLEST_SIDE` on a side. Both are one line.
+    FileNotFoundError if there is no such file; OSError if it cannot be read; ValueError if it is
+    not an image, is damaged, too large, or smaller than `SMALLEST_SIDE` on a side. All are one
+    line, whatever the decoder raised.
     """
+    return decode_image(_file(path), path)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height (px) of the image at `path` as it is displayed, without decoding it.
+
+    FileNotFoundError, OSError or ValueError, in one line, like `read_image`.
+    """
+    path = _file(path)
+    with _one_line(path), Image.open(path) as image:
+        width, height = image.size
+        sideways = _orientation(image) in _SIDEWAYS
+    return (height, width) if sideways else (width, height)
+
+
+def decode_image(source: Path | BinaryIO | bytes, name: str | Path) -> UInt8[np.ndarray, "h w 3"]:
+    """`read_image` of a file's bytes; `name` is what errors call it."""
+    with _one_line(name):
+        stream = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(stream) as image:
+            image.load()
+            pixels = np.array(_to_rgb(_upright(image)))
+    height, width = pixels.shape[:2]
+    if min(width, height) < SMALLEST_SIDE:
+        raise ValueError(
+            f"{name} is {width} x {height} px, expected at least {SMALLEST_SIDE} px on each side"
+        )
+    return pixels
+
+
+def _file(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder, expected an image file")
@@ -33,57 +68,43 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
         raise FileNotFoundError(f"no image at {path}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty, expected an image file")
-    image = _to_rgb(_load(path))
-    width, height = image.size
-    if min(width, height) < SMALLEST_SIDE:
-        raise ValueError(
-            f"{path} is {width} x {height} px, expected at least {SMALLEST_SIDE} px on each side"
-        )
-    return np.array(image)
+    return path
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height (px) of the image at `path` as it is displayed, without decoding it.
-
-    FileNotFoundError or ValueError, in one line, like `read_image`.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no image at {path}")
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            sideways = image.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
-    except (UnidentifiedImageError, Image.DecompressionBombError, *_ORIENTATION_ERRORS) as error:
-        raise ValueError(f"{path} is not an image that can be read") from error
-    return (height, width) if sideways else (width, height)
-
-
-def _load(path: Path) -> Image.Image:
-    """The decoded first frame, turned upright."""
+@contextmanager
+def _one_line(name: str | Path) -> Iterator[None]:
+    """Whatever goes wrong within is a ValueError or OSError about the file: decoders raise what
+    they like (NotImplementedError, RuntimeError, struct.error, ...)."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                image.load()
-                return _upright(image)
+            yield
     except UnidentifiedImageError as error:
         known = "expected a JPEG, PNG, WebP, TIFF, BMP or GIF file"
-        raise ValueError(f"{path} is not an image that can be read, {known}") from error
+        raise ValueError(f"{name} is not an image that can be read, {known}") from error
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise ValueError(f"{path} is too large, expected at most {limit} megapixels") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        raise ValueError(f"{name} is too large, expected at most {limit} megapixels") from error
+    except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"cannot read {path}, the file may be damaged: {reason}") from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(f"cannot read {name}: {error.strerror}") from error
+        raise ValueError(f"cannot read {name}, the file may be damaged: {reason}") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
     """The image turned as its EXIF says; unturned when its EXIF block makes no sense."""
     try:
         return ImageOps.exif_transpose(image)
-    except _ORIENTATION_ERRORS:
+    except Exception:
         return image.copy()
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:
+        return 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.lift.store import LEDGER, Ledger, Selection
+from exemplar.lift.ledger_files import LEDGER
+from exemplar.lift.store import Ledger, Selection
 from exemplar.results import OK, REJECTED
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, SMPL_49
@@ -34,6 +35,7 @@ def sample(number: int) -> Sample:
         intrinsics=np.eye(3) * number if number % 2 else None,
         extra={"kp_face": rng.normal(size=(68, 3))} if number == 5 else {},
         problem="broken annotation: text" if number == 7 else "",
+        image_size=(640, 480 + number) if number % 2 else None,
     )
 
 

@@ -13,7 +13,8 @@ from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.evaluation.report_data import read_run, read_samples
 from exemplar.evaluation.run_files import SAMPLES
 from exemplar.image_files import read_image
-from exemplar.lift.store import LEDGER, Ledger
+from exemplar.lift.ledger_files import LEDGER
+from exemplar.lift.store import Ledger
 from exemplar.render.compare_picture import (
     extent_of,
     overlay_picture,

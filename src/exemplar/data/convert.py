@@ -230,7 +230,7 @@ def _diagonal_camera(image: Path) -> Float[np.ndarray, "3 3"] | None:
         width, height = image_size(image)
     except (OSError, ValueError):
         return None
-    return cliff_npz.middle_camera(math.hypot(width, height), (float(width), float(height)))
+    return cliff_npz.middle_camera(math.hypot(width, height), (width, height))
 
 
 def weak_camera(sample: Sample, body: BodyTruth) -> Float[np.ndarray, "3"] | None:

@@ -106,6 +106,7 @@ class Preparer:
         if isinstance(pixels, str):
             raise ValueError(pixels)
         height, width = pixels.shape[:2]
+        sample.check_image_size(width, height)
         joints = clean[0].float()
         if not self.shown.border_ankles:
             joints = without_border_ankles(joints, height)

@@ -5,47 +5,21 @@ claimed, fitted and committed; samples claimed by a process that is no longer al
 """
 
 import contextlib
-import io
 import json
 import sqlite3
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from exemplar.data.pseudo_gt import Decision, PseudoTruth
-from exemplar.samples import BodyTruth, Sample
-
-LEDGER = "ledger.sqlite"
-"""Name of the file in a job's folder."""
-
-LONGEST_WAIT = 600.0
-"""Wait for another process that writes, seconds: recording a large data set takes some."""
-
-_MARK = 0x0E4E3D
-"""Written into the file's header, so that another program's database is not taken for ours."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS samples (
-    id INTEGER PRIMARY KEY, image TEXT NOT NULL, annotation_id INTEGER, subject TEXT NOT NULL,
-    x REAL, y REAL, scale REAL, keypoints INTEGER NOT NULL,
-    points BLOB NOT NULL, joints_3d BLOB, intrinsics BLOB, extra BLOB, problem TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS work (id INTEGER PRIMARY KEY, owner TEXT);
-CREATE INDEX IF NOT EXISTS waiting ON work (id) WHERE owner IS NULL;
-CREATE TABLE IF NOT EXISTS results (
-    id INTEGER PRIMARY KEY, status TEXT NOT NULL, message TEXT NOT NULL,
-    error_px_before REAL, error_px_after REAL, loss_2d REAL, iterations INTEGER NOT NULL,
-    kept_iteration INTEGER NOT NULL, pose BLOB, betas BLOB, weak_camera BLOB,
-    translation BLOB, made_by TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY, decision TEXT NOT NULL);
-"""
-"""`work` holds what is not done: a row leaves it when its result is committed."""
+from exemplar.lift.ledger_files import LEDGER, open_ledger
+from exemplar.lift.ledger_rows import row_of_sample, row_of_truth, sample_of_row, truth_of_row
+from exemplar.samples import Sample
 
 SORTS: Mapping[str, str] = {
     "error_after": "error_px_after DESC NULLS LAST, id",
@@ -92,20 +66,18 @@ class Ledger:
     """An open ledger. Its methods may be called from any thread."""
 
     def __init__(self, folder: str | Path, *, create: bool = False) -> None:
-        """FileNotFoundError without a ledger in `folder`, unless it may be created."""
+        """FileNotFoundError without a ledger in `folder`, unless it may be created.
+
+        Otherwise as `open_ledger`: in a folder that is read-only it can be read.
+        """
         self.folder = Path(folder)
         path = self.folder / LEDGER
         if not create and not path.is_file():
             raise FileNotFoundError(f"no lifting job in {folder}: expected {path}")
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._path = path
-        try:
-            # one process at a time: two that make the file at once would see it half made
-            with FileLock(self.folder / "opening.lock"):
-                self._db = _opened(path)
-        except sqlite3.Error as error:
-            raise ValueError(f"{path} is not a ledger of a lifting job: {error}") from error
+        self._file = open_ledger(path)
+        self._db = self._file.db
         self.owner = ""
         self._alive: FileLock | None = None
 
@@ -122,7 +94,7 @@ class Ledger:
             self._alive.release()
             Path(self._alive.lock_file).unlink(missing_ok=True)
             self.owner = ""
-        self._db.close()
+        self._file.close()
 
     def __enter__(self) -> "Ledger":
         return self
@@ -133,6 +105,8 @@ class Ledger:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: whole or not at all. OSError, in one line, if it cannot be written."""
+        if not self._file.writable:
+            raise OSError(f"cannot write to {self._path}: it is read-only")
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -141,19 +115,28 @@ class Ledger:
             except BaseException as error:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError):
+                if isinstance(error, sqlite3.DatabaseError):
                     raise OSError(f"cannot write to {self._path}: {error}") from error
                 raise
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._db.execute(query, values).fetchall()
+        """Rows; OSError or ValueError, in one line, for a file that cannot be read any more."""
+        try:
+            with self._lock:
+                return self._db.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise OSError(f"cannot read {self._path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self._path} is a damaged ledger: {error}") from error
 
     # what the job is
 
     def meta(self) -> dict[str, Any]:
         """What was recorded about the job."""
-        return {key: json.loads(value) for key, value in self._read("SELECT * FROM meta")}
+        try:
+            return {key: json.loads(value) for key, value in self._read("SELECT * FROM meta")}
+        except (TypeError, RecursionError, ValueError) as error:
+            raise ValueError(f"{self._path} is a damaged ledger: {error} in meta") from error
 
     @property
     def images(self) -> Path:
@@ -166,14 +149,11 @@ class Ledger:
         ValueError if the ledger was filled with a different `meta`.
         """
         with self._writing() as db:
-            present = {key: json.loads(value) for key, value in db.execute("SELECT * FROM meta")}
-            if present:
+            if present := self.meta():
                 _check_same(self.folder, present, meta)
                 return
             for number, sample in enumerate(samples):
-                db.execute(
-                    f"INSERT INTO samples VALUES ({','.join('?' * 13)})", _to_row(number, sample)
-                )
+                _insert(db, "samples", row_of_sample(number, sample))
                 db.execute("INSERT INTO work VALUES (?, NULL)", (number,))
             for key, value in meta.items():
                 db.execute("INSERT INTO meta VALUES (?, ?)", (key, json.dumps(value)))
@@ -212,16 +192,13 @@ class Ledger:
             db.executemany(
                 "UPDATE work SET owner = ? WHERE id = ?", [(self.owner, row["id"]) for row in rows]
             )
-        return [(row["id"], _from_row(row)) for row in rows]
+        return [(row["id"], sample_of_row(row)) for row in rows]
 
     def finish(self, made: Sequence[tuple[int, PseudoTruth]]) -> None:
         """Commit results. One that another process committed before stays as it is."""
         with self._writing() as db:
             for number, truth in made:
-                db.execute(
-                    f"INSERT OR IGNORE INTO results VALUES ({','.join('?' * 13)})",
-                    _to_result(number, truth),
-                )
+                _insert(db, "results", row_of_truth(number, truth))
                 db.execute("DELETE FROM work WHERE id = ?", (number,))
 
     def release(self) -> None:
@@ -274,7 +251,8 @@ class Ledger:
     def _check(self, selection: Selection) -> None:
         """ValueError if the selection's condition is not a condition by itself."""
         try:
-            self._read(f"EXPLAIN SELECT 1 FROM samples WHERE {selection.where or 1}")
+            with self._lock:
+                self._db.execute(f"EXPLAIN SELECT 1 FROM samples WHERE {selection.where or 1}")
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise ValueError(f"--where {selection.where!r}: {error}") from error
 
@@ -349,21 +327,13 @@ class Ledger:
             " JOIN results USING (id) LEFT JOIN decisions USING (id) " + tail,
             values,
         )
-        return [(row["id"], _to_truth(row)) for row in rows]
+        return [(row["id"], truth_of_row(row)) for row in rows]
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """The file with its tables; sqlite3.Error if it is something else."""
-    db = sqlite3.connect(path, timeout=LONGEST_WAIT, isolation_level=None, check_same_thread=False)
-    db.row_factory = sqlite3.Row
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=NORMAL")
-    empty = db.execute("SELECT name FROM sqlite_master").fetchone() is None
-    if not empty and db.execute("PRAGMA application_id").fetchone()[0] != _MARK:
-        raise sqlite3.DatabaseError("a database of another program")
-    db.execute(f"PRAGMA application_id={_MARK}")
-    db.executescript(_SCHEMA)
-    return db
+def _insert(db: sqlite3.Connection, table: str, row: Sequence[Any]) -> None:
+    """A row that is there already stays as it is."""
+    places = ",".join("?" * len(row))
+    db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", row)
 
 
 def _check_same(folder: Path, present: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -382,111 +352,3 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in values.items():
         flat |= value if isinstance(value, dict) else {key: value}
     return flat
-
-
-def _blob(values: np.ndarray | None) -> bytes | None:
-    return None if values is None else np.ascontiguousarray(values, "<f8").tobytes()
-
-
-def _array(blob: bytes | None, *shape: int) -> np.ndarray | None:
-    return None if blob is None else np.frombuffer(blob, "<f8").reshape(shape).astype(np.float64)
-
-
-def _pack(arrays: Mapping[str, np.ndarray]) -> bytes | None:
-    stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **arrays)
-    return stream.getvalue() if arrays else None
-
-
-def _unpack(blob: bytes | None) -> dict[str, np.ndarray]:
-    if blob is None:
-        return {}
-    with np.load(io.BytesIO(blob), allow_pickle=False) as file:
-        return dict(file)
-
-
-def _to_row(number: int, sample: Sample) -> tuple[Any, ...]:
-    points = sample.keypoints_2d
-    return (
-        number,
-        sample.image,
-        sample.annotation_id,
-        sample.subject,
-        float(sample.box_centre[0]),
-        float(sample.box_centre[1]),
-        float(sample.box_scale),
-        int((points[:, 2] > 0).sum()),
-        _blob(points),
-        _blob(sample.joints_3d),
-        _blob(sample.intrinsics),
-        _pack(sample.extra),
-        sample.problem,
-    )
-
-
-def _from_row(row: sqlite3.Row) -> Sample:
-    keypoints = _array(row["points"], -1, 3)
-    assert keypoints is not None
-    return Sample(
-        image=row["image"],
-        box_centre=np.array([_number(row["x"]), _number(row["y"])]),
-        box_scale=_number(row["scale"]),
-        keypoints_2d=keypoints,
-        annotation_id=row["annotation_id"],
-        subject=row["subject"],
-        joints_3d=_array(row["joints_3d"], -1, 4),
-        intrinsics=_array(row["intrinsics"], 3, 3),
-        extra=_unpack(row["extra"]),
-        problem=row["problem"],
-    )
-
-
-def _to_result(number: int, truth: PseudoTruth) -> tuple[Any, ...]:
-    body = truth.sample.body
-    made_by = [truth.regressor, truth.body_model, truth.recipe, truth.version]
-    return (
-        number,
-        truth.status,
-        truth.message,
-        truth.error_px_before,
-        truth.error_px_after,
-        truth.loss_2d,
-        truth.iterations,
-        truth.kept_iteration,
-        *(_blob(x) for x in _numbers(body)),
-        json.dumps(made_by),
-    )
-
-
-def _numbers(body: BodyTruth | None) -> tuple[np.ndarray | None, ...]:
-    if body is None:
-        return (None,) * 4
-    return body.pose, body.betas, body.weak_camera, body.translation
-
-
-def _to_truth(row: sqlite3.Row) -> PseudoTruth:
-    pose, betas = _array(row["pose"], -1, 3, 3), _array(row["betas"], -1)
-    body = None
-    if pose is not None and betas is not None:
-        body = BodyTruth(pose, betas, _array(row["weak_camera"], 3), _array(row["translation"], 3))
-    regressor, body_model, recipe, version = json.loads(row["made_by"])
-    return PseudoTruth(
-        sample=replace(_from_row(row), body=body),
-        status=row["status"],
-        message=row["message"],
-        error_px_before=_number(row["error_px_before"]),
-        error_px_after=_number(row["error_px_after"]),
-        loss_2d=_number(row["loss_2d"]),
-        iterations=row["iterations"],
-        kept_iteration=row["kept_iteration"],
-        regressor=regressor,
-        body_model=body_model,
-        recipe=recipe,
-        version=version,
-        decision=row["decided"],
-    )
-
-
-def _number(value: float | None) -> float:
-    """SQLite keeps NaN as NULL."""
-    return float("nan") if value is None else value

@@ -21,6 +21,7 @@ import numpy as np
 from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.data.records import size_of
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 
@@ -45,6 +46,9 @@ _OF_SAMPLE = (
     "image", "annotation_id", "subject", "box_centre", "box_scale", "keypoints_2d", "joints_3d",
     "intrinsics", "problem",
 )  # fmt: skip
+_SIZE = "image_size"
+"""A column that tables written before it lack."""
+
 _OF_BODY = ("pose", "betas", "weak_camera", "translation", "gender")
 _OF_FIT = tuple(f.name for f in fields(PseudoTruth) if f.name != "sample")
 
@@ -157,6 +161,7 @@ def _schema(made: str) -> Any:
     kinds |= {name: nested(shape) for name, shape in _ARRAYS.items()}
     kinds |= {"betas": arrow.list_(arrow.float64()), "gender": arrow.string()}
     kinds |= {f.name: plain.get(f.type, arrow.string()) for f in fields(PseudoTruth)}  # pyright: ignore
+    kinds |= {_SIZE: arrow.list_(arrow.int64())}
     kinds |= {"extra": arrow.map_(arrow.string(), arrow.binary())}
     about = {
         "table_version": VERSION,
@@ -164,7 +169,7 @@ def _schema(made: str) -> Any:
         "joints_3d": GT_24,
         "made": json.loads(made),
     }
-    names = (*_OF_SAMPLE, *_OF_BODY, *_OF_FIT, "extra")
+    names = (*_OF_SAMPLE, *_OF_BODY, *_OF_FIT, "extra", _SIZE)
     listed = [arrow.field(name, kinds[name]) for name in names]
     return arrow.schema(listed, metadata={_KEY: json.dumps(about).encode()})
 
@@ -174,7 +179,7 @@ def _columns(batch: list[PseudoTruth]) -> dict[str, Callable[[Any], Any]]:
     samples = [row.sample for row in batch]
     bodies = [sample.body for sample in samples]
     values: dict[str, list[Any]] = {
-        **{name: [getattr(sample, name) for sample in samples] for name in _OF_SAMPLE},
+        **{name: [getattr(sample, name) for sample in samples] for name in (*_OF_SAMPLE, _SIZE)},
         **{
             name: [None if body is None else getattr(body, name) for body in bodies]
             for name in _OF_BODY
@@ -240,5 +245,7 @@ def _row(values: Mapping[str, Any]) -> PseudoTruth:
         parts["betas"] = np.array(parts["betas"], np.float64)
         body = BodyTruth(**parts)
     extra = {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in values["extra"]}
-    sample = Sample(**{name: values[name] for name in _OF_SAMPLE}, body=body, extra=extra)
+    size = size_of(*(values.get(_SIZE) or (None, None)))
+    own = {name: values[name] for name in _OF_SAMPLE}
+    sample = Sample(**own, body=body, extra=extra, image_size=size)
     return PseudoTruth(sample, **{name: values[name] for name in _OF_FIT})
