@@ -14,6 +14,7 @@ LAYERS = (
         "environment",
         "geometry",
         "image_files",
+        "image_store_files",
         "pickle_files",
         "skeletons",
     },

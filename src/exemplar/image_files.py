@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +30,8 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     not an image, is damaged, too large, or smaller than `SMALLEST_SIDE` on a side. All are one
     line, whatever the decoder raised.
     """
-    return decode_image(_file(path), path)
+    path = _file(path)
+    return decode_image(path.read_bytes(), path)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -39,19 +40,23 @@ def image_size(path: str | Path) -> tuple[int, int]:
     FileNotFoundError, OSError or ValueError, in one line, like `read_image`.
     """
     path = _file(path)
-    with _one_line(path), Image.open(path) as image:
+    with path.open("rb") as stream:
+        return stream_size(stream, path)
+
+
+def stream_size(stream: Any, name: str | Path) -> tuple[int, int]:
+    """`image_size` of an open file; `name` is what errors call it."""
+    with _one_line(name), Image.open(stream) as image:
         width, height = image.size
         sideways = _orientation(image) in _SIDEWAYS
     return (height, width) if sideways else (width, height)
 
 
-def decode_image(source: Path | BinaryIO | bytes, name: str | Path) -> UInt8[np.ndarray, "h w 3"]:
+def decode_image(data: bytes, name: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     """`read_image` of a file's bytes; `name` is what errors call it."""
-    with _one_line(name):
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(stream) as image:
-            image.load()
-            pixels = np.array(_to_rgb(_upright(image)))
+    with _one_line(name), Image.open(io.BytesIO(data)) as image:
+        image.load()
+        pixels = np.array(_to_rgb(_upright(image)))
     height, width = pixels.shape[:2]
     if min(width, height) < SMALLEST_SIDE:
         raise ValueError(

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from exemplar.data.pseudo_gt import Decision, PseudoTruth
 from exemplar.lift.ledger_files import LEDGER, open_ledger
 from exemplar.lift.ledger_rows import row_of_sample, row_of_truth, sample_of_row, truth_of_row
+from exemplar.lift.reasons import REASONS, STATUSES, typed
 from exemplar.samples import Sample
 
 SORTS: Mapping[str, str] = {
@@ -139,9 +140,15 @@ class Ledger:
             raise ValueError(f"{self._path} is a damaged ledger: {error} in meta") from error
 
     @property
-    def images(self) -> Path:
-        """Folder of the images."""
-        return Path(self.meta()["images"])
+    def images(self) -> str:
+        """Where the images are: `image_store_files.open_images` opens it."""
+        return str(self.meta()["images"])
+
+    def some_images(self, most: int) -> list[str]:
+        """Names of up to so many images, spread over the job."""
+        step = "max(1, (SELECT count(*) FROM samples) / ?)"
+        rows = self._read(f"SELECT DISTINCT image FROM samples WHERE id % {step} = 0", (most,))
+        return [row["image"] for row in rows]
 
     def fill(self, samples: Iterable[Sample], meta: Mapping[str, Any]) -> None:
         """Record the job's samples, numbered from 0, in one transaction; nothing if there already.
@@ -200,6 +207,32 @@ class Ledger:
             for number, truth in made:
                 _insert(db, "results", row_of_truth(number, truth))
                 db.execute("DELETE FROM work WHERE id = ?", (number,))
+
+    def retry(self, names: Sequence[str], selection: Selection) -> int:
+        """Put people back who ended with one of these statuses or reasons, such as bad_input or
+        missing_image, unless somebody decided about their fit; returns how many.
+
+        ValueError for a name that is neither.
+        """
+        self._check(selection)
+        wanted = {typed(name) for name in names}
+        if unknown := wanted - {typed(name) for name in (*STATUSES, *REASONS)}:
+            known = ", ".join(typed(name) for name in (*STATUSES, *REASONS))
+            raise ValueError(f"--retry {', '.join(sorted(unknown))}: expected one of {known}")
+        with self._writing() as db:
+            rows = db.execute(
+                "SELECT id, status, message FROM results WHERE id IN"
+                f" (SELECT id FROM samples WHERE {selection.sql()})"
+                " AND id NOT IN (SELECT id FROM decisions)"
+            ).fetchall()
+            found = [
+                (row["id"],)
+                for row in rows
+                if wanted & {row["status"], typed(row["message"].partition(":")[0])}
+            ]
+            db.executemany("DELETE FROM results WHERE id = ?", found)
+            db.executemany("INSERT INTO work VALUES (?, NULL)", found)
+        return len(found)
 
     def release(self) -> None:
         """Give back what this process claimed and has not done."""
