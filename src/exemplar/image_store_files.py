@@ -1,5 +1,6 @@
 """Where a data set's images are kept: a folder, a store with a URL, or tar files."""
 
+import errno
 import io
 import re
 import tarfile
@@ -88,7 +89,12 @@ class FolderImages:
 
     def has(self, name: str) -> bool:
         """Whether the file is there."""
-        return (self.folder / name).is_file()
+        try:
+            return (self.folder / name).is_file()
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            return False
 
     def read(self, name: str) -> UInt8[np.ndarray, "h w 3"]:
         """The image of a file."""
@@ -117,11 +123,11 @@ class RemoteImages:
     def has(self, name: str) -> bool:
         """Whether the object is there."""
         try:
-            with _one_line(self._path(name)):
-                self.files.system.info(self.files.path(self._path(name)))
-        except FileNotFoundError:
+            path = self._path(name)
+            with _one_line(path):
+                return self.files.system.info(self.files.path(path))["type"] != "directory"
+        except (FileNotFoundError, ValueError):
             return False
-        return True
 
     def read(self, name: str) -> UInt8[np.ndarray, "h w 3"]:
         """The image of an object."""

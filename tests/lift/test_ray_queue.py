@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.image_store_files import FolderImages
 from exemplar.lift.config import LiftConfig
-from exemplar.lift.ray_engine import DEATHS, TRIES, RayConfig, _Actor, _Job
+from exemplar.lift.lifter import Lifter
+from exemplar.lift.ray_engine import DEATHS, TRIES, RayConfig, _Actor, _files, _Fitter, _Job
 from exemplar.lift.store import Ledger, Selection
+from exemplar.regressors.checkpoints import load_regressor, save_regressor
 from exemplar.results import BAD_INPUT, OK
+from tests.lift import toy
 from tests.lift.test_store import sample
 
 EVERYONE = Selection()
@@ -62,6 +66,22 @@ def claim_all(job: _Job, actor: _Actor) -> Any:
     while more := job._next(actor.node).people:
         window = type(window)([*window.people, *more])
     return window
+
+
+def test_files_of_the_settings_are_sent_along(photographs: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "own.safetensors"
+    module, info = load_regressor("mobile")
+    save_regressor(module, info, checkpoint)
+    config = LiftConfig(str(checkpoint), recipe="regressor")
+    there = Lifter(config).made_by
+    files = _files(config)
+    checkpoint.unlink()
+    worker = _Fitter()
+    worker.load(config, "cpu", FolderImages(photographs), ["0.png"], files)
+    ((number, truth),) = worker.fit([(5, toy.sample(0))]) or []
+    assert number == 5
+    assert truth.regressor == there["regressor"]
+    assert truth.regressor.startswith("own.safetensors@")
 
 
 def test_a_missing_image_is_tried_on_every_node_before_it_is_believed(job: _Job) -> None:

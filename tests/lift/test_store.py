@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,13 @@ def test_a_reader_that_breaks_off_leaves_no_half_of_a_job(tmp_path: Path) -> Non
         assert not ledger.filled()
         ledger.fill([sample(0), sample(1)], {"images": "/data"})
         assert ledger.progress(EVERYONE) == (2, 0, 0)
+
+
+def test_a_number_that_is_too_large_is_one_line(tmp_path: Path) -> None:
+    with Ledger(tmp_path, create=True) as ledger:
+        with pytest.raises(ValueError, match="person 0 has a number of more than 64 bits"):
+            ledger.fill([replace(sample(0), annotation_id=10**20)], {"images": "/data"})
+        assert not ledger.filled()
 
 
 def claim_and_die(folder: str, ready, method: str) -> None:

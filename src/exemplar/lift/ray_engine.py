@@ -134,7 +134,12 @@ def run_ray(
     job = _Job(ledger, config, device, selection, report, cluster, say)
     started = not ray.is_initialized()
     if started:
-        ray.init(address=cluster.address, log_to_driver=False, include_dashboard=False, logging_level="warning")
+        ray.init(
+            address=cluster.address,
+            log_to_driver=False,
+            include_dashboard=False,
+            logging_level="warning",
+        )
     try:
         job.run()
     finally:

@@ -147,7 +147,9 @@ class Ledger:
     def some_images(self, most: int) -> list[str]:
         """Names of up to so many images, spread over the job."""
         step = "max(1, (SELECT count(*) FROM samples) / ?)"
-        rows = self._read(f"SELECT DISTINCT image FROM samples WHERE id % {step} = 0", (most,))
+        rows = self._read(
+            f"SELECT DISTINCT image FROM samples WHERE id % {step} = 0 AND image != ''", (most,)
+        )
         return [row["image"] for row in rows]
 
     def fill(self, samples: Iterable[Sample], meta: Mapping[str, Any]) -> None:
@@ -366,7 +368,10 @@ class Ledger:
 def _insert(db: sqlite3.Connection, table: str, row: Sequence[Any]) -> None:
     """A row that is there already stays as it is."""
     places = ",".join("?" * len(row))
-    db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", row)
+    try:
+        db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", row)
+    except OverflowError as error:
+        raise ValueError(f"person {row[0]} has a number of more than 64 bits") from error
 
 
 def _check_same(folder: Path, present: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
