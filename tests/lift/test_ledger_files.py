@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from exemplar.lift.job import settings
 from exemplar.lift.ledger_files import LEDGER, VERSION
 from exemplar.lift.store import Ledger, Selection
 from tests.lift.test_store import same, sample, truth
@@ -70,6 +71,13 @@ def test_a_newer_ledger_says_so(job: Path) -> None:
     change(job, f"PRAGMA user_version={VERSION + 1}")
     with pytest.raises(ValueError, match=f"version {VERSION + 1}, .* update exemplar"):
         Ledger(job)
+
+
+@pytest.mark.parametrize("stored", ["{}", '{"recipes": 1}', "3"])
+def test_settings_of_another_version_are_one_line(job: Path, stored: str) -> None:
+    change(job, f"INSERT INTO meta VALUES ('config', '{stored}')" if stored != "{}" else "SELECT 1")
+    with Ledger(job) as ledger, pytest.raises(ValueError, match="settings of another version"):
+        settings(ledger)
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,11 @@ def open_job(
 
 
 def settings(ledger: Ledger) -> LiftConfig:
-    """How the job's people are fitted."""
-    return LiftConfig(**ledger.meta()["config"])
+    """How the job's people are fitted. ValueError for settings that this version does not know."""
+    try:
+        return LiftConfig(**ledger.meta()["config"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{ledger.folder} has settings of another version: {error}") from error
 
 
 def _check_sources(folder: Path, annotations: Path | None, images: str | Path | None) -> None:
