@@ -1,5 +1,6 @@
 """`exemplar data`: what annotation files hold, and their conversion into each other."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from exemplar.data.formats import FORMATS, format_named, read, recognise
 from exemplar.data.inspection import Summary, summarise
 from exemplar.data.options import describe, options_of, parse_options
 from exemplar.image_files import image_size, image_within, read_image, write_image
-from exemplar.lift.store import LEDGER, Ledger
+from exemplar.lift.ledger_files import LEDGER
+from exemplar.lift.store import Ledger
 from exemplar.render.contact_sheet import contact_sheet
 from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49
@@ -187,10 +189,10 @@ def _warnings(summary: Summary, images: Path | None) -> list[str]:
         missing = sum(not _is_there(images, name) for name in summary.images)
         if missing:
             lines.append(f"{missing:,} of {len(summary.images):,} images are not in {images}")
-        beyond = sum(_beyond(sample, images) for _, sample in summary.spread)
-        if beyond:
-            drawn = len(summary.spread)
-            lines.append(f"doubtful, {beyond} of the {drawn} drawn: keypoints outside the image")
+        drawn = len(summary.spread)
+        found = Counter(_beside_image(sample, images) for _, sample in summary.spread)
+        del found[""]
+        lines += [f"doubtful, {n} of the {drawn} drawn: {what}" for what, n in found.items()]
     return lines
 
 
@@ -201,14 +203,17 @@ def _is_there(images: Path, name: str) -> bool:
         return False
 
 
-def _beyond(sample: Sample, images: Path) -> bool:
-    """Whether keypoints lie outside the image, by more than a pixel."""
+def _beside_image(sample: Sample, images: Path) -> str:
+    """What of the annotation does not fit its image, if that is there."""
     try:
-        size = np.array(image_size(image_within(images, sample.image)))
+        size = image_size(image_within(images, sample.image))
     except (OSError, ValueError):
-        return False
+        return ""
+    if sample.image_size not in (None, size):
+        return "the image has another size than the annotated one"
     points = sample.keypoints_2d[sample.keypoints_2d[:, 2] > 0, :2]
-    return bool((points < -1).any() or (points > size + 1).any())
+    beyond = (points < -1).any() or (points > np.array(size) + 1).any()
+    return "keypoints outside the image" if beyond else ""
 
 
 def _print_joints(summary: Summary, console: Console) -> None:

@@ -89,6 +89,16 @@ def image_path(folder: str, name: object) -> str:
     return "/".join(parts).replace("\\", "/")
 
 
+def size_of(width: object, height: object) -> tuple[int, int] | None:
+    """An image's width and height as a file states them, px; None unless both are whole numbers
+    above 0."""
+    try:
+        size = (int(width), int(height))  # pyright: ignore[reportArgumentType] - may be anything
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return size if size == (width, height) and min(size) > 0 else None
+
+
 _BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 

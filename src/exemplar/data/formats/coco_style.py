@@ -27,6 +27,7 @@ from exemplar.data.records import (
     limbs_known,
     numbers,
     sample_or_problem,
+    size_of,
 )
 from exemplar.samples import Sample
 from exemplar.skeletons import LIMBS_12
@@ -120,6 +121,7 @@ def person(
         box_scale=scale,
         keypoints_2d=keypoints,
         annotation_id=number_of(annotation),
+        image_size=size_of(image.get("width"), image.get("height")),
     )
 
 

@@ -158,6 +158,7 @@ def _sample(person: Any, studio: Any, camera: int, image: str) -> Sample | None:
         joints_3d=joints24(JOINTS, points),
         intrinsics=matrix,
         extra=extra,
+        image_size=PICTURE,
     )
 
 

@@ -29,7 +29,7 @@ from jaxtyping import Float
 from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.npz_arrays import rows_of, texts_of
-from exemplar.data.records import sample_or_problem
+from exemplar.data.records import sample_or_problem, size_of
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from exemplar.npy_files import read_npz
 from exemplar.samples import BodyTruth, Gender, Sample
@@ -55,6 +55,9 @@ _SHAPES: Mapping[str, tuple[int, ...]] = {
     "S": (len(GT_24), 4),
     "cam_param": (3,),
     "annotIds": (),
+    "img_h": (),
+    "img_w": (),
+    "orig_shape": (2,),
 }
 _EXTRA_NUMBERS = (
     "kp_leftHand", "kp_rightHand", "kp_face", "kp_foot", "lhand_3d", "rhand_3d", "lhand_2d",
@@ -169,7 +172,13 @@ def _sample(table: _Table, row: int, pose: np.ndarray | None) -> Sample:
         joints_3d=_joints(numbers),
         body=None if pose is None else _body(numbers, texts, pose),
         extra=_extra(table, row),
+        image_size=_image_size(numbers),
     )
+
+
+def _image_size(numbers: Row) -> tuple[int, int] | None:
+    height, width = numbers.get("orig_shape", (numbers.get("img_h"), numbers.get("img_w")))
+    return size_of(width, height)
 
 
 def _keypoints(numbers: Row) -> Float[np.ndarray, "49 3"]:
