@@ -132,9 +132,13 @@ def test_a_killed_process_and_two_at_once_leave_the_same_table(
 
 @pytest.mark.slow
 def test_ray_workers_may_die(
-    photographs: Path, tmp_path: Path, undisturbed: list[PseudoTruth]
+    photographs: Path,
+    tmp_path: Path,
+    undisturbed: list[PseudoTruth],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else other programs starve them
     with new_job(tmp_path, photographs) as ledger:
         ledger.join()
         heard: list[PseudoTruth] = []

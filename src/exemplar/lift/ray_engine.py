@@ -1,5 +1,6 @@
 """Lifting on a Ray cluster: actors fit, this process claims and commits. Actors come and go."""
 
+import logging
 import os
 import time
 from collections import Counter, deque
@@ -141,7 +142,7 @@ def run_ray(
             address=cluster.address,
             log_to_driver=False,
             include_dashboard=False,
-            logging_level="warning",
+            logging_level=logging.WARNING,
         )
     try:
         job.run()

@@ -141,9 +141,10 @@ class Ledger:
             raise ValueError(f"{self._path} is a damaged ledger: {error} in meta") from error
 
     @property
-    def images(self) -> str:
-        """Where the images are: `image_store_files.open_images` opens it."""
-        return str(self.meta()["images"])
+    def images(self) -> str | Path:
+        """Where the images are, a path or a URL: `image_store_files.open_images` opens it."""
+        place = str(self.meta()["images"])
+        return place if "://" in place else Path(place)
 
     def some_images(self, most: int) -> list[str]:
         """Names of up to so many images, spread over the job."""
