@@ -57,6 +57,8 @@ class Sample:
     """The body, where it is known."""
     intrinsics: Float[np.ndarray, "3 3"] | None = None
     """The camera's matrix, px."""
+    image_size: tuple[int, int] | None = None
+    """Width and height that the file says of the image, px."""
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
     """What else the set has, under SPIN's names: kp_leftHand and kp_rightHand (21, 3), kp_face
     (68, 3), kp_foot (6, 3), lhand_3d, ..."""

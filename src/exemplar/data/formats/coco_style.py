@@ -5,16 +5,17 @@ flat list of x, y, v for the joints that its category names, and v is 0 for join
 labelled; `bbox` is x, y, width, height in px; `iscrowd` marks groups of people.
 
 Confidence is 1 for a labelled joint, seen or hidden (v > 0), and 0 otherwise, as in the programs of
-SPIN and EFT. The box is 1.2 times the larger side of `bbox`. Pixels are counted as in the files,
+SPIN and EFT; where v is a fraction below 1, it is a detector's score and the confidence. Points at
+(0, 0), and those with null or NaN, are missing. Images and people may have numbers or texts as ids.
+The box is 1.2 times the larger side of `bbox`. Pixels are counted as in the files,
 from 0. People come in the order of the file's annotations.
 """
 
 import contextlib
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -24,18 +25,16 @@ from exemplar.data.records import (
     box_of_xywh,
     image_path,
     joints49,
+    known_points,
     limbs_known,
     numbers,
     sample_or_problem,
 )
 from exemplar.samples import Sample
-from exemplar.skeletons import LIMBS_12
+from exemplar.skeletons import LIMBS_12, our_names
 
 KEYS = frozenset({"images", "annotations", "categories"})
 """Top-level keys of such a file."""
-
-RENAMED: Mapping[str, str] = {"head": "head_top", "head_bottom": "neck"}
-"""Joints that CrowdPose, OCHuman and PoseTrack call otherwise than we do."""
 
 SUBSETS: Mapping[str, int] = {"part": len(LIMBS_12), "all": 6}
 """EFT's subsets of COCO: of the 12 limb joints, how many a person has at least."""
@@ -72,7 +71,7 @@ def joint_names(names: object) -> tuple[str, ...]:
     """The joints that a file lists, by our names; () if it is not a list of names."""
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return ()
-    return tuple(RENAMED.get(name, name) for name in names)
+    return our_names(names)
 
 
 def annotated_joints(contents: Contents) -> tuple[str, ...]:
@@ -120,7 +119,14 @@ def person(
         box_scale=scale,
         keypoints_2d=keypoints,
         annotation_id=number_of(annotation),
+        image_size=_size_of(image),
     )
+
+
+def _size_of(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height that a file says of an image, px."""
+    size = image.get("width"), image.get("height")
+    return size if all(isinstance(side, int) and side > 0 for side in size) else None  # pyright: ignore
 
 
 def plain_person(joints: tuple[str, ...], min_keypoints: int, image_folder: str) -> Make:
@@ -140,11 +146,18 @@ def plain_person(joints: tuple[str, ...], min_keypoints: int, image_folder: str)
     return make
 
 
-def labelled(values: object, count: int, what: str) -> Float[np.ndarray, "k 3"]:
-    """A flat list of x, y, v for `count` joints as x, y and 1 where v > 0; 0 elsewhere."""
-    points = numbers(values, (3 * count,), what).reshape(count, 3)
-    known = points[:, 2:] > 0
-    return np.where(known, np.concatenate([points[:, :2], known], axis=1), 0.0)
+def labelled(
+    values: object, count: int, what: str, *, scored: bool = True
+) -> Float[np.ndarray, "k 3"]:
+    """A flat list of x, y, v for `count` joints as x, y, confidence; 0 for the missing.
+
+    `scored`: whether a fraction as v is a confidence; else it is a labelled joint's, too.
+    """
+    if isinstance(values, list):
+        values = [float("nan") if value is None else value for value in values]
+    points = numbers(values, (3 * count,), what, finite=False).reshape(count, 3)
+    known = points[:, 2].clip(0.0, 1.0) if scored else points[:, 2] > 0
+    return known_points(np.column_stack([points[:, :2], known]))
 
 
 def minimum_of(subset: str, min_keypoints: int | None) -> int:
@@ -188,19 +201,9 @@ def _people_file(contents: Contents, joints: tuple[str, ...], title: str) -> Peo
 
 
 def _images_by_number(images: list[Any]) -> Mapping[Any, Mapping[str, Any]]:
-    """pycocotools' index of the images that have a number; the others are nobody's."""
-    try:
-        from pycocotools.coco import COCO
-    except ImportError as error:
-        raise ImportError(
-            "COCO's annotations need pycocotools: pip install 'exemplar-hmr[data]'"
-        ) from error
-    good = [each for each in images if isinstance(each, dict) and isinstance(each.get("id"), int)]
-    with contextlib.redirect_stdout(io.StringIO()):
-        index = COCO()
-        index.dataset = cast(Any, {"images": good})
-        index.createIndex()
-    return index.imgs
+    """The images that have an id; the others are nobody's."""
+    good = (each for each in images if isinstance(each, dict))
+    return {each["id"]: each for each in good if isinstance(each.get("id"), int | str)}
 
 
 def _samples(file: PeopleFile, make: Make, image_folder: str) -> Iterator[Sample]:

@@ -77,14 +77,14 @@ def _body_and_feet(annotation: Mapping[str, Any]) -> Float[np.ndarray, "k 3"]:
     body = labelled(annotation["keypoints"], len(COCO_17), "keypoints")
     feet = np.zeros((len(FEET), 3))
     if annotation["foot_valid"]:
-        feet = labelled(annotation["foot_kpts"], len(FEET), "foot_kpts")
+        feet = labelled(annotation["foot_kpts"], len(FEET), "foot_kpts", scored=False)
     return np.concatenate([body, feet])
 
 
 def _extra(annotation: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Hands and face that could be labelled."""
     return {
-        name: labelled(annotation[f"{part}_kpts"], count, f"{part}_kpts")
+        name: labelled(annotation[f"{part}_kpts"], count, f"{part}_kpts", scored=False)
         for name, part, count in _EXTRA
         if annotation[f"{part}_valid"]
     }
