@@ -20,7 +20,7 @@ NOSE, LEFT_EYE = (SMPL_49.index(name) for name in ("nose", "left_eye"))
 def points(*first: list[float]) -> np.ndarray:
     """COCO's 17 at (10, 20), (11, 21), ... with score 1, the first ones as given."""
     rows = np.array([[10.0 + i, 20.0 + i, 1.0] for i in range(17)])
-    rows[: len(first)] = first
+    rows[: len(first)] = np.array(first).reshape(-1, 3)
     return rows
 
 

@@ -149,7 +149,7 @@ def detector_reader(
         files = files_of(root, endings)
         whole = Contents(files[0]) if root.is_dir() else contents
         if root.is_file():
-            list(records(whole))
+            _listed(records, whole)
         naming = ImageNames(
             root if root.is_dir() else root.parent,
             image if len(files) == 1 else "",
@@ -158,7 +158,7 @@ def detector_reader(
         )
 
         def samples(file: Path) -> Iterator[Sample]:
-            found = list(records(whole if len(files) == 1 else Contents(file)))
+            found = _listed(records, whole if len(files) == 1 else Contents(file))
             people = [_attempted(person, record.value) for record in found]
             scale = scale_of(people)
 
@@ -211,6 +211,16 @@ def _fail(error: Exception) -> Sample:
     raise ValueError(str(error)) from error
 
 
+def _listed(records: Callable[[Contents], Iterable[Record]], contents: Contents) -> list[Record]:
+    """The records of a file; ValueError or OSError, in one line, if it is broken."""
+    try:
+        return list(records(contents))
+    except (ValueError, OSError):
+        raise
+    except BROKEN as error:
+        raise ValueError(f"{contents.path} is broken: {type(error).__name__}: {error}") from error
+
+
 def _attempted(person: Callable[[Any], Detection | None], record: Any) -> object:
     """The person, None, or what was wrong with the record."""
     try:
@@ -248,7 +258,7 @@ def detected_joints(
     joints: str = "",
     scale: float = 1.0,
     least_confidence: float = LEAST_CONFIDENCE,
-    size: Sequence[float] | np.ndarray = (1.0, 1.0),
+    size: Sequence[int | float] | np.ndarray = (1.0, 1.0),
 ) -> Float[np.ndarray, "49 3"]:
     """A person's 49 joints: x, y px and confidence, 0 for the missing.
 

@@ -51,8 +51,8 @@ class PeopleFile:
     """As they are in the file, good or broken."""
     images: Mapping[Any, Mapping[str, Any]]
     """Images by their number."""
-    category: int
-    """Number of the category whose joints are asked for."""
+    category: int | str | None
+    """The category whose joints are asked for; None takes all."""
 
     def image_name(self, annotation: Any) -> str:
         """The image of an annotation, "" if it cannot be told."""
@@ -78,7 +78,7 @@ def annotated_joints(contents: Contents) -> tuple[str, ...]:
     """Joints of the first category that has any, by our names; () for other files."""
     with contextlib.suppress(OSError):
         if contents.json_keys() >= KEYS:
-            return next((joints for _, joints in _categories(contents.json) if joints), ())
+            return next((joints for _, joints in categories_of(contents.json) if joints), ())
     return ()
 
 
@@ -90,9 +90,15 @@ def annotations_have(contents: Contents, test: Callable[[Mapping[str, Any]], boo
 
 
 def read_people(
-    contents: Contents, joints: tuple[str, ...], make: Make, *, title: str, image_folder: str = ""
+    contents: Contents,
+    joints: tuple[str, ...] | None,
+    make: Make,
+    *,
+    title: str,
+    image_folder: str = "",
 ) -> Iterator[Sample]:
-    """The people of a file whose category has exactly these joints; crowds are left out.
+    """The people of a file whose category has exactly these joints, None for all; crowds are left
+    out.
 
     ValueError at once, in one line, if the file is not of this format.
     """
@@ -174,15 +180,15 @@ def checked_minimum(min_keypoints: int, most: int = len(LIMBS_12)) -> int:
     return min_keypoints
 
 
-def _categories(parsed: Mapping[str, Any]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Number and joints of each category."""
+def categories_of(parsed: Mapping[str, Any]) -> Iterator[tuple[int | str, tuple[str, ...]]]:
+    """Id and joints of each category."""
     categories = parsed["categories"]
     for category in categories if isinstance(categories, list) else []:
-        if isinstance(category, dict) and isinstance(category.get("id"), int):
+        if isinstance(category, dict) and isinstance(category.get("id"), int | str):
             yield category["id"], joint_names(category.get("keypoints"))
 
 
-def _people_file(contents: Contents, joints: tuple[str, ...], title: str) -> PeopleFile:
+def _people_file(contents: Contents, joints: tuple[str, ...] | None, title: str) -> PeopleFile:
     wrong = f"{contents.path} is not {title}: expected"
     if contents.path.is_dir():
         raise ValueError(f"{wrong} a JSON file, got a folder")
@@ -192,12 +198,15 @@ def _people_file(contents: Contents, joints: tuple[str, ...], title: str) -> Peo
         raise ValueError(f"{wrong} the keys {sorted(KEYS)}, got {got}")
     if not isinstance(parsed["annotations"], list) or not isinstance(parsed["images"], list):
         raise ValueError(f"{wrong} lists of images and annotations")
-    found = dict(_categories(parsed))
+    images = _images_by_number(parsed["images"])
+    if joints is None:
+        return PeopleFile(parsed["annotations"], images, None)
+    found = dict(categories_of(parsed))
     category = next((number for number, names in found.items() if names == joints), None)
     if category is None:
         got = ", ".join(next((names for names in found.values() if names), ())) or "none"
         raise ValueError(f"{wrong} a category with the joints {', '.join(joints)}; got {got}")
-    return PeopleFile(parsed["annotations"], _images_by_number(parsed["images"]), category)
+    return PeopleFile(parsed["annotations"], images, category)
 
 
 def _images_by_number(images: list[Any]) -> Mapping[Any, Mapping[str, Any]]:
@@ -219,7 +228,9 @@ def _samples(file: PeopleFile, make: Make, image_folder: str) -> Iterator[Sample
 def _sample(file: PeopleFile, annotation: Any, make: Make) -> Sample | None:
     if not isinstance(annotation, dict):
         raise ValueError(f"expected an annotation with keys, got {str(annotation)[:60]}")
-    if annotation.get("iscrowd") or annotation.get("category_id", file.category) != file.category:
+    if annotation.get("iscrowd"):
+        return None
+    if file.category not in (None, annotation.get("category_id", file.category)):
         return None
     image = file.images.get(annotation["image_id"])
     if image is None:

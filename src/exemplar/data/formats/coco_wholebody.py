@@ -76,7 +76,7 @@ def read(
 def _body_and_feet(annotation: Mapping[str, Any]) -> Float[np.ndarray, "k 3"]:
     body = labelled(annotation["keypoints"], len(COCO_17), "keypoints")
     feet = np.zeros((len(FEET), 3))
-    if annotation["foot_valid"]:
+    if annotation.get("foot_valid", "foot_kpts" in annotation):
         feet = labelled(annotation["foot_kpts"], len(FEET), "foot_kpts", scored=False)
     return np.concatenate([body, feet])
 
@@ -86,5 +86,5 @@ def _extra(annotation: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {
         name: labelled(annotation[f"{part}_kpts"], count, f"{part}_kpts", scored=False)
         for name, part, count in _EXTRA
-        if annotation[f"{part}_valid"]
+        if annotation.get(f"{part}_valid", f"{part}_kpts" in annotation)
     }

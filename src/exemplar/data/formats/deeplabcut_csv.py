@@ -31,10 +31,12 @@ def _records(contents: Contents) -> Iterator[Record]:
     heads = {row[0]: row for row in takewhile(lambda row: row and row[0] in _HEADINGS, rows)}
     if not heads.keys() >= {"bodyparts", "coords"}:
         raise ValueError(f"{contents.path} is not {TITLE}: expected rows 'bodyparts' and 'coords'")
-    parts, coords = heads["bodyparts"], heads["coords"]
-    whose = heads.get("individuals", [""] * len(parts))
+    width = min(map(len, heads.values()))
+    parts, coords = heads["bodyparts"][:width], heads["coords"]
+    whose = heads.get("individuals", [""] * width)[:width]
     first = 1 + sum(1 for _ in takewhile(lambda cell: not cell, parts[1:]))
     for row in rows[len(heads) :]:
+        row = [*row, *[""] * (width - len(row))]
         image = "/".join(cell for cell in row[:first] if cell)
         for individual in dict.fromkeys(whose[first:]):
             places = [i for i in range(first, len(parts)) if whose[i] == individual]
