@@ -15,9 +15,9 @@ from exemplar.cli import data_review
 from exemplar.data.contents import Contents
 from exemplar.data.convert import Conversion, target_format, write_rows
 from exemplar.data.convert import convert as convert_file
-from exemplar.data.formats import FORMATS, format_named, read, recognise
+from exemplar.data.formats import FORMATS, read, reader_options, recognise
 from exemplar.data.inspection import Summary, summarise
-from exemplar.data.options import describe, options_of, parse_options
+from exemplar.data.options import describe, options_of
 from exemplar.image_files import image_size, read_image, write_image
 from exemplar.lift.store import LEDGER, Ledger
 from exemplar.render.contact_sheet import contact_sheet
@@ -83,7 +83,8 @@ def inspect(command: tyro.conf.OmitArgPrefixes[InspectCommand]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     _check_folder(command.images)
     contents = Contents(command.file)
-    name, options = _reader(contents, command.format, with_joints(command.option, command.joints))
+    texts = with_joints(command.option, command.joints)
+    name, options = _reader(contents, command.format, texts, command.images)
     console.print(f"[bold]{escape(str(command.file))}[/bold]: {name}, {FORMATS[name].TITLE}")
     summary = summarise(read(contents, name, **options), spread=DRAWN)
     for line in [*_counts(summary), *_warnings(summary, command.images)]:
@@ -122,7 +123,7 @@ def convert(command: tyro.conf.OmitArgPrefixes[ConvertCommand]) -> None:
 def _from_file(command: ConvertCommand) -> Conversion:
     contents = Contents(command.source)
     texts = with_joints(command.option, command.joints)
-    name, options = _reader(contents, command.format, texts)
+    name, options = _reader(contents, command.format, texts, command.images)
     return convert_file(
         contents.path,
         command.target,
@@ -157,11 +158,11 @@ VERBS: Mapping[str, Callable[..., None]] = {
 
 
 def _reader(
-    contents: Contents, format: str | None, texts: Sequence[str]
+    contents: Contents, format: str | None, texts: Sequence[str], images: Path | None
 ) -> tuple[str, dict[str, Any]]:
     """Name of the format and the options of its reader."""
     name = recognise(contents) if format is None else format
-    return name, parse_options(format_named(name).read, texts, f"format {name}")
+    return name, reader_options(name, texts, images)
 
 
 def with_joints(options: tuple[str, ...], joints: str) -> tuple[str, ...]:

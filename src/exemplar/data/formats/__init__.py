@@ -1,6 +1,6 @@
 """Annotation formats: a reader a file, and which of them a file is for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
@@ -37,11 +37,19 @@ from exemplar.data.formats import (
     ultralytics_json,
     yolo_txt,
 )
-from exemplar.data.options import check_options
+from exemplar.data.options import check_options, options_of, parse_options
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.samples import Sample
 
-__all__ = ["FORMATS", "Format", "format_named", "read", "read_truths", "recognise"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "format_named",
+    "read",
+    "read_truths",
+    "reader_options",
+    "recognise",
+]
 
 
 @runtime_checkable
@@ -113,6 +121,18 @@ def format_named(name: str) -> Format:
     if name not in FORMATS:
         raise ValueError(f"unknown format {name!r}, expected one of {', '.join(FORMATS)}")
     return FORMATS[name]
+
+
+def reader_options(
+    name: str, texts: Sequence[str], images: str | Path | None = None
+) -> dict[str, Any]:
+    """Options of a format's reader from `name=value` texts, and the folder of images where the
+    reader takes one and the texts do not say. ValueError, in one line, for what does not fit."""
+    reader = format_named(name).read
+    given = parse_options(reader, texts, f"format {name}")
+    if images is not None and "images" in options_of(reader):
+        given.setdefault("images", images)
+    return given
 
 
 def recognise(contents: Contents) -> str:

@@ -109,7 +109,7 @@ def _frame(sequence: Path, cameras: Sequence[Mapping[str, Any]], file: Path) -> 
 def _sample(body: Any, camera: Mapping[str, Any], image: str, sequence: str) -> Sample | None:
     joints = numbers(body["joints19"], (4 * len(JOINTS),), "joints19").reshape(-1, 4)
     points = joints[:, :3] @ camera["R"].T + camera["t"]
-    known = (joints[:, 3] > _SEEN).astype(float)[:, None]
+    known = (joints[:, -1] > _SEEN).astype(float)[:, None]
     if not known.any() or not (points[known[:, 0] > 0, 2] > 0).all():
         return None
     in_front = np.where(known > 0, points, [0.0, 0.0, 1.0])
