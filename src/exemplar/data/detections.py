@@ -281,15 +281,11 @@ def detected_joints(
     return joints49(names, points)
 
 
-def detections_of(points: Float[np.ndarray, "*people k 3"]) -> list[Detection]:
-    """People from (K, 3) or (people, K, 3) rows of x, y px and score, K telling the joint set.
-
-    ValueError for another shape or K.
-    """
+def detections_of(points: np.ndarray) -> list[Detection]:
+    """People from (K, 3) or (people, K, 3) rows of x, y px and score; ValueError for others."""
     if points.ndim not in (2, 3) or points.shape[-1] != 3:
         raise ValueError(f"keypoints are {points.shape}, expected (K, 3) or (people, K, 3)")
-    names = names_of(points.shape[-2])
-    return [Detection(each, names) for each in points.reshape(-1, *points.shape[-2:]).astype(float)]
+    return [Detection(each) for each in points.reshape(-1, *points.shape[-2:]).astype(float)]
 
 
 def _image_size(
