@@ -203,6 +203,7 @@ def test_npz_names_images_and_scores_are_used(tmp_path: Path) -> None:
     [
         ("hello", "none of the known formats"),
         ("[" * 100_000, "none of the known formats"),
+        ("[" * 900 + "]" * 900, "none of the known formats"),
         ({"people": []}, "nobody with keypoints"),
         ({"people": 3}, "none of the known formats"),
         ({"something": 1}, "none of the known formats"),

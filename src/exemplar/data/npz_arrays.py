@@ -11,7 +11,15 @@ import numpy as np
 
 from exemplar.pickle_files import unpickle
 
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,
+)
 
 
 def read_arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:

@@ -20,6 +20,8 @@ TITLE = "MediaPipe pose landmarks (JSON)"
 JOINTS = BLAZEPOSE_33
 
 _KEYS = ("landmarks", "pose_landmarks", "poseLandmarks", "landmark", "keypoints")
+_DEEPEST = 5
+"""Levels of lists and objects about a list of points."""
 _MOST_FRACTION = 2.0
 """Landmarks are estimated beyond the picture's edge, too, but not far from it."""
 
@@ -30,15 +32,17 @@ def matches(contents: Contents) -> bool:
     return first is not None and next(_people(first.json_or_none()), None) is not None
 
 
-def _people(data: Any) -> Iterator[list[Any]]:
+def _people(data: Any, depth: int = _DEEPEST) -> Iterator[list[Any]]:
     """The lists of points in it."""
+    if depth == 0:
+        return
     if isinstance(data, dict):
-        yield from _people(next((data[key] for key in _KEYS if key in data), None))
+        yield from _people(next((data[key] for key in _KEYS if key in data), None), depth - 1)
     elif isinstance(data, list) and data and isinstance(data[0], dict) and "x" in data[0]:
         yield data
     elif isinstance(data, list):
         for each in data:
-            yield from _people(each)
+            yield from _people(each, depth - 1)
 
 
 def _records(contents: Contents) -> Iterator[Record]:

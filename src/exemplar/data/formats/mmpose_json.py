@@ -10,6 +10,7 @@ reach about 10 (`detections.score_scale`).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 from exemplar.data.contents import Contents
@@ -31,20 +32,22 @@ def matches(contents: Contents) -> bool:
     return isinstance(keypoints, list) and bool(keypoints) and isinstance(keypoints[0], list)
 
 
-def _people(data: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _people(data: Any, *, is_outer: bool = True) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Frame, "" for an image, and person: whatever is not one is passed over."""
     if isinstance(data, dict) and "predictions" in data:
         data = data["predictions"]
     if isinstance(data, dict) and isinstance(data.get("instance_info"), list):
         data = data["instance_info"]
     if isinstance(data, dict) and _is_batch(data):
-        scores = next((data[key] for key in _SCORES if key in data), None)
-        for i, points in enumerate(data["keypoints"]):
-            yield "", {"keypoints": points, _SCORES[0]: None if scores is None else scores[i]}
+        people = data["keypoints"]
+        scores = next((data[key] for key in _SCORES if key in data), [None] * len(people))
+        if isinstance(scores, list):
+            for points, own in zip_longest(people, scores[: len(people)]):
+                yield "", {"keypoints": points, _SCORES[0]: own}
         return
     for each in data if isinstance(data, list) else [data]:
-        if isinstance(each, list):
-            yield from _people(each)
+        if isinstance(each, list) and is_outer:
+            yield from _people(each, is_outer=False)
         elif isinstance(each, dict) and isinstance(each.get("instances"), list):
             frame = each.get("frame_id")
             yield from (("" if frame is None else str(frame), one) for one in each["instances"])
