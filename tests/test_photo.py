@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 
 import exemplar
-from exemplar.detect.keypoint_files import Keypoints, keypoints_from_array
+from exemplar.data.detections import Detection
 from exemplar.photo import DETECTED_STOP_PX
 from exemplar.results import NOTHING_TO_FIT, OK, FitResult, PersonFit
 from exemplar.skeletons import COCO_17, SMPL_24, SMPL_49, flip_permutation
@@ -188,7 +188,7 @@ def test_a_person_without_a_fitted_keypoint_keeps_the_regressors_answer(
 ) -> None:
     points = np.array([[200.0, 300, 1], [260, 300, 1], [200, 480, 1], [260, 480, 1]])
     names = ("left_hip", "right_hip", "left_ankle", "right_ankle")
-    person = Keypoints(names=names, points=points, box=None, id=None)
+    person = Detection(points, names)
     (fit,) = exemplar.fit(portrait, person).people
     assert fit.status == NOTHING_TO_FIT
     assert fit.iterations == 0
@@ -215,8 +215,10 @@ def test_bad_arrays_are_refused(portrait: np.ndarray) -> None:
     with pytest.raises(ValueError, match="RGB image"):
         exemplar.fit(portrait[..., 0].astype(np.float32))
     with pytest.raises(ValueError, match="5 keypoints"):
-        keypoints_from_array(np.ones((5, 3)))
-    with pytest.raises(ValueError, match="finite"):
+        exemplar.fit(portrait, np.ones((5, 3)))
+    with pytest.raises(ValueError, match=r"\(5, 2\), expected \(K, 3\)"):
+        exemplar.fit(portrait, np.ones((5, 2)))
+    with pytest.raises(ValueError, match="2 distinct keypoints"):
         exemplar.fit(portrait, np.full((17, 3), np.nan))
 
 

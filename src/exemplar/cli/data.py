@@ -16,9 +16,9 @@ from exemplar.cli import data_review
 from exemplar.data.contents import Contents
 from exemplar.data.convert import Conversion, target_format, write_rows
 from exemplar.data.convert import convert as convert_file
-from exemplar.data.formats import FORMATS, format_named, read, recognise
+from exemplar.data.formats import FORMATS, read, reader_options, recognise
 from exemplar.data.inspection import Summary, summarise
-from exemplar.data.options import describe, options_of, parse_options
+from exemplar.data.options import describe, options_of
 from exemplar.image_files import image_size, image_within, read_image, write_image
 from exemplar.lift.ledger_files import LEDGER
 from exemplar.lift.store import Ledger
@@ -50,6 +50,8 @@ class InspectCommand:
     """Draw the picture."""
     body: str = OPEN_BODY
     """"open", or an SMPL .npz or .pkl file, to draw annotated bodies with."""
+    joints: str = ""
+    """Joint set of a file that cannot say: the same as --option joints=NAME."""
     option: Options = ()
     """An option of the format's reader; may be given several times."""
 
@@ -72,6 +74,8 @@ class ConvertCommand:
     """Format of the source; recognised if not given."""
     images: Path | None = None
     """Folder of the images, whose sizes CLIFF's camera needs."""
+    joints: str = ""
+    """Joint set of a source that cannot say: the same as --option joints=NAME."""
     option: Options = ()
     """An option of the source's reader; may be given several times."""
 
@@ -81,7 +85,8 @@ def inspect(command: tyro.conf.OmitArgPrefixes[InspectCommand]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     _check_folder(command.images)
     contents = Contents(command.file)
-    name, options = _reader(contents, command.format, command.option)
+    texts = with_joints(command.option, command.joints)
+    name, options = _reader(contents, command.format, texts, command.images)
     console.print(f"[bold]{escape(str(command.file))}[/bold]: {name}, {FORMATS[name].TITLE}")
     summary = summarise(read(contents, name, **options), spread=DRAWN)
     for line in [*_counts(summary), *_warnings(summary, command.images)]:
@@ -90,6 +95,9 @@ def inspect(command: tyro.conf.OmitArgPrefixes[InspectCommand]) -> None:
     _print_options(name, console)
     if not summary.people:
         raise ValueError(f"{command.file} has no people that its reader takes")
+    if summary.broken == summary.people:
+        reason = summary.problems.most_common(1)[0][0]
+        raise ValueError(f"{command.file}: all {summary.people:,} people are broken: {reason}")
     if command.sheet and summary.spread:
         title = f"{FORMATS[name].TITLE}: {len(summary.spread)} of {summary.people:,} people"
         body = load_body(command.body) if summary.with_body else None
@@ -116,7 +124,8 @@ def convert(command: tyro.conf.OmitArgPrefixes[ConvertCommand]) -> None:
 
 def _from_file(command: ConvertCommand) -> Conversion:
     contents = Contents(command.source)
-    name, options = _reader(contents, command.format, command.option)
+    texts = with_joints(command.option, command.joints)
+    name, options = _reader(contents, command.format, texts, command.images)
     return convert_file(
         contents.path,
         command.target,
@@ -151,11 +160,16 @@ VERBS: Mapping[str, Callable[..., None]] = {
 
 
 def _reader(
-    contents: Contents, format: str | None, texts: Sequence[str]
+    contents: Contents, format: str | None, texts: Sequence[str], images: Path | None
 ) -> tuple[str, dict[str, Any]]:
     """Name of the format and the options of its reader."""
     name = recognise(contents) if format is None else format
-    return name, parse_options(format_named(name).read, texts, f"format {name}")
+    return name, reader_options(name, texts, images)
+
+
+def with_joints(options: tuple[str, ...], joints: str) -> tuple[str, ...]:
+    """Options of a reader, and the joint set if it is given."""
+    return (*options, f"joints={joints}") if joints else options
 
 
 def _check_folder(images: Path | None) -> None:

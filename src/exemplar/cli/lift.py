@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from exemplar.cli.data import with_joints
 from exemplar.data.formats import table
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.lift.config import LiftConfig
@@ -57,6 +58,8 @@ class LiftCommand:
     min_keypoints: int | None = None
     """Fewest known limb joints (of 12), for readers that have this option: the same as
     --option min_keypoints=N."""
+    joints: str = ""
+    """Joint set of an annotation that cannot say: the same as --option joints=NAME."""
     limit: int | None = None
     """Only the first so many people."""
     shard: str = "1/1"
@@ -121,7 +124,7 @@ def run(command: tyro.conf.OmitArgPrefixes[LiftCommand]) -> None:
 
 
 def _job(command: LiftCommand) -> Ledger:
-    options = command.option
+    options = with_joints(command.option, command.joints)
     if command.min_keypoints is not None:
         options = (*options, f"min_keypoints={command.min_keypoints}")
     return open_job(

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from exemplar.data.contents import Contents
 from exemplar.data.convert import write_rows
-from exemplar.data.formats import eft_json, format_named, read, recognise
-from exemplar.data.options import parse_options
+from exemplar.data.formats import eft_json, read, reader_options, recognise
 from exemplar.image_store_files import open_images, place_name
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
@@ -50,7 +49,7 @@ def open_job(
                 "images": place_name(images),
                 "config": asdict(config),
             }
-            ledger.fill(_samples(annotations, format, options), meta)
+            ledger.fill(_samples(annotations, images, format, options), meta)
         elif not ledger.filled():
             raise ValueError(
                 f"the job in {folder} was never begun: give --annotations and --images"
@@ -82,10 +81,13 @@ def _check_sources(folder: Path, annotations: Path | None, images: str | Path | 
         raise OSError(f"cannot write to {folder}: it is a file, expected a folder")
 
 
-def _samples(annotations: Path, format: str | None, options: Sequence[str]) -> Iterator[Sample]:
+def _samples(
+    annotations: Path, images: str | Path, format: str | None, options: Sequence[str]
+) -> Iterator[Sample]:
     contents = Contents(annotations)
     name = format or recognise(contents)
-    parsed = parse_options(format_named(name).read, options, f"format {name}")
+    folder = Path(place_name(images))
+    parsed = reader_options(name, options, folder if folder.is_dir() else None)
     empty = True
     for sample in read(contents, name, **parsed):
         empty = False
