@@ -169,6 +169,15 @@ def test_a_deep_key_is_refused_before_it_is_hashed() -> None:
         unpickle(b"}" + b")" + b"\x85" * 300_000 + b"Ns.")
 
 
+def test_what_a_message_shows_is_within_the_budget() -> None:
+    laughs: list[object] = ["ha" * 50]
+    for _ in range(9):
+        laughs = [laughs] * 10
+    shape = pickle.dumps(laughs, protocol=0)[:-1]
+    with pytest.raises(ValueError, match="would take more than 64 MB"):
+        unpickle(pickled("", b"f8").replace(b"(I1\n(I1\nt", b"(I1\n" + shape))
+
+
 def test_a_small_pickle_cannot_take_much() -> None:
     laughs: list[object] = ["ha" * 50]
     for _ in range(9):

@@ -79,7 +79,7 @@ def changed(path: Path, change: Callable[[bytes], bytes]) -> Path:
         (b"K\x03K\x01\x86", b"K\x04K\x01\x86", "has 6 numbers"),
         (b"K\x02K\x03\x86", b"K\x02J\xff\xff\xff\xff\x86", "a tensor has the size"),
         (b"K\x03K\x01\x86", b"K\x03\x85", "not as many strides as sides"),
-        (b"K\x06t", b"K\x07t", "it has 24 bytes of 7 numbers"),
+        (b"K\x06t", b"K\x07t", "a storage has 24 bytes, too few"),
         (b"K\x02K\x03\x86q\x08K\x03K\x01", b"J\xff\xff\xff\x7fK\x03\x86q\x08K\x00K\x01", "64 MB"),
         (b"torch\nFloatStorage", b"torch\nnn.Linear", "it asks for torch.nn.Linear"),
         (b"torch._utils\n_rebuild_tensor_v2", b"os\nsystem", "it asks for os.system"),

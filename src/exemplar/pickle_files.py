@@ -84,6 +84,7 @@ class _Reader(_Unpickler):
     def persistent_load(self, pid: Any) -> Node:
         if STORAGE not in self._known or not isinstance(pid, tuple):
             raise pickle.UnpicklingError("it asks for objects of other files")
+        _of(pid[2], str)  # it will be hashed
         return Node(STORAGE, pid)
 
     def _container(self, made: Any) -> None:
@@ -243,7 +244,7 @@ class Builder:
     def array(self, shape: Any, dtype: Any, data: Any, order: str) -> np.ndarray:
         """An array of the bytes of `data`, or of as many objects."""
         dtype = _dtype(dtype)
-        shape = checked_shape(shape, dtype, self.budget)
+        shape = checked_shape(self(shape), dtype, self.budget)
         if dtype.hasobject:
             return self._objects(shape, data, order)
         data = data.encode("latin1") if isinstance(data, str) else _buffer(self, data)
@@ -306,7 +307,7 @@ def _dtype(node: Any) -> np.dtype:
     if len(state) < 5 or any(part is not None for part in state[2:5]):
         raise ValueError("it has an array of records, expected numbers, texts or objects")
     if state[1] not in ("<", ">", "=", "|"):
-        raise ValueError(f"a dtype's byte order is {str(state[1])[:10]!r}")
+        raise ValueError("a dtype's byte order is none of < > = |")
     return dtype if state[1] == "|" else dtype.newbyteorder(state[1])
 
 

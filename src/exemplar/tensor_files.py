@@ -85,6 +85,8 @@ def _read_old(data: bytes, budget: Budget, names: Names) -> Any:
     sizes = _storage_sizes(content)
     storages = {}
     for key in keys:
+        if not isinstance(key, str):
+            raise ValueError("a storage's key is no text")
         count = int.from_bytes(stream.read(8), "little")
         storages[key] = bytearray(stream.read(count * sizes[key]))
     return _built(content, budget, names, storages.__getitem__)
@@ -123,7 +125,7 @@ def _built(content: Any, budget: Budget, names: Names, bytes_of: Callable[[str],
         """All numbers of a storage as a row; tensors may share it."""
         dtype, data, count = _kind(node), read(node.args[2]), node.args[4]
         if type(count) is not int or not 0 <= count * dtype.itemsize <= len(data):
-            raise ValueError(f"it has {len(data)} bytes of {str(count)[:20]} numbers")
+            raise ValueError(f"a storage has {len(data)} bytes, too few for its numbers")
         if count == 0:
             return torch.empty(0, dtype=dtype)
         return torch.frombuffer(data, dtype=dtype, count=count)
