@@ -16,9 +16,9 @@ from torch import nn
 
 from exemplar.bodies import BodyParams, load_smpl
 from exemplar.data import formats
-from exemplar.data.formats import eft_json, table
+from exemplar.data.formats import eft_json, hd_pose3d, table
+from exemplar.data.people_files import people_of_photo
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.detect.keypoint_files import read_keypoints
 from exemplar.evaluation.records import read_rows, write_rows
 from exemplar.evaluation.report_data import read_run, read_samples
 from exemplar.evaluation.reproduce.findings import read_finding
@@ -550,12 +550,68 @@ def _job(path: Path) -> object:
     return None
 
 
+def _yolo() -> str:
+    return (
+        " ".join(map(str, [0, 0.5, 0.5, 0.5, 0.5, *(x / 100 if x > 1 else x for x in _points(17))]))
+        + "\n"
+    )
+
+
+def _sleap() -> str:
+    joints = ("nose", "left_hip", "right_hip")
+    head = [f"{joint}.{axis}" for joint in joints for axis in ("x", "y", "score")]
+    return f"track,frame_idx,{','.join(head)}\na,7,{','.join(map(str, _points(3)))}\n"
+
+
+def _deeplabcut() -> str:
+    joints = ("nose", "left_hip", "right_hip")
+    return (
+        f"scorer{',net' * 9}\n"
+        f"bodyparts,{','.join(joint for joint in joints for _ in range(3))}\n"
+        f"coords{',x,y,likelihood' * 3}\n"
+        f"7,{','.join(map(str, _points(3)))}\n"
+    )
+
+
+def _mmpose() -> Any:
+    points = [[10.0 + joint, 20.0] for joint in range(17)]
+    names = {str(number): name for number, name in enumerate(COCO_17)}
+    person = {"keypoints": points, "keypoint_scores": [0.9] * 17}
+    return {"meta_info": {"keypoint_id2name": names}, "instance_info": [person, person]}
+
+
+def _human_data() -> dict[str, Any]:
+    smpl = {"global_orient": np.zeros((2, 3)), "body_pose": np.zeros((2, 23, 3))}
+    return {
+        "image_path": np.array(["a.png", "a.png"]),
+        "bbox_xywh": np.ones((2, 5)),
+        "keypoints2d": np.ones((2, 190, 3)),
+        "keypoints2d_mask": np.ones(190),
+        "keypoints3d": np.ones((2, 190, 4)),
+        "keypoints3d_mask": np.ones(190),
+        "smpl": np.array(smpl | {"betas": np.zeros((2, 10))}),
+        "meta": np.array({"gender": np.array(["m", "f"])}),
+    }
+
+
+def _scene() -> Any:
+    camera = {"name": "00_00", "resolution": [64, 64], "distCoef": [0.0] * 5, "t": [[0], [0], [9]]}
+    camera |= {"K": [[50, 0, 32], [0, 50, 32], [0, 0, 1]], "R": np.eye(3).tolist()}
+    body = {"id": 1, "joints19": [0.1, 0.2, 0.3, 1.0] * 19}
+    return {"cameras": {"cameras": [camera]}, "frame": {"bodies": [body, body]}}
+
+
+def _write_scene(content: Any, path: Path) -> None:
+    _json(content["frame"], path)
+    _json(content["cameras"], path.parents[1] / "calibration_a.json")
+
+
 def _detections(person: Mapping[str, Any]) -> Callable[[], Any]:
     return lambda: {"version": 1.3, "people": [dict(person), dict(person)]}
 
 
 def _keypoints(path: Path) -> object:
-    return read_keypoints(path, image_name="1.jpg", image_size=(64, 64))
+    return people_of_photo(path, image="1.jpg", size=(64, 64))
 
 
 KINDS: Mapping[str, Kind] = {
@@ -570,6 +626,25 @@ KINDS: Mapping[str, Kind] = {
                             _keypoints),
     "keypoints, npz": Kind("a.npz", lambda: {"keypoints": np.ones((2, 17, 3)), "names": COCO_17},
                            _npz, _keypoints),
+    "alphapose": Kind("a.json", lambda: {"1.jpg": {"bodies": [{"joints": _points(18)}]}}, _json,
+                      _annotation_of("alphapose")),
+    "mmpose_json": Kind("a.json", _mmpose, _json, _annotation_of("mmpose_json")),
+    "ultralytics_json": Kind(
+        "a.json",
+        lambda: [{"keypoints": {"x": _points(17)[::3], "y": _points(17)[1::3],
+                                "visible": [0.9] * 17}, "track_id": 3}] * 2,
+        _json, _annotation_of("ultralytics_json")),
+    "mediapipe_json": Kind(
+        "a.json", lambda: [[{"x": 10.0 + i, "y": 9.0, "visibility": 0.9} for i in range(33)]] * 2,
+        _json, _annotation_of("mediapipe_json")),
+    "yolo_txt": Kind("1.txt", _yolo, _text, _keypoints),
+    "sleap_csv": Kind("a.csv", _sleap, _text, _annotation_of("sleap_csv")),
+    "deeplabcut_csv": Kind("a.csv", _deeplabcut, _text, _annotation_of("deeplabcut_csv")),
+    "coco_named": Kind("a.json", lambda: _coco_style(CROWDPOSE_14[::-1]), _json,
+                       _annotation_of("coco_named")),
+    "human_data": Kind("a.npz", _human_data, _npz, _annotation_of("human_data")),
+    "hd_pose3d": Kind(f"a/{hd_pose3d.FOLDER}/body3DScene_00000001.json", _scene, _write_scene,
+                      _annotation_of("hd_pose3d", 2)),
     "coco": Kind("a.json", lambda: _coco_style(COCO_17), _json, _annotation),
     "coco_wholebody": Kind("a.json", _whole_body, _json, _annotation),
     "crowdpose": Kind("a.json", lambda: _coco_style(CROWDPOSE_14), _json, _annotation),

@@ -19,7 +19,7 @@ from benchmarks.real_cameras import (
     triangulate,
 )
 from exemplar.atomic_files import replacing
-from exemplar.detect.keypoint_files import Keypoints, to_joints49
+from exemplar.data.detections import Detection, detected_joints
 from exemplar.detect.landmarks import find_people
 from exemplar.photo import LEAST_CONFIDENCE as LEAST_SEEN
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, LSP_14, OPENPOSE_25, SMPL_49
@@ -126,7 +126,7 @@ def detect(picture: UInt8[np.ndarray, "h w 3"]) -> list[Joints49]:
         points = np.array(person.keypoints, dtype=np.float64)
         inside = (points[:, :2] >= 0).all(1) & (points[:, :2] <= (width, height)).all(1)
         points[~inside | (points[:, 2] < LEAST_SEEN), 2] = 0.0
-        people.append(to_joints49(Keypoints(names=BLAZEPOSE_33, points=points)))
+        people.append(detected_joints(Detection(points, BLAZEPOSE_33), least_confidence=0.0))
     return [person for person in people if (person[:, 2] > 0).sum() > 1]
 
 
@@ -149,7 +149,7 @@ def projected(truth: Float[np.ndarray, "14 3"], cameras: Sequence[Camera]) -> di
         points = np.where(inside[:, None], np.column_stack((places, np.ones(len(places)))), 0.0)
         names = tuple(name for name in LSP_14 if name in LIMBS_12)
         if inside.sum() >= FEWEST_JOINTS:
-            views[number] = to_joints49(Keypoints(names=names, points=points))
+            views[number] = detected_joints(Detection(points, names), least_confidence=0.0)
     return views
 
 

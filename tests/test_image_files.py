@@ -1,6 +1,8 @@
 """Reading photos of every kind, and cropping them where the geometry says."""
 
+import errno
 import math
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +148,51 @@ def test_a_bad_file_is_refused_in_one_line_with_its_name(
         read_image(tmp_path / name)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [NotImplementedError, RuntimeError, MemoryError, struct.error, RecursionError, KeyError],
+)
+@pytest.mark.parametrize("read", [read_image, image_size])
+def test_whatever_a_decoder_raises_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception], read
+) -> None:
+    plain().save(tmp_path / "a.png")
+
+    def broken(stream: object) -> None:
+        raise error("two\nlines")
+
+    monkeypatch.setattr(Image, "open", broken)
+    with pytest.raises(ValueError, match=r"a\.png") as caught:
+        read(tmp_path / "a.png")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_interrupt_while_reading_is_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain().save(tmp_path / "a.png")
+
+    def interrupted(stream: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_disk_that_fails_is_no_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain().save(tmp_path / "a.png")
+
+    def failing(stream: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Image, "open", failing)
+    with pytest.raises(OSError, match=r"cannot read .*a\.png: Input/output error"):
+        read_image(tmp_path / "a.png")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ LAYERS = (
         "file_budget",
         "geometry",
         "image_files",
+        "image_store_files",
         "npy_files",
         "pickle_files",
         "reading_files",

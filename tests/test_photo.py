@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import exemplar
-from exemplar.detect.keypoint_files import Keypoints, keypoints_from_array
+from exemplar.data.detections import Detection
 from exemplar.export.json_file import fit_to_dict
 from exemplar.geometry.cameras import NEAREST
 from exemplar.photo import DETECTED_STOP_PX
@@ -247,7 +247,7 @@ def test_a_person_without_a_fitted_keypoint_keeps_the_regressors_answer(
 ) -> None:
     points = np.array([[200.0, 300, 1], [260, 300, 1], [200, 480, 1], [260, 480, 1]])
     names = ("left_hip", "right_hip", "left_ankle", "right_ankle")
-    person = Keypoints(names=names, points=points, box=None, id=None)
+    person = Detection(points, names)
     (fit,) = exemplar.fit(portrait, person).people
     assert fit.status == NOTHING_TO_FIT
     assert fit.iterations == 0
@@ -274,8 +274,10 @@ def test_bad_arrays_are_refused(portrait: np.ndarray) -> None:
     with pytest.raises(ValueError, match="RGB image"):
         exemplar.fit(portrait[..., 0].astype(np.float32))
     with pytest.raises(ValueError, match="5 keypoints"):
-        keypoints_from_array(np.ones((5, 3)))
-    with pytest.raises(ValueError, match="finite"):
+        exemplar.fit(portrait, np.ones((5, 3)))
+    with pytest.raises(ValueError, match=r"\(5, 2\), expected \(K, 3\)"):
+        exemplar.fit(portrait, np.ones((5, 2)))
+    with pytest.raises(ValueError, match="2 distinct keypoints"):
         exemplar.fit(portrait, np.full((17, 3), np.nan))
 
 

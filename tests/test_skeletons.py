@@ -4,6 +4,7 @@ import pytest
 
 from exemplar.skeletons import (
     COCO_17,
+    FILE_SETS,
     GT_24,
     H36M_17,
     JOINT_SETS,
@@ -18,7 +19,7 @@ from exemplar.skeletons import (
     to_smpl49,
 )
 
-SETS = list(JOINT_SETS.items())
+SETS = [*JOINT_SETS.items(), *((f"{name} of files", names) for name, names in FILE_SETS.items())]
 
 
 @pytest.mark.parametrize(("name", "joints"), SETS, ids=[name for name, _ in SETS])
@@ -69,7 +70,7 @@ def test_coco_joints_go_to_the_annotated_block_as_published() -> None:
 
 
 def test_every_set_maps_to_joints_of_the_same_meaning() -> None:
-    for joints in JOINT_SETS.values():
+    for joints in (*JOINT_SETS.values(), *FILE_SETS.values()):
         for source, target in to_smpl49(joints):
             name = SMPL_49[target].removeprefix("op_")
             assert joints[source].removeprefix("op_") in (

@@ -1,9 +1,13 @@
 """Photos: any image file to upright 8-bit RGB, and crops of it."""
 
+import io
 import math
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,20 +23,59 @@ SMALLEST_SIDE = 16
 OUTSIDE_VARIABLE = "EXEMPLAR_ALLOW_OUTSIDE"
 """Environment variable that lets annotations name images anywhere; `--allow-outside` sets it."""
 
+OUTSIDE = "image outside the folder"
+"""What the message of `OutsideError` begins with."""
+
 _ORIENTATION_TAG, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _EXIF_TAG, _FOCAL_35MM_TAG = 0x8769, 0xA405
 _FOCALS_35MM = (5.0, 2000.0)
 """Lenses that there are, mm."""
-_ORIENTATION_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError)
 
 
 def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     """The image at `path` as it is displayed: RGB, EXIF orientation applied, first frame.
 
     Transparent parts are shown over white; 16-bit and float images are scaled to 8 bits.
-    FileNotFoundError if there is no such file; ValueError if it is not an image, is damaged,
-    too large, or smaller than `SMALLEST_SIDE` on a side. Both are one line.
+    FileNotFoundError if there is no such file; OSError if it cannot be read; ValueError if it is
+    not an image, is damaged, too large, or smaller than `SMALLEST_SIDE` on a side. All are one
+    line, whatever the decoder raised.
     """
+    path = _file(path)
+    return decode_image(path.read_bytes(), path)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height (px) of the image at `path` as it is displayed, without decoding it.
+
+    FileNotFoundError, OSError or ValueError, in one line, like `read_image`.
+    """
+    path = _file(path)
+    with path.open("rb") as stream:
+        return stream_size(stream, path)
+
+
+def stream_size(stream: Any, name: str | Path) -> tuple[int, int]:
+    """`image_size` of an open file; `name` is what errors call it."""
+    with _one_line(name), Image.open(stream) as image:
+        width, height = image.size
+        sideways = _orientation(image) in _SIDEWAYS
+    return (height, width) if sideways else (width, height)
+
+
+def decode_image(data: bytes, name: str | Path) -> UInt8[np.ndarray, "h w 3"]:
+    """`read_image` of a file's bytes; `name` is what errors call it."""
+    with _one_line(name), Image.open(io.BytesIO(data)) as image:
+        image.load()
+        pixels = np.array(_to_rgb(_upright(image)))
+    height, width = pixels.shape[:2]
+    if min(width, height) < SMALLEST_SIDE:
+        raise ValueError(
+            f"{name} is {width} x {height} px, expected at least {SMALLEST_SIDE} px on each side"
+        )
+    return pixels
+
+
+def _file(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder, expected an image file")
@@ -40,19 +83,17 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
         raise FileNotFoundError(f"no image at {path}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty, expected an image file")
-    image = _load(path)
-    width, height = image.size
-    if min(width, height) < SMALLEST_SIDE:
-        raise ValueError(
-            f"{path} is {width} x {height} px, expected at least {SMALLEST_SIDE} px on each side"
-        )
-    return np.array(image)
+    return path
+
+
+class OutsideError(ValueError):
+    """An annotation names an image that is not where the images are kept."""
 
 
 def image_within(folder: str | Path, name: str) -> Path:
     """The file of an image that an annotation names, within the folder of its images.
 
-    ValueError for a name that leads out of it (an absolute one, `..`, a link), unless
+    OutsideError for a name that leads out of it (an absolute one, `..`, a link), unless
     `OUTSIDE_VARIABLE` is set: a data set's author would choose which files of the machine are read
     and drawn.
     """
@@ -60,27 +101,8 @@ def image_within(folder: str | Path, name: str) -> Path:
     if not os.environ.get(OUTSIDE_VARIABLE) and not Path(os.path.realpath(path)).is_relative_to(
         os.path.realpath(folder)
     ):
-        raise ValueError(
-            f"image outside the folder: {name!r} is not in {folder} (--allow-outside reads it)"
-        )
+        raise OutsideError(f"{OUTSIDE}: {name!r} is not in {folder} (--allow-outside reads it)")
     return path
-
-
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height (px) of the image at `path` as it is displayed, without decoding it.
-
-    FileNotFoundError or ValueError, in one line, like `read_image`.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no image at {path}")
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            sideways = image.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
-    except Exception as error:  # Pillow raises whatever a damaged file leads to
-        raise ValueError(f"{path} is not an image that can be read") from error
-    return (height, width) if sideways else (width, height)
 
 
 def focal_35mm(path: str | Path) -> float | None:
@@ -93,31 +115,40 @@ def focal_35mm(path: str | Path) -> float | None:
     return value if _FOCALS_35MM[0] <= value <= _FOCALS_35MM[1] else None
 
 
-def _load(path: Path) -> Image.Image:
-    """The decoded first frame, turned upright, in RGB."""
+@contextmanager
+def _one_line(name: str | Path) -> Iterator[None]:
+    """Whatever goes wrong within is a ValueError or OSError about the file: decoders raise what
+    they like (NotImplementedError, RuntimeError, struct.error, ...)."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                image.load()
-                return _to_rgb(_upright(image))
+            yield
     except UnidentifiedImageError as error:
         known = "expected a JPEG, PNG, WebP, TIFF, BMP or GIF file"
-        raise ValueError(f"{path} is not an image that can be read, {known}") from error
+        raise ValueError(f"{name} is not an image that can be read, {known}") from error
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise ValueError(f"{path} is too large, expected at most {limit} megapixels") from error
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads to
+        raise ValueError(f"{name} is too large, expected at most {limit} megapixels") from error
+    except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"cannot read {path}, the file may be damaged: {reason}") from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(f"cannot read {name}: {error.strerror}") from error
+        raise ValueError(f"cannot read {name}, the file may be damaged: {reason}") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
     """The image turned as its EXIF says; unturned when its EXIF block makes no sense."""
     try:
         return ImageOps.exif_transpose(image)
-    except _ORIENTATION_ERRORS:
+    except Exception:
         return image.copy()
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:
+        return 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

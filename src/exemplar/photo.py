@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from torch import Tensor, nn
 
 from exemplar.bodies import Body
 from exemplar.data.crops import batch_of, crop_person, framing_of, person_box
-from exemplar.detect.keypoint_files import (
-    Keypoints,
-    keypoints_from_array,
-    read_keypoints,
-    to_joints49,
+from exemplar.data.detections import (
+    LEAST_CONFIDENCE,
+    Detection,
+    detected_joints,
+    detections_of,
+    scale_of,
 )
+from exemplar.data.people_files import people_of_photo
 from exemplar.detect.landmarks import find_people
 from exemplar.environment import one_torch_thread, usable_device
 from exemplar.fitting.dual import DualConfig, fit_dual
@@ -53,9 +56,6 @@ between a phone's main lens (about 67) and a standard lens (40)."""
 
 FILM_DIAGONAL = math.hypot(36.0, 24.0)
 """Of 35 mm film, mm: what EXIF's equivalent focal length refers to."""
-
-LEAST_CONFIDENCE = 0.3
-"""Built-in landmarks below this are taken as not seen."""
 
 DETECTED_STOP_PX = 6.0
 """Where EFT stops on the built-in keypoints: mean 2D error, px of a 224 crop.
@@ -102,6 +102,8 @@ class FitOptions:
     """Torch device."""
     image_name: str | None = None
     """Name of the photo inside a keypoint file that covers many; None takes the path's."""
+    joints: str = ""
+    """Joint set of a keypoint file that cannot say (`skeletons.FILE_SETS`)."""
 
     def __post_init__(self) -> None:
         of_eft = (self.robust_px, self.stop_px, self.teacher)
@@ -163,9 +165,7 @@ class Fitter:
         self, image: str | Path | np.ndarray, keypoints: "KeypointSource", progress: Progress
     ) -> FitResult:
         pixels = read_image(image) if isinstance(image, str | Path) else _checked(image)
-        name = self.options.image_name or (
-            Path(image).name if isinstance(image, str | Path) else None
-        )
+        name = self.options.image_name or (str(image) if isinstance(image, str | Path) else None)
         people = _people(pixels, keypoints, self.options, name)
         height, width = pixels.shape[:2]
         focal, source = self._focal(image, height, width)
@@ -319,9 +319,9 @@ def on_photo(
 
 
 KeypointSource = (
-    str | Path | Keypoints | Sequence[Keypoints] | Float[np.ndarray, "*people k 3"] | None
+    str | Path | Detection | Sequence[Detection] | Float[np.ndarray, "*people k 3"] | None
 )
-"""A keypoint file, keypoints with names, or an array of a joint set told by its length."""
+"""A keypoint file or folder, detections, or an array of a joint set told by its length."""
 
 
 def fit(
@@ -334,11 +334,14 @@ def fit(
 ) -> FitResult:
     """Fit a 3D body to every person in a photo by Exemplar Fine-Tuning.
 
-    `image` is a file or an RGB array (H, W, 3) uint8. `keypoints` are a file (OpenPose JSON,
-    COCO-style JSON, .npz) or an array (K, 3) or (people, K, 3) of x, y (px) and confidence;
-    without them the built-in network finds people and keypoints. People whose keypoints all
-    coincide are left out. Raises ValueError or FileNotFoundError with one line for bad input,
-    such as a photo without a person.
+    `image` is a file or an RGB array (H, W, 3) uint8. `keypoints` are a file or folder of any
+    format in `data.formats` (OpenPose, COCO, ...) or an array (K, 3) or (people, K, 3) of x, y (px)
+    and confidence; without them the built-in network finds people and keypoints. Keypoints below
+    `LEAST_CONFIDENCE` count as not seen. People whose keypoints all coincide are left out.
+
+    Warns (UserWarning) of keypoints outside the photo and of people in the file that are broken.
+    Raises ValueError or FileNotFoundError with one line for bad input, such as a photo without a
+    person.
     """
     return Fitter(regressor, options).fit(image, keypoints, progress)
 
@@ -354,17 +357,23 @@ def _people(
     if source is None:
         found = _built_in(pixels, box)
     else:
-        found = [to_joints49(person) for person in _given(source, name, (width, height))]
+        found = _given(source, name, (width, height), options.joints)
     found = [person for person in found if _has_extent(person)]
+    shown = "the image" if name is None else Path(name).name
     if not found and source is None:
-        raise ValueError(f"no person found in {name or 'the image'}: give --keypoints or --box")
+        raise ValueError(f"no person found in {shown}: give --keypoints or --box")
+    given = source if isinstance(source, str | Path) else "the keypoints"
     if not found:
-        given = source if isinstance(source, str | Path) else "the keypoints"
-        raise ValueError(f"{given}: expected a person with at least 2 distinct keypoints")
+        raise ValueError(
+            f"{given}: expected a person with at least 2 distinct keypoints of confidence"
+            f" {LEAST_CONFIDENCE:g} or more"
+        )
+    if source is not None:
+        _check_inside(found, width, height, str(given))
     if box is not None:
         found = [max(found, key=lambda person: _overlap(person, box))]
         if _overlap(found[0], box) <= 0:
-            raise ValueError(f"no person found in the box {_text(box)} of {name or 'the image'}")
+            raise ValueError(f"no person found in the box {_text(box)} of {shown}")
     return _chosen(found, options.person)
 
 
@@ -381,20 +390,44 @@ def _built_in(pixels: np.ndarray, box: tuple[float, ...] | None) -> list[np.ndar
         points = np.array(person.keypoints, dtype=np.float64)
         points[:, :2] += (left, top)
         inside = (points[:, :2] >= 0).all(1) & (points[:, :2] <= (width, height)).all(1)
-        points[~inside | (points[:, 2] < LEAST_CONFIDENCE), 2] = 0.0
-        people.append(to_joints49(Keypoints(names=BLAZEPOSE_33, points=points, box=None, id=None)))
+        points[~inside, 2] = 0.0
+        people.append(detected_joints(Detection(points, BLAZEPOSE_33)))
     return people
 
 
-def _given(source: KeypointSource, name: str | None, size: tuple[int, int]) -> Sequence[Keypoints]:
+def _given(
+    source: KeypointSource, name: str | None, size: tuple[int, int], joints: str
+) -> list[Float[np.ndarray, "49 3"]]:
+    """The 49 joints of the people that are given, unsure ones missing."""
     if isinstance(source, str | Path):
-        return read_keypoints(source, image_name=name, image_size=size)
-    if isinstance(source, Keypoints):
-        return [source]
-    if isinstance(source, np.ndarray):
-        return keypoints_from_array(source)
+        people = people_of_photo(source, image=name, size=size, joints=joints)
+        broken = [person.problem for person in people if person.problem]
+        if len(broken) == len(people):
+            raise ValueError(f"{source}: {broken[0]}")
+        if broken:
+            warnings.warn(f"{source}: {len(broken)} people left out: {broken[0]}", stacklevel=2)
+        found = [person.keypoints_2d for person in people if not person.problem]
+        return [np.where(each[:, 2:] < LEAST_CONFIDENCE, 0.0, each) for each in found]
     assert source is not None
-    return source
+    detections = [source] if isinstance(source, Detection) else source
+    if isinstance(detections, np.ndarray):
+        detections = detections_of(detections)
+    scale = scale_of(detections)
+    return [detected_joints(person, joints=joints, scale=scale) for person in detections]
+
+
+def _check_inside(people: list[np.ndarray], width: int, height: int, given: str) -> None:
+    """Warn of keypoints outside the photo; ValueError if none is inside."""
+    points = np.concatenate([person[person[:, 2] > 0, :2] for person in people])
+    outside = int(((points < 0) | (points > (width, height))).any(1).sum())
+    if outside == len(points):
+        raise ValueError(f"{given}: no keypoint lies in the photo of {width} x {height} px")
+    if outside:
+        warnings.warn(
+            f"{given}: {outside} of {len(points)} keypoints lie outside the photo of"
+            f" {width} x {height} px",
+            stacklevel=2,
+        )
 
 
 def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:

@@ -62,11 +62,21 @@ class Sample:
     (68, 3), kp_foot (6, 3), lhand_3d, ..."""
     problem: str = ""
     """What is wrong with the annotation, in one line, if it could not be read as it should."""
+    image_size: tuple[int, int] | None = None
+    """Width and height (px) of the image that was annotated, where the data set says."""
 
     @property
     def box_size(self) -> float:
         """Side of the box, px."""
         return self.box_scale * SCALE_UNIT
+
+    def check_image_size(self, width: int, height: int) -> None:
+        """ValueError unless the image, as displayed, has the annotated size."""
+        if self.image_size not in (None, (width, height)):
+            annotated = " x ".join(map(str, self.image_size))
+            raise ValueError(
+                f"image size: annotated in {annotated} px, the file has {width} x {height}"
+            )
 
 
 @dataclass(frozen=True)

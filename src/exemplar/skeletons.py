@@ -3,6 +3,7 @@
 This is the only file that may hold literal joint indices; everything else asks by name.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -136,6 +137,53 @@ POSETRACK_17: tuple[str, ...] = (
 )  # fmt: skip
 """PoseTrack 2018's joints; its "head_bottom" is LSP's neck."""
 
+OPENPOSE_25B: tuple[str, ...] = (
+    *COCO_17, "neck", "head_top", *OPENPOSE_25[OPENPOSE_25.index("left_big_toe") :],
+)  # fmt: skip
+"""OpenPose's BODY_25B: COCO's joints, MPII's upper neck and top of the head, and the feet."""
+
+HALPE_26: tuple[str, ...] = (
+    *COCO_17, "head_top", OPENPOSE_PREFIX + "neck", "mid_hip", "left_big_toe", "right_big_toe",
+    "left_small_toe", "right_small_toe", "left_heel", "right_heel",
+)  # fmt: skip
+"""Halpe's body (AlphaPose, RTMPose's body with feet); its neck lies between the shoulders."""
+
+
+def _points(part: str, count: int) -> tuple[str, ...]:
+    """Names of points of hands and face, which are only counted."""
+    return tuple(f"{part}_{i}" for i in range(count))
+
+
+HALPE_136: tuple[str, ...] = (
+    *HALPE_26, *_points("face", 68), *_points("left_hand", 21), *_points("right_hand", 21),
+)  # fmt: skip
+"""Halpe's whole body."""
+
+COCO_WHOLEBODY_133: tuple[str, ...] = (
+    *OPENPOSE_25B[: len(COCO_17)], *OPENPOSE_25[OPENPOSE_25.index("left_big_toe") :],
+    *_points("face", 68), *_points("left_hand", 21), *_points("right_hand", 21),
+)  # fmt: skip
+"""COCO-WholeBody's joints (RTMW, DWPose): body, feet, face, hands."""
+
+AIC_14: tuple[str, ...] = (
+    "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+    "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "head_top",
+    "neck",
+)  # fmt: skip
+"""AI Challenger's joints."""
+
+JHMDB_15: tuple[str, ...] = (
+    "neck", "belly", "head_top", "right_shoulder", "left_shoulder", "right_hip", "left_hip",
+    "right_elbow", "left_elbow", "right_knee", "left_knee", "right_wrist", "left_wrist",
+    "right_ankle", "left_ankle",
+)  # fmt: skip
+"""J-HMDB's joints; its belly has no place among the 49."""
+
+HUMAN_ART_21: tuple[str, ...] = (
+    *COCO_17, "left_finger", "right_finger", "left_big_toe", "right_big_toe",
+)  # fmt: skip
+"""Human-Art's joints; its toe is taken for the big one."""
+
 OCHUMAN_19: tuple[str, ...] = (
     "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
     "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "head_top",
@@ -163,6 +211,21 @@ MPI_INF_3DHP_17: tuple[str, ...] = (
     "pelvis", "spine", "jaw",
 )  # fmt: skip
 """Joints of MPI-INF-3DHP's test set."""
+
+HUMAN_DATA_190_ROWS: Mapping[str, int] = MappingProxyType(
+    {
+        "left_knee": 4, "right_knee": 5, "left_ankle": 7, "right_ankle": 8, "left_shoulder": 16,
+        "right_shoulder": 17, "left_elbow": 18, "right_elbow": 19, "left_wrist": 20,
+        "right_wrist": 21, "nose": 55, "right_eye": 56, "left_eye": 57, "right_ear": 58,
+        "left_ear": 59, "left_big_toe": 60, "left_small_toe": 61, "left_heel": 62,
+        "right_big_toe": 63, "right_small_toe": 64, "right_heel": 65, "right_hip": 144,
+        "left_hip": 145, "neck": 146, "head_top": 147, "pelvis": 148, "thorax": 149, "spine": 150,
+        "jaw": 151, "head": 152,
+        **{OPENPOSE_PREFIX + name: 153 + i for i, name in enumerate(OPENPOSE_25)},
+    }
+)  # fmt: skip
+"""Which of the 190 rows of MMHuman3D's HumanData each named joint is; its SMPL pelvis, hips and
+neck are others' joints."""
 
 H36M_32_ROWS: Mapping[str, int] = MappingProxyType(
     {
@@ -194,18 +257,45 @@ JOINT_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "h36m17": H36M_17,
         "lsp14": LSP_14,
         "blazepose33": BLAZEPOSE_33,
+    }
+)
+"""The joint sets of bodies."""
+
+FILE_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "coco17": COCO_17,
+        "openpose25": OPENPOSE_25,
+        "openpose25b": OPENPOSE_25B,
         "openpose18": OPENPOSE_18,
+        "halpe26": HALPE_26,
+        "halpe136": HALPE_136,
+        "coco_wholebody133": COCO_WHOLEBODY_133,
+        "blazepose33": BLAZEPOSE_33,
+        "h36m17": H36M_TRAIN_17,
+        "mpi17": MPI_INF_3DHP_17,
         "mpii16": MPII_16,
-        "lsp_annotated14": LSP_ANNOTATED_14,
+        "lsp14": LSP_ANNOTATED_14,
         "crowdpose14": CROWDPOSE_14,
+        "aic14": AIC_14,
+        "jhmdb15": JHMDB_15,
         "posetrack17": POSETRACK_17,
         "ochuman19": OCHUMAN_19,
         "panoptic19": PANOPTIC_19,
-        "h36m_train17": H36M_TRAIN_17,
-        "mpi_inf_3dhp17": MPI_INF_3DHP_17,
+        "human_art21": HUMAN_ART_21,
+        "gt24": GT_24,
+        "smpl49": SMPL_49,
     }
 )
-"""Every named joint set."""
+"""The joint sets of keypoint files, by the names that `--joints` takes."""
+
+_BY_COUNT: Mapping[int, str] = MappingProxyType(
+    {
+        17: "coco17", 25: "openpose25", 18: "openpose18", 26: "halpe26", 136: "halpe136",
+        133: "coco_wholebody133", 33: "blazepose33", 16: "mpii16", 21: "human_art21", 24: "gt24",
+        49: "smpl49",
+    }
+)  # fmt: skip
+"""The set that a number of keypoints means where a file does not name them."""
 
 _SMPL49_SOURCES: tuple[int, ...] = (
     24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34,
@@ -275,6 +365,70 @@ ALIASES: Mapping[str, str] = MappingProxyType(
     {"left_foot_index": "left_big_toe", "right_foot_index": "right_big_toe"}
 )
 """BlazePose's names of joints that the 49 call otherwise."""
+
+_OTHER_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "head": "head_top", "top_head": "head_top", "headtop": "head_top",
+        "top_of_head": "head_top",
+        "head_bottom": "neck", "upper_neck": "neck", "upperneck": "neck", "root": "pelvis",
+        "root_pelvis": "pelvis", "hip": "mid_hip", "hips": "mid_hip", "hip_center": "mid_hip",
+        "midhip": "mid_hip", "left_toe": "left_big_toe", "right_toe": "right_big_toe",
+        "left_bigtoe": "left_big_toe", "right_bigtoe": "right_big_toe",
+        "left_smalltoe": "left_small_toe", "right_smalltoe": "right_small_toe",
+    }
+)  # fmt: skip
+"""Other tools' names of joints, in small letters with underscores."""
+
+_H36M_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "thorax": "neck", "neck_base": "jaw", "neck_nose": "jaw", "head": "head",
+        "left_foot": "left_ankle", "right_foot": "right_ankle",
+    }
+)  # fmt: skip
+"""Names that mean something else in Human3.6M's set, which has a `neck_base`."""
+
+
+def our_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The joints that a file names, by our names: "L Hip", "LeftHip", "left-hip" -> left_hip.
+
+    What a name means depends on its set: with a `neck_base` the set is Human3.6M's, and a neck in
+    a set with a middle of the hips (OpenPose, Halpe) lies between the shoulders. A head beside a
+    top of the head is another joint. Unknown names stay.
+    """
+    plain = [_plain(name) for name in names]
+    others = dict(_OTHER_NAMES)
+    if {"neck_base", "neck_nose"} & set(plain):
+        others |= _H36M_NAMES
+    ours = [name if others.get(name) in plain else others.get(name, name) for name in plain]
+    if "mid_hip" in ours:
+        ours = [OPENPOSE_PREFIX + name if name == "neck" else name for name in ours]
+    return tuple(ours)
+
+
+def _plain(name: str) -> str:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=^[LR])(?=[A-Z][a-z])", " ", name).lower()
+    parts = re.findall(r"[a-z0-9]+", words)
+    sides = {"l": "left", "r": "right"}
+    if len(parts) > 1:
+        parts = [sides.get(part, part) for part in parts]
+        if parts[-1] in sides.values():
+            parts = [parts[-1], *parts[:-1]]
+    return "_".join(parts)
+
+
+def names_of(count: int, joints: str = "") -> tuple[str, ...]:
+    """The joints of a file with `count` keypoints a person: the set `joints` of `FILE_SETS`, else
+    what the number says. ValueError, with the sets of that number, if neither tells."""
+    if joints and joints not in FILE_SETS:
+        raise ValueError(f"unknown joint set {joints!r}, expected one of {', '.join(FILE_SETS)}")
+    name = joints or _BY_COUNT.get(count, "")
+    if name and len(FILE_SETS[name]) == count:
+        return FILE_SETS[name]
+    if joints:
+        raise ValueError(f"{count} keypoints, expected the {len(FILE_SETS[joints])} of {joints}")
+    fitting = [name for name, names in FILE_SETS.items() if len(names) == count]
+    hint = f"name them with --joints {' or '.join(fitting)}" if fitting else "expected their names"
+    raise ValueError(f"{count} keypoints may be any joints: {hint}")
 
 
 def indices(names: Sequence[str], within: Sequence[str]) -> list[int]:

@@ -149,6 +149,13 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "no annotation file at" in fails(capsys, "inspect", tmp_path / "none.json")
     assert "none of the known formats" in fails(capsys, "inspect", tmp_path / "text.json")
     assert "no folder of images" in fails(capsys, "inspect", path, "--images", tmp_path / "no")
+    broken = [{"image_id": "a.jpg", "keypoints": [9.0, 9.0, 1.0] * 19}] * 2
+    (tmp_path / "broken.json").write_text(json.dumps(broken))
+    line = fails(capsys, "inspect", tmp_path / "broken.json")
+    assert "all 2 people are broken" in line
+    assert "--joints ochuman19 or panoptic19" in line
+    given = ("inspect", tmp_path / "broken.json", "--no-sheet", "--joints", "panoptic19")
+    assert run(*given) == 0
     assert "cannot tell a format" in fails(capsys, "convert", path, tmp_path / "o.txt")
     assert "unknown format 'x'" in fails(capsys, "convert", path, out, "--format", "x")
     assert "has no option 'a'" in fails(capsys, "convert", path, out, "--option", "a=1")

@@ -10,6 +10,7 @@ import skimage.data
 from PIL import Image
 
 from exemplar.cli import main
+from exemplar.cli.fit import output_folders
 from exemplar.regressors import checkpoints
 
 FILES = ("overlay.png", "steps.gif", "body.glb", "fit.json", "fit.npz")
@@ -67,6 +68,45 @@ def test_several_photos_get_a_folder_each_and_a_bad_one_costs_nothing(
     assert status == 1
     assert (tmp_path / "out" / "astronaut" / "fit.json").is_file()
     assert not (tmp_path / "out" / "text" / "fit.json").exists()
+
+
+def test_photos_of_one_name_keep_their_results_apart(tmp_path: Path) -> None:
+    def folders(*images: str) -> list[str]:
+        found = output_folders([Path(image) for image in images], tmp_path)
+        return [path.relative_to(tmp_path).as_posix() for path in found]
+
+    assert folders("a/1.jpg") == ["."]
+    assert folders("a/1.jpg", "b/2.jpg") == ["1", "2"]
+    assert folders("a/1.jpg", "a/1.png") == ["1.jpg", "1.png"]
+    assert folders("x/a/1.jpg", "x/b/1.jpg", "x/b/2.jpg") == ["a_1", "b_1", "b_2"]
+    assert folders("a/1.jpg", "a/1.png", "b/1.jpg") == ["a_1.jpg", "a_1.png", "b_1.jpg"]
+    with pytest.raises(ValueError, match=r"a/1.jpg is given twice"):
+        folders("a/1.jpg", "b/1.jpg", "b/../a/1.jpg")
+
+
+def test_a_keypoint_file_of_one_photo_is_not_taken_for_two(
+    capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path
+) -> None:
+    people = {"people": [{"pose_keypoints_2d": [50.0, 60.0, 1.0, 90.0, 150.0, 1.0] + [0.0] * 69}]}
+    (tmp_path / "one.json").write_text(json.dumps(people))
+    given = (photo, tmp_path / "other.png", "--keypoints", tmp_path / "one.json")
+    assert "does not say which photo" in fails(capsys, *given, "-o", tmp_path / "o")
+    assert not (tmp_path / "o").exists()
+
+
+def test_keypoints_outside_the_photo_are_told(
+    capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path
+) -> None:
+    points = np.column_stack([np.linspace(50, 400, 17), np.linspace(60, 480, 17), np.ones(17)])
+    points[0, 0] = -40
+    np.savez(tmp_path / "k.npz", keypoints=points)
+    taken = ("--iterations", 0, "-o", tmp_path / "o")
+    assert run("fit", photo, "--keypoints", tmp_path / "k.npz", *taken) == 0
+    assert "1 of 17 keypoints lie outside the photo of 512 x 512" in capsys.readouterr().out
+    np.savez(tmp_path / "k.npz", keypoints=points + np.array([600, 0, 0]))
+    assert "no keypoint lies in the photo" in fails(
+        capsys, photo, "--keypoints", tmp_path / "k.npz", *taken
+    )
 
 
 @pytest.mark.parametrize("mode", ["I;16", "L", "RGBA", "CMYK", "exif"])

@@ -61,6 +61,7 @@ IMAGES: dict[str, tuple[str, str]] = {
     "a folder": ("folder.jpg", "unreadable image"),
     "one pixel": ("pixel.png", "unreadable image"),
     "a web page": ("page.png", "unreadable image"),
+    "a kind of file that its decoder does not have": ("flags.dds", "unreadable image"),
 }
 SAMPLES: dict[str, tuple[Sample, str, str]] = {
     "box without extent": (box(box_scale=0.0), BAD_INPUT, "empty box"),
@@ -83,6 +84,11 @@ SAMPLES: dict[str, tuple[Sample, str, str]] = {
         box(problem="broken annotation: 16 keypoints"),
         BAD_INPUT,
         "broken annotation",
+    ),
+    "image of another size": (
+        sample(1, image_size=(512, 512)),
+        BAD_INPUT,
+        "image size",
     ),
     "no keypoints": (only(0), NOTHING_TO_FIT, "no keypoints"),
     "one keypoint": (only(1), NOTHING_TO_FIT, "no keypoints"),
@@ -111,6 +117,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "page.png").write_text("<html>404</html>")
     (folder / "folder.jpg").mkdir()
     Image.new("RGB", (1, 1)).save(folder / "pixel.png")
+    Image.new("RGB", (40, 30)).save(folder / "flags.dds")
+    flags = bytearray((folder / "flags.dds").read_bytes())
+    flags[80:84] = bytes(4)  # of the pixel format: Pillow raises NotImplementedError
+    (folder / "flags.dds").write_bytes(flags)
     picture = Image.open(folder / "2.png")
     picture.convert("L").save(folder / "grey.png")
     picture.convert("CMYK").save(folder / "cmyk.jpg")

@@ -1,11 +1,13 @@
 """Running jobs: interrupted, killed, shared, on a Ray cluster; the same table always."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -130,9 +132,13 @@ def test_a_killed_process_and_two_at_once_leave_the_same_table(
 
 @pytest.mark.slow
 def test_ray_workers_may_die(
-    photographs: Path, tmp_path: Path, undisturbed: list[PseudoTruth]
+    photographs: Path,
+    tmp_path: Path,
+    undisturbed: list[PseudoTruth],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else other programs starve them
     with new_job(tmp_path, photographs) as ledger:
         ledger.join()
         heard: list[PseudoTruth] = []
@@ -152,6 +158,80 @@ def test_ray_workers_may_die(
         assert killed, "no worker was found to kill"
         assert len(heard) == COUNT
         assert numbers(list(ledger.truths())) == numbers(undisturbed)
+
+
+class Nodes:
+    """A cluster of this machine's processes; some of its nodes see no images."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.began = folder, list[subprocess.Popen]()
+        self.address = "127.0.0.1:6397"
+        self.start("--head", "--port=6397", "--include-dashboard=false")
+
+    def start(self, *options: str, hidden: Path | None = None) -> None:
+        command = ["ray", "start", *options, "--num-cpus=1", "--block", "--disable-usage-stats"]
+        command += ["--object-store-memory=80000000"]
+        if hidden is not None:
+            mount = f'mount -t tmpfs none {hidden} && exec "$@"'
+            command = ["unshare", "-m", "sh", "-c", mount, "sh", *command]
+        paths = os.pathsep.join(filter(None, sys.path))
+        environment = os.environ | {"PYTHONPATH": paths, "RAY_worker_niceness": "0"}
+        with (self.folder / f"node{len(self.began)}.log").open("w") as log:
+            self.began.append(
+                subprocess.Popen(
+                    command, stdout=log, stderr=log, env=environment, start_new_session=True
+                )
+            )
+        status = ["ray", "status", "--address", self.address]
+        for _ in range(60):
+            shown = subprocess.run(status, capture_output=True, text=True, check=False).stdout
+            if shown.count(" node_") == len(self.began):
+                return
+            time.sleep(0.5)
+        raise AssertionError("the node did not come up")
+
+    def kill(self, number: int) -> None:
+        os.killpg(self.began[number].pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        for process in reversed(self.began):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+
+@pytest.fixture
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    pytest.importorskip("ray")
+    try:
+        subprocess.run(["unshare", "-m", "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs the right to make a mount namespace")
+    made = Nodes(tmp_path_factory.mktemp("nodes"))
+    yield made
+    made.stop()
+
+
+@pytest.mark.slow
+def test_a_node_that_sees_no_images_and_one_that_dies_change_no_number(
+    nodes: Nodes, tmp_path: Path, photographs: Path, undisturbed: list[PseudoTruth]
+) -> None:
+    nodes.start(f"--address={nodes.address}", hidden=photographs)
+    nodes.start(f"--address={nodes.address}")
+    heard: list[PseudoTruth] = []
+
+    def kill_at_a_third(made) -> None:
+        before = len(heard)
+        heard.extend(made)
+        if before < COUNT // 3 <= len(heard):
+            nodes.kill(2)
+
+    with new_job(tmp_path / "job", photographs) as ledger:
+        ledger.join()
+        cluster = RayConfig(nodes.address, window=2)
+        run_ray(ledger, FAST, "cpu", EVERYONE, kill_at_a_third, cluster)
+        assert numbers(list(ledger.truths())) == numbers(undisturbed)
+    assert len(heard) == COUNT
 
 
 def test_claims_shrink_towards_the_end(tmp_path: Path) -> None:

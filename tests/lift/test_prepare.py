@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from exemplar.geometry.crops import crop_to_image
-from exemplar.lift import prepare as module
+from exemplar.image_store_files import FolderImages
 from exemplar.lift.prepare import Preparer, Shown, fitted_3d, without_border_ankles
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49
 from tests.lift.toy import sample
@@ -100,11 +100,15 @@ def test_ankles_at_the_lower_border_are_dropped_unless_openpose_sees_them() -> N
     assert (float(found[left, 2]), float(found[right, 2])) == (1.0, 0.0)
 
 
-def test_people_of_one_image_share_its_decoding(photographs: Path, monkeypatch) -> None:
+def test_people_of_one_image_share_its_decoding(photographs: Path) -> None:
     read: list[str] = []
-    real = module.read_image
-    monkeypatch.setattr(module, "read_image", lambda path: (read.append(path.name), real(path))[1])
-    prepare = Preparer(photographs, SQUARE)
+
+    class Counted(FolderImages):
+        def read(self, name: str) -> np.ndarray:
+            read.append(name)
+            return super().read(name)
+
+    prepare = Preparer(Counted(photographs), SQUARE)
     for i in (0, 0, 0, 1, 1, 0):
         prepare(0, sample(i))
     assert read == ["0.png", "1.png", "0.png"]

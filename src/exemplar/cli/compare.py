@@ -12,6 +12,7 @@ from rich.console import Console
 
 from exemplar.cli.compare_sources import BodySource, ComparedPictures, open_source
 from exemplar.cli.local_pages import open_page
+from exemplar.image_store_files import open_images
 from exemplar.viewer.compare_page import serve_comparison, write_comparison
 from exemplar.viewer.compare_people import Matched, choose_people, match_people
 from exemplar.viewer.compare_result import Preference, Share, preference
@@ -122,13 +123,16 @@ def _ask(
     console.print(f"\n{command.votes}: {len(votes.votes()):,} votes", markup=False)
 
 
-def _images(command: CompareCommand, sources: tuple[BodySource, BodySource]) -> Path:
-    known = (command.images, *(source.images for source in sources))
-    for folder in known:
-        if folder is not None and folder.is_dir():
-            return folder
-    missing = [str(folder) for folder in known if folder is not None]
-    what = f"no folder of images at {missing[0]}" if missing else "neither names its images"
+def _images(command: CompareCommand, sources: tuple[BodySource, BodySource]) -> str | Path:
+    missing: list[str] = []
+    for place in (command.images, *(source.images for source in sources)):
+        if place is not None:
+            try:
+                open_images(place).check()
+                return place
+            except OSError as error:
+                missing.append(str(error))
+    what = missing[0] if missing else "neither names its images"
     raise FileNotFoundError(f"{what}: --images FOLDER tells where they are")
 
 

@@ -12,8 +12,9 @@ from exemplar.data.formats import read_truths
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.evaluation.report_data import read_run, read_samples
 from exemplar.evaluation.run_files import SAMPLES
-from exemplar.image_files import image_within, read_image
-from exemplar.lift.store import LEDGER, Ledger
+from exemplar.image_store_files import open_images
+from exemplar.lift.ledger_files import LEDGER
+from exemplar.lift.store import Ledger
 from exemplar.render.compare_picture import (
     extent_of,
     overlay_picture,
@@ -36,8 +37,8 @@ class BodySource:
     """As it was given."""
     rows: Callable[[], Iterator[PseudoTruth]]
     """Its people, from the first; may be called again."""
-    images: Path | None = None
-    """Folder of the images, where the source knows it."""
+    images: str | Path | None = None
+    """Where the images are (`image_store_files.open_images`), where the source knows it."""
 
 
 def open_source(text: str) -> BodySource:
@@ -92,7 +93,7 @@ class ComparedPictures:
         people: Sequence[ComparedPerson],
         sources: tuple[BodySource, BodySource],
         *,
-        images: Path,
+        images: str | Path,
         body: str | None = None,
         size: int = PICTURE_SIZE,
     ) -> None:
@@ -100,7 +101,7 @@ class ComparedPictures:
 
         ValueError or OSError for a body that cannot be read.
         """
-        self.people, self._images, self._size = people, images, size
+        self.people, self._images, self._size = people, open_images(images), size
         self._body, self._extents = NamedBodies(body), dict[int, float]()
         self._truths = [
             _wanted(source, {person.bodies[side] for person in people})
@@ -139,7 +140,7 @@ class ComparedPictures:
 
     def _image(self, name: str) -> np.ndarray | None:
         try:
-            return read_image(image_within(self._images, name))
+            return self._images.read(name)
         except (OSError, ValueError):
             return None
 

@@ -1,5 +1,6 @@
 """`exemplar data`: what annotation files hold, and their conversion into each other."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +16,12 @@ from exemplar.cli import data_review
 from exemplar.data.contents import Contents
 from exemplar.data.convert import Conversion, target_format, write_rows
 from exemplar.data.convert import convert as convert_file
-from exemplar.data.formats import FORMATS, format_named, read, recognise
+from exemplar.data.formats import FORMATS, read, reader_options, recognise
 from exemplar.data.inspection import Summary, summarise
-from exemplar.data.options import describe, options_of, parse_options
+from exemplar.data.options import describe, options_of
 from exemplar.image_files import image_size, image_within, read_image, write_image
-from exemplar.lift.store import LEDGER, Ledger
+from exemplar.lift.ledger_files import LEDGER
+from exemplar.lift.store import Ledger
 from exemplar.render.contact_sheet import contact_sheet
 from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49
@@ -48,6 +50,8 @@ class InspectCommand:
     """Draw the picture."""
     body: str = OPEN_BODY
     """"open", or an SMPL .npz or .pkl file, to draw annotated bodies with."""
+    joints: str = ""
+    """Joint set of a file that cannot say: the same as --option joints=NAME."""
     option: Options = ()
     """An option of the format's reader; may be given several times."""
 
@@ -70,6 +74,8 @@ class ConvertCommand:
     """Format of the source; recognised if not given."""
     images: Path | None = None
     """Folder of the images, whose sizes CLIFF's camera needs."""
+    joints: str = ""
+    """Joint set of a source that cannot say: the same as --option joints=NAME."""
     option: Options = ()
     """An option of the source's reader; may be given several times."""
 
@@ -79,7 +85,8 @@ def inspect(command: tyro.conf.OmitArgPrefixes[InspectCommand]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     _check_folder(command.images)
     contents = Contents(command.file)
-    name, options = _reader(contents, command.format, command.option)
+    texts = with_joints(command.option, command.joints)
+    name, options = _reader(contents, command.format, texts, command.images)
     console.print(f"[bold]{escape(str(command.file))}[/bold]: {name}, {FORMATS[name].TITLE}")
     summary = summarise(read(contents, name, **options), spread=DRAWN)
     for line in [*_counts(summary), *_warnings(summary, command.images)]:
@@ -88,6 +95,9 @@ def inspect(command: tyro.conf.OmitArgPrefixes[InspectCommand]) -> None:
     _print_options(name, console)
     if not summary.people:
         raise ValueError(f"{command.file} has no people that its reader takes")
+    if summary.broken == summary.people:
+        reason = summary.problems.most_common(1)[0][0]
+        raise ValueError(f"{command.file}: all {summary.people:,} people are broken: {reason}")
     if command.sheet and summary.spread:
         title = f"{FORMATS[name].TITLE}: {len(summary.spread)} of {summary.people:,} people"
         body = load_body(command.body) if summary.with_body else None
@@ -114,7 +124,8 @@ def convert(command: tyro.conf.OmitArgPrefixes[ConvertCommand]) -> None:
 
 def _from_file(command: ConvertCommand) -> Conversion:
     contents = Contents(command.source)
-    name, options = _reader(contents, command.format, command.option)
+    texts = with_joints(command.option, command.joints)
+    name, options = _reader(contents, command.format, texts, command.images)
     return convert_file(
         contents.path,
         command.target,
@@ -149,11 +160,16 @@ VERBS: Mapping[str, Callable[..., None]] = {
 
 
 def _reader(
-    contents: Contents, format: str | None, texts: Sequence[str]
+    contents: Contents, format: str | None, texts: Sequence[str], images: Path | None
 ) -> tuple[str, dict[str, Any]]:
     """Name of the format and the options of its reader."""
     name = recognise(contents) if format is None else format
-    return name, parse_options(format_named(name).read, texts, f"format {name}")
+    return name, reader_options(name, texts, images)
+
+
+def with_joints(options: tuple[str, ...], joints: str) -> tuple[str, ...]:
+    """Options of a reader, and the joint set if it is given."""
+    return (*options, f"joints={joints}") if joints else options
 
 
 def _check_folder(images: Path | None) -> None:
@@ -187,10 +203,10 @@ def _warnings(summary: Summary, images: Path | None) -> list[str]:
         missing = sum(not _is_there(images, name) for name in summary.images)
         if missing:
             lines.append(f"{missing:,} of {len(summary.images):,} images are not in {images}")
-        beyond = sum(_beyond(sample, images) for _, sample in summary.spread)
-        if beyond:
-            drawn = len(summary.spread)
-            lines.append(f"doubtful, {beyond} of the {drawn} drawn: keypoints outside the image")
+        drawn = len(summary.spread)
+        found = Counter(_beside_image(sample, images) for _, sample in summary.spread)
+        del found[""]
+        lines += [f"doubtful, {n} of the {drawn} drawn: {what}" for what, n in found.items()]
     return lines
 
 
@@ -201,14 +217,17 @@ def _is_there(images: Path, name: str) -> bool:
         return False
 
 
-def _beyond(sample: Sample, images: Path) -> bool:
-    """Whether keypoints lie outside the image, by more than a pixel."""
+def _beside_image(sample: Sample, images: Path) -> str:
+    """What of the annotation does not fit its image, if that is there."""
     try:
-        size = np.array(image_size(image_within(images, sample.image)))
+        size = image_size(image_within(images, sample.image))
     except (OSError, ValueError):
-        return False
+        return ""
+    if sample.image_size not in (None, size):
+        return "the image has another size than the annotated one"
     points = sample.keypoints_2d[sample.keypoints_2d[:, 2] > 0, :2]
-    return bool((points < -1).any() or (points > size + 1).any())
+    beyond = (points < -1).any() or (points > np.array(size) + 1).any()
+    return "keypoints outside the image" if beyond else ""
 
 
 def _print_joints(summary: Summary, console: Console) -> None:

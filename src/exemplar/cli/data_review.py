@@ -10,7 +10,7 @@ from rich.console import Console
 
 from exemplar.cli.local_pages import NamedBodies, jpeg, open_page
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.image_files import image_within, read_image
+from exemplar.image_store_files import open_images
 from exemplar.lift.store import Ledger
 from exemplar.render.review_picture import review_picture
 from exemplar.viewer import Decision, ReviewRow, Sort, serve
@@ -63,7 +63,7 @@ class LedgerReview:
         be read, or a job that has no samples yet."""
         if not ledger.filled():
             raise ValueError(f"{ledger.folder}: no samples are recorded yet: run exemplar lift")
-        self._ledger, self._images = ledger, images or ledger.images
+        self._ledger, self._images = ledger, open_images(images or ledger.images)
         self._body = NamedBodies(body)
 
     def rows(
@@ -87,7 +87,7 @@ class LedgerReview:
         """A JPEG of a result; an image that cannot be read is grey."""
         truth = self._ledger.truth(id)
         try:
-            image = read_image(image_within(self._images, truth.sample.image))
+            image = self._images.read(truth.sample.image)
         except (OSError, ValueError):
             image = None
         body = self._body(truth.body_model)

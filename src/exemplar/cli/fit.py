@@ -1,6 +1,8 @@
 """`exemplar fit`: bodies for the people of a photo, with pictures and files."""
 
 import os
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +10,12 @@ from typing import Annotated
 import torch
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from exemplar.assets import asset_path
+from exemplar.data.people_files import says_image
 from exemplar.export import write_glb, write_json, write_npz
 from exemplar.image_files import write_image
 from exemplar.photo import FitOptions, Fitter
@@ -39,7 +43,10 @@ class FitCommand:
     demo: bool = False
     """Fit the photo that ships with the package."""
     keypoints: Path | None = None
-    """2D keypoints: OpenPose JSON, COCO-style JSON or .npz. Without it they are detected."""
+    """2D keypoints: a file, or a folder with a file for each photo, of any detector's format that
+    `exemplar data inspect` knows (OpenPose, COCO, MMPose, ...). Without it they are detected."""
+    joints: str = ""
+    """Joint set of a keypoint file that cannot say, such as openpose25b, h36m17 or mpi17."""
     person: str = "all"
     """all, largest, or the number of one person, from 0."""
     box: str | None = None
@@ -95,12 +102,15 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
         auxiliary=command.auxiliary,
         focal=command.focal,
         device=command.device,
+        joints=command.joints,
     )
+    folders = output_folders(images, command.output)
+    if command.keypoints is not None and len(images) > 1:
+        _check_names(command.keypoints, command.joints, len(images))
     writable_folder(command.output)
     fitter = Fitter(command.regressor, options)
     failures = []
-    for image in images:
-        folder = command.output if len(images) == 1 else command.output / image.stem
+    for image, folder in zip(images, folders, strict=True):
         try:
             fit_one(fitter, image, command.keypoints, folder, console)
         except (ValueError, OSError) as error:
@@ -110,6 +120,32 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
             console.print(f"[red]failed[/red] {failures[-1]}")
     if failures:
         raise ValueError(f"{len(failures)} of {len(images)} photos failed: {'; '.join(failures)}")
+
+
+def output_folders(images: Sequence[Path], output: Path) -> list[Path]:
+    """A folder of its own for each photo: `output` for one, else its name below it, with as much
+    of its path as tells the photos apart. ValueError for a photo that is given twice."""
+    if len(images) == 1:
+        return [output]
+    paths = [Path(os.path.abspath(image)) for image in images]
+    for depth in range(max(len(path.parts) for path in paths)):
+        for last in ("stem", "name"):
+            names = [
+                "_".join((*path.parts[-1 - depth : -1], getattr(path, last))) for path in paths
+            ]
+            if len({name.casefold() for name in names}) == len(paths):
+                return [output / name for name in names]
+    twice = next(path for path in paths if paths.count(path) > 1)
+    raise ValueError(f"{twice} is given twice: their results would overwrite each other")
+
+
+def _check_names(keypoints: Path, joints: str, photos: int) -> None:
+    """ValueError if a keypoint file of one photo is given for several."""
+    if not says_image(keypoints, joints):
+        raise ValueError(
+            f"{keypoints} does not say which photo its people are in, got {photos} photos:"
+            " give a folder with a file for each, or one photo at a time"
+        )
 
 
 def fit_one(
@@ -130,9 +166,13 @@ def fit_one(
                 error=f"{error:.1f} px",
             )
 
-        result = fitter.fit(image, keypoints, progress)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            result = fitter.fit(image, keypoints, progress)
         bar.update(task, description=f"{image.name}: drawing", total=None, error="")
         written = write_all(result, folder, fitter.method)
+    for warning in caught:
+        console.print(f"[yellow]warning[/yellow] {escape(str(warning.message))}")
     console.print(summary(result, image))
     console.print("wrote " + "  ".join(str(path) for path in written))
     return result

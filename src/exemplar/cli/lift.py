@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from exemplar.cli.data import with_joints
 from exemplar.data.formats import table
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.lift.config import LiftConfig
@@ -21,6 +22,7 @@ from exemplar.lift.job import export, open_job, settings
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import run_local
 from exemplar.lift.ray_engine import RayConfig, run_ray
+from exemplar.lift.reasons import FAILED, typed
 from exemplar.lift.store import Ledger, Selection
 from exemplar.results import OK
 
@@ -44,8 +46,9 @@ class LiftCommand:
     """Folder of the job: its ledger and the files that it writes."""
     annotations: Path | None = None
     """Annotation file or folder; `exemplar data inspect` says what it is. Not needed to go on."""
-    images: Path | None = None
-    """Folder that the annotation's image names are relative to. Not needed to go on."""
+    images: str | None = None
+    """Folder that the annotation's image names are relative to, a URL (s3://BUCKET/FOLDER; extra:
+    remote) or tar files (train-{0000..0012}.tar). Not needed to go on."""
     config: tyro.conf.OmitArgPrefixes[LiftConfig] = field(default_factory=LiftConfig)
     """How people are fitted."""
     format: str | None = None
@@ -55,6 +58,8 @@ class LiftCommand:
     min_keypoints: int | None = None
     """Fewest known limb joints (of 12), for readers that have this option: the same as
     --option min_keypoints=N."""
+    joints: str = ""
+    """Joint set of an annotation that cannot say: the same as --option joints=NAME."""
     limit: int | None = None
     """Only the first so many people."""
     shard: str = "1/1"
@@ -62,6 +67,9 @@ class LiftCommand:
     where: str = ""
     """Only people for whom this SQL condition holds, on id, image, annotation_id, subject, x, y,
     scale, keypoints (how many are known)."""
+    retry: tuple[str, ...] = ()
+    """Take up again people who ended with one of these statuses or reasons, such as missing_image
+    or bad_input."""
     engine: Literal["local", "ray"] = "local"
     """local: threads of this process. ray: actors of a Ray cluster (extra: ray)."""
     workers: int | None = None
@@ -85,6 +93,9 @@ def run(command: tyro.conf.OmitArgPrefixes[LiftCommand]) -> None:
     if "table" in command.export:
         table.require()
     with stopped_by_signals(), _job(command) as ledger:
+        if command.retry:
+            again = ledger.retry(command.retry, selection)
+            console.print(f"{again} people are taken up again", markup=False)
         total, done, _ = ledger.progress(selection)
         console.print(f"{command.output}: {done} of {total} people done", markup=False)
         ledger.join()
@@ -109,10 +120,11 @@ def run(command: tyro.conf.OmitArgPrefixes[LiftCommand]) -> None:
         else:
             hint = f"exemplar data convert {command.output} FILE exports what is there"
             console.print(f"the job has more people to do; {hint}", markup=False)
+        _check_outcomes(ledger)
 
 
 def _job(command: LiftCommand) -> Ledger:
-    options = command.option
+    options = with_joints(command.option, command.joints)
     if command.min_keypoints is not None:
         options = (*options, f"min_keypoints={command.min_keypoints}")
     return open_job(
@@ -130,7 +142,9 @@ def _work(command: LiftCommand, ledger: Ledger, selection: Selection, console: C
     with Reporter(ledger, selection, console) as reporter:
         if command.engine == "ray":
             cluster = RayConfig(command.ray_address, command.workers)
-            run_ray(ledger, config, command.device, selection, reporter.report, cluster)
+            run_ray(
+                ledger, config, command.device, selection, reporter.report, cluster, reporter.say
+            )
         else:
             lifter = Lifter(config, command.device, command.workers)
             run_local(ledger, lifter, selection, reporter.report)
@@ -173,6 +187,10 @@ class Reporter:
                 line = f"{self._done}/{self._total}  {self._text(now)}"
                 self._console.print(line, markup=False)
 
+    def say(self, line: str) -> None:
+        """Print a line about the work."""
+        self._console.print(line, markup=False)
+
     def _count(self, truths: Sequence[PseudoTruth]) -> None:
         self._done += len(truths)
         for truth in truths:
@@ -205,6 +223,21 @@ def _tell(ledger: Ledger, console: Console) -> None:
     for outcome, count in outcomes.items():
         rows.add_row(str(count), outcome)
     console.print(rows)
+
+
+def _check_outcomes(ledger: Ledger) -> None:
+    """ValueError, which ends the command as a failure, if most of the job failed."""
+    counts = ledger.counts()["status"]
+    failed, everybody = sum(counts.get(status, 0) for status in FAILED), sum(counts.values())
+    if 2 * failed <= everybody:
+        return
+    ways = {way: n for way, n in ledger.outcomes().items() if way.partition(" ")[0] in FAILED}
+    way, most = next(iter(ways.items()))
+    status, _, reason = way.removesuffix(")").partition(" (")
+    raise ValueError(
+        f"most of the job failed: {failed} of {everybody} people, {most} of them {way};"
+        f" --retry {typed(reason or status)} takes these up again"
+    )
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -35,6 +35,29 @@ class Contents:
         """Names of the arrays of an `.npz` file; empty for anything else."""
         return npz_names(self.path)
 
+    def first_file(self, *endings: str) -> "Contents | None":
+        """The file itself if its name has one of the endings; of a folder, the first of its files
+        with the first of the endings that any has. None if there is no such file."""
+        if not self.path.is_dir():
+            return self if self.path.name.lower().endswith(endings) else None
+        for ending in endings:
+            if ending not in self._first:
+                found = min(self.path.rglob(f"*{ending}"), default=None)
+                self._first[ending] = None if found is None else Contents(found)
+            if self._first[ending] is not None:
+                return self._first[ending]
+        return None
+
+    @cached_property
+    def _first(self) -> dict[str, "Contents | None"]:
+        return {}
+
+    def json_or_none(self) -> Any:
+        """The parsed file, None for what is not JSON."""
+        with contextlib.suppress(ValueError, OSError):
+            return self.json if self.suffix == ".json" and self.path.is_file() else None
+        return None
+
     def json_keys(self) -> frozenset[str]:
         """Top-level keys of a JSON object; empty for anything else."""
         if self.suffix != ".json" or self.path.is_dir():

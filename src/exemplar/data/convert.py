@@ -23,7 +23,7 @@ from exemplar.data.formats import (
     table,
 )
 from exemplar.data.pseudo_gt import IMPORTED, PseudoTruth
-from exemplar.image_files import image_size, image_within
+from exemplar.image_store_files import ImageStore, open_images
 from exemplar.results import BAD_INPUT
 from exemplar.samples import BodyTruth, Sample
 
@@ -113,8 +113,8 @@ def write_rows(
         count = table.write((_with_reason(row) for row in rows), path, made=made)
         return Conversion("", name, count, {})
     left_out: Counter[str] = Counter()
-    folder = None if images is None else Path(images)
-    samples = _writable(rows, _PLACED.get(name, _anyone)(folder), left_out, name)
+    store = None if images is None else open_images(images)
+    samples = _writable(rows, _PLACED.get(name, _anyone)(store), left_out, name)
     if name == "eft_json":
         count = eft_json.write(samples, path, header=header)
     elif name == "coco":
@@ -177,11 +177,11 @@ def _why_not(row: PseudoTruth) -> str:
     return "without a body" if row.sample.body is None else row.status
 
 
-def _anyone(folder: Path | None) -> Placed:
+def _anyone(images: ImageStore | None) -> Placed:
     return lambda sample: sample
 
 
-def _weakly(folder: Path | None) -> Placed:
+def _weakly(images: ImageStore | None) -> Placed:
     """Samples whose body has a weak camera."""
 
     def place(sample: Sample) -> Sample | str:
@@ -198,13 +198,13 @@ def _weakly(folder: Path | None) -> Placed:
     return place
 
 
-def _fully(folder: Path | None) -> Placed:
+def _fully(images: ImageStore | None) -> Placed:
     """Samples with a full camera, whose body has a translation in it."""
 
     def place(sample: Sample) -> Sample | str:
         body = sample.body
         if cliff_npz.focal_of(sample) is None:
-            intrinsics = None if folder is None else _diagonal_camera(folder, sample.image)
+            intrinsics = None if images is None else _diagonal_camera(images, sample.image)
             if intrinsics is None:
                 return "without a focal length (images tell it)"
             sample = replace(sample, intrinsics=intrinsics)
@@ -218,19 +218,19 @@ def _fully(folder: Path | None) -> Placed:
     return place
 
 
-_PLACED: Mapping[str, Callable[[Path | None], Placed]] = {
+_PLACED: Mapping[str, Callable[[ImageStore | None], Placed]] = {
     "eft_json": _weakly,
     "cliff_npz": _fully,
 }
 
 
-def _diagonal_camera(folder: Path, name: str) -> Float[np.ndarray, "3 3"] | None:
+def _diagonal_camera(images: ImageStore, name: str) -> Float[np.ndarray, "3 3"] | None:
     """CLIFF's guess: a camera whose focal length is the image's diagonal."""
     try:
-        width, height = image_size(image_within(folder, name))
+        width, height = images.size(name)
     except (OSError, ValueError):
         return None
-    return cliff_npz.middle_camera(math.hypot(width, height), (float(width), float(height)))
+    return cliff_npz.middle_camera(math.hypot(width, height), (width, height))
 
 
 def weak_camera(sample: Sample, body: BodyTruth) -> Float[np.ndarray, "3"] | None:

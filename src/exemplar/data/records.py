@@ -15,17 +15,27 @@ _LIMBS = indices(LIMBS_12, GT_24)
 
 
 def joints49(names: Sequence[str], points: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "49 3"]:
-    """Annotated points (x, y px, confidence) as the 49 joints; those without confidence are 0.
+    """Annotated points (x, y px, confidence) as the 49 joints; missing ones (`known_points`) are 0.
 
-    ValueError if there are not as many points as names.
+    Of two points that are the same joint, the last known one counts. ValueError if there are not as
+    many points as names.
     """
     if points.shape != (len(names), 3):
         raise ValueError(f"expected ({len(names)}, 3) keypoints, got {points.shape}")
     joints = np.zeros((len(SMPL_49), 3))
+    known = known_points(points)
     for source, target in to_smpl49(names):
-        joints[target] = points[source]
-    joints[joints[:, 2] == 0] = 0.0
+        if known[source].any():
+            joints[target] = known[source]
     return joints
+
+
+def known_points(points: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "k 3"]:
+    """Points (x, y, confidence) with all 0 for the missing: those without a confidence above 0 or
+    with a number that is not finite, and those at exactly (0, 0), which is how many tools mark
+    them whatever their score."""
+    known = np.isfinite(points).all(1) & (points[:, 2] > 0) & points[:, :2].any(1)
+    return np.where(known[:, None], points, 0.0)
 
 
 def joints24(names: Sequence[str], points: Float[np.ndarray, "k 4"]) -> Float[np.ndarray, "24 4"]:
@@ -66,8 +76,11 @@ def box_of_points(points: Float[np.ndarray, "k 3"]) -> tuple[Float[np.ndarray, "
     return (low + high) / 2, BOX_MARGIN * float((high - low).max()) / SCALE_UNIT
 
 
-def numbers(values: object, shape: tuple[int, ...], what: str) -> Float[np.ndarray, "*shape"]:
-    """`values` as an array of finite numbers; ValueError if they are not, or not of that shape.
+def numbers(
+    values: object, shape: tuple[int, ...], what: str, *, finite: bool = True
+) -> Float[np.ndarray, "*shape"]:
+    """`values` as an array of numbers, `finite` ones; ValueError if they are not, or not of that
+    shape.
 
     Text that looks like a number is text: a file that has it was not written by who we think.
     """
@@ -76,7 +89,7 @@ def numbers(values: object, shape: tuple[int, ...], what: str) -> Float[np.ndarr
         raise ValueError(f"expected numbers as {what}, got {str(values)[:60]}")
     if array.shape != shape:
         raise ValueError(f"expected {shape} numbers as {what}, got {array.shape}")
-    if not np.isfinite(array).all():
+    if finite and not np.isfinite(array).all():
         raise ValueError(f"{what} are not all finite")
     return array.astype(np.float64)
 
@@ -89,7 +102,18 @@ def image_path(folder: str, name: object) -> str:
     return "/".join(parts).replace("\\", "/")
 
 
-_BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+def size_of(width: object, height: object) -> tuple[int, int] | None:
+    """An image's width and height as a file states them, px; None unless both are whole numbers
+    above 0."""
+    try:
+        size = (int(width), int(height))  # pyright: ignore[reportArgumentType] - may be anything
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return size if size == (width, height) and min(size) > 0 else None
+
+
+BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+"""What looking into a broken record raises."""
 
 
 def sample_or_problem(
@@ -102,7 +126,7 @@ def sample_or_problem(
     """
     try:
         made = make()
-    except _BROKEN as error:
+    except BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         made = Sample(

@@ -57,6 +57,7 @@ def frame_sample(
     *,
     subject: str,
     body: BodyTruth | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> Sample:
     """A frame in which every joint is known: px, and metres along the camera's axes.
 
@@ -74,6 +75,7 @@ def frame_sample(
         subject=subject,
         joints_3d=joints24(names, np.hstack([in_space, ones])),
         body=body,
+        image_size=image_size,
     )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from exemplar.data.contents import Contents
 from exemplar.data.convert import write_rows
-from exemplar.data.formats import eft_json, format_named, read, recognise
-from exemplar.data.options import parse_options
+from exemplar.data.formats import eft_json, read, reader_options, recognise
+from exemplar.image_store_files import open_images, place_name
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import Report, run_local
@@ -26,7 +26,7 @@ EXPORTS: Mapping[str, str] = {
 def open_job(
     folder: Path,
     annotations: Path | None,
-    images: Path | None,
+    images: str | Path | None,
     config: LiftConfig,
     *,
     format: str | None = None,
@@ -46,10 +46,10 @@ def open_job(
             meta = {
                 "annotations": _fingerprint(annotations),
                 "options": sorted(options),
-                "images": str(images.resolve()),
+                "images": place_name(images),
                 "config": asdict(config),
             }
-            ledger.fill(_samples(annotations, format, options), meta)
+            ledger.fill(_samples(annotations, images, format, options), meta)
         elif not ledger.filled():
             raise ValueError(
                 f"the job in {folder} was never begun: give --annotations and --images"
@@ -63,25 +63,31 @@ def open_job(
 
 
 def settings(ledger: Ledger) -> LiftConfig:
-    """How the job's people are fitted."""
-    return LiftConfig(**ledger.meta()["config"])
+    """How the job's people are fitted. ValueError for settings that this version does not know."""
+    try:
+        return LiftConfig(**ledger.meta()["config"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{ledger.folder} has settings of another version: {error}") from error
 
 
-def _check_sources(folder: Path, annotations: Path | None, images: Path | None) -> None:
+def _check_sources(folder: Path, annotations: Path | None, images: str | Path | None) -> None:
     if (annotations is None) != (images is None):
         raise ValueError("--annotations and --images go together")
     if annotations is not None and not annotations.exists():
         raise FileNotFoundError(f"no annotations at {annotations}")
-    if images is not None and not images.is_dir():
-        raise FileNotFoundError(f"no folder of images at {images}")
+    if images is not None:
+        open_images(images).check()
     if folder.is_file():
         raise OSError(f"cannot write to {folder}: it is a file, expected a folder")
 
 
-def _samples(annotations: Path, format: str | None, options: Sequence[str]) -> Iterator[Sample]:
+def _samples(
+    annotations: Path, images: str | Path, format: str | None, options: Sequence[str]
+) -> Iterator[Sample]:
     contents = Contents(annotations)
     name = format or recognise(contents)
-    parsed = parse_options(format_named(name).read, options, f"format {name}")
+    folder = Path(place_name(images))
+    parsed = reader_options(name, options, folder if folder.is_dir() else None)
     empty = True
     for sample in read(contents, name, **parsed):
         empty = False
@@ -144,7 +150,8 @@ def lift_dataset(
 
     Args:
         annotations: file or folder of any format that `exemplar data inspect` knows.
-        images: folder that its image names are relative to.
+        images: folder that its image names are relative to, a URL or tar files: as
+            `image_store_files.open_images` knows them.
         output: folder of the job. What is done there is kept: call again to go on.
         config: how people are fitted.
         format: of the annotations; recognised if not given.
@@ -158,7 +165,7 @@ def lift_dataset(
     outcome so far. ValueError, OSError or ImportError, in one line, for what the user can mend.
     """
     with open_job(
-        Path(output), Path(annotations), Path(images), config or LiftConfig(),
+        Path(output), Path(annotations), images, config or LiftConfig(),
         format=format, options=options,
     ) as ledger:  # fmt: skip
         ledger.join()

@@ -32,6 +32,7 @@ from exemplar.geometry.cameras import (
     weak_to_full_translation,
 )
 from exemplar.geometry.crops import Box
+from exemplar.image_store_files import ImageStore
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.prepare import Prepared, Preparer, annotated_box, shown_to
 from exemplar.lift.teaching import Teaching
@@ -118,7 +119,7 @@ class Lifter:
         """How many samples are best handed over together."""
         return BLOCK * self.room.slots * self.room.workers if not self.smplify else SMPLIFY_BATCH
 
-    def preparer(self, images: Path) -> Preparer:
+    def preparer(self, images: ImageStore) -> Preparer:
         """What makes samples ready for this regressor."""
         return Preparer(images, self.shown)
 

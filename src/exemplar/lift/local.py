@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.image_store_files import open_images
 from exemplar.lift.lifter import Lifter
-from exemplar.lift.prepare import Prepared
+from exemplar.lift.prepare import Prepared, Preparer
 from exemplar.lift.store import Ledger, Selection
 
 Report = Callable[[Sequence[PseudoTruth]], None]
@@ -14,23 +15,46 @@ Report = Callable[[Sequence[PseudoTruth]], None]
 SHARE = 4
 """A claim takes at most one part in so many of what waits, so that processes end together."""
 
+LOOKED_FOR = 1000
+"""Images that are looked for, spread over the job, where none was found so far ..."""
+
+FEWEST = 8
+"""... and how many tell, if none is there, that a place is not the images'."""
+
 
 def claim_size(ledger: Ledger, selection: Selection, window: int, least: int = 1) -> int:
     """How many samples to claim: a window, less towards the end."""
     return max(least, min(window, ledger.left(selection)[1] // SHARE))
 
 
+def sees_images(prepare: Preparer, people: Sequence[Prepared], some: Sequence[str]) -> bool:
+    """Whether people who lack their image do so by themselves: False where the images' place as a
+    whole cannot be read from here. `some`: images spread over the job."""
+    if len(some) < FEWEST or not any(one.lacks_image for one in people):
+        return True
+    return prepare.sees_images(some)
+
+
 def run_local(ledger: Ledger, lifter: Lifter, selection: Selection, report: Report) -> None:
     """Fit what waits in the ledger, until nothing does; each result is committed as it comes.
 
     An interrupt (KeyboardInterrupt) lets the fits in work end, and leaves the rest unclaimed.
+    OSError, in one line, where the images' place cannot be read: nobody is recorded as lacking an
+    image that is there for others.
     """
-    prepare = lifter.preparer(ledger.images)
+    images = open_images(ledger.images)
+    prepare, some = lifter.preparer(images), ledger.some_images(LOOKED_FOR)
 
     def next_window() -> list[Prepared]:
         ledger.release_dead()
         size = claim_size(ledger, selection, lifter.window, lifter.room.workers)
-        return [prepare(number, sample) for number, sample in ledger.claim(size, selection)]
+        people = [prepare(number, sample) for number, sample in ledger.claim(size, selection)]
+        if not sees_images(prepare, people, some):
+            raise OSError(
+                f"none of {len(some)} images, such as {some[0]}, can be found in {ledger.images}:"
+                " is it the right place, and is it mounted?"
+            )
+        return people
 
     def finished(number: int, truth: PseudoTruth) -> None:
         ledger.finish([(number, truth)])

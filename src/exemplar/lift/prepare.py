@@ -1,5 +1,6 @@
 """From an annotated sample to what a regressor is shown; what is wrong becomes a message."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from exemplar.data.crops import CroppedPerson, crop_person, framing_of, person_box
 from exemplar.fitting.inputs import checked_keypoints
 from exemplar.geometry.crops import Box, Framing
-from exemplar.image_files import image_within, read_image
+from exemplar.image_files import OutsideError
+from exemplar.image_store_files import ImageStore, open_images
+from exemplar.lift.reasons import MISSING, UNREADABLE, lacks_image
 from exemplar.objectives import JointsAbout
 from exemplar.results import BAD_INPUT
 from exemplar.samples import Sample
@@ -39,6 +42,11 @@ class Prepared:
     details."""
     status: str = BAD_INPUT
     """Why there is nothing to show: one of `exemplar.results`' statuses."""
+
+    @property
+    def lacks_image(self) -> bool:
+        """Whether its image could not be had."""
+        return lacks_image(self.status, self.message)
 
 
 @dataclass(frozen=True)
@@ -81,10 +89,11 @@ def shown_to(
 class Preparer:
     """Reads images and crops people, for one thread; people of one image share its decoding."""
 
-    def __init__(self, images: Path, shown: Shown) -> None:
-        self.images = images
+    def __init__(self, images: ImageStore | Path, shown: Shown) -> None:
+        self.images = open_images(images) if isinstance(images, Path) else images
         self.shown = shown
-        self._last: tuple[Path | None, np.ndarray | str] = (None, "")
+        self._last: tuple[str | None, np.ndarray | str] = (None, "")
+        self._read: list[str] = []
 
     def __call__(self, number: int, sample: Sample) -> Prepared:
         """The sample's crop, or its problem."""
@@ -102,10 +111,11 @@ class Preparer:
         clean, bad = checked_keypoints(torch.from_numpy(sample.keypoints_2d)[None])
         if bool(bad[0]):
             raise ValueError("keypoints: a number that is not finite, or a negative confidence")
-        pixels = self._pixels(image_within(self.images, sample.image))
+        pixels = self._pixels(sample.image)
         if isinstance(pixels, str):
             raise ValueError(pixels)
         height, width = pixels.shape[:2]
+        sample.check_image_size(width, height)
         joints = clean[0].float()
         if not self.shown.border_ankles:
             joints = without_border_ankles(joints, height)
@@ -129,10 +139,31 @@ class Preparer:
                 pass
         return annotated_box(sample)
 
-    def _pixels(self, path: Path) -> np.ndarray | str:
-        if self._last[0] != path:
-            self._last = (path, _read(path))
+    def sees_images(self, some: Sequence[str]) -> bool:
+        """Whether the images' place can be read: whether the image that was read last is still
+        there, or, if none was, one of `some`."""
+        try:
+            return any(self.images.has(name) for name in self._read or some)
+        except OSError:
+            return False
+
+    def _pixels(self, name: str) -> np.ndarray | str:
+        if self._last[0] != name:
+            self._last = (name, self._image(name))
         return self._last[1]
+
+    def _image(self, name: str) -> np.ndarray | str:
+        """The image, or what is wrong with it."""
+        try:
+            pixels = self.images.read(name)
+        except FileNotFoundError as error:
+            return f"{MISSING}: {error}"
+        except OutsideError as error:
+            return str(error)
+        except (ValueError, OSError) as error:
+            return f"{UNREADABLE}: {error}"
+        self._read = [name]
+        return pixels
 
 
 def annotated_box(sample: Sample) -> Box:
@@ -163,16 +194,6 @@ def without_border_ankles(joints: Float[Tensor, "49 3"], height: int) -> Float[T
         if abs(float(joints[row, 1]) - height) < BORDER_PX and not seen:
             joints[row, -1] = 0.0
     return joints
-
-
-def _read(path: Path) -> np.ndarray | str:
-    """The image, or what is wrong with it."""
-    try:
-        return read_image(path)
-    except FileNotFoundError as error:
-        return f"missing image: {error}"
-    except (ValueError, OSError) as error:
-        return f"unreadable image: {error}"
 
 
 def _check_inside(box: Box, width: int, height: int) -> None:

@@ -5,50 +5,23 @@ claimed, fitted and committed; samples claimed by a process that is no longer al
 """
 
 import contextlib
-import io
 import json
 import sqlite3
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from exemplar.data.pseudo_gt import Decision, PseudoTruth
-from exemplar.npy_files import read_npz
+from exemplar.lift.ledger_files import LEDGER, open_ledger
+from exemplar.lift.ledger_rows import row_of_sample, row_of_truth, sample_of_row, truth_of_row
+from exemplar.lift.reasons import REASONS, STATUSES, typed
 from exemplar.reading_files import reading
-from exemplar.samples import BodyTruth, Sample
-from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
-
-LEDGER = "ledger.sqlite"
-"""Name of the file in a job's folder."""
-
-LONGEST_WAIT = 600.0
-"""Wait for another process that writes, seconds: recording a large data set takes some."""
-
-_MARK = 0x0E4E3D
-"""Written into the file's header, so that another program's database is not taken for ours."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS samples (
-    id INTEGER PRIMARY KEY, image TEXT NOT NULL, annotation_id INTEGER, subject TEXT NOT NULL,
-    x REAL, y REAL, scale REAL, keypoints INTEGER NOT NULL,
-    points BLOB NOT NULL, joints_3d BLOB, intrinsics BLOB, extra BLOB, problem TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS work (id INTEGER PRIMARY KEY, owner TEXT);
-CREATE INDEX IF NOT EXISTS waiting ON work (id) WHERE owner IS NULL;
-CREATE TABLE IF NOT EXISTS results (
-    id INTEGER PRIMARY KEY, status TEXT NOT NULL, message TEXT NOT NULL,
-    error_px_before REAL, error_px_after REAL, loss_2d REAL, iterations INTEGER NOT NULL,
-    kept_iteration INTEGER NOT NULL, pose BLOB, betas BLOB, weak_camera BLOB,
-    translation BLOB, made_by TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS decisions (id INTEGER PRIMARY KEY, decision TEXT NOT NULL);
-"""
-"""`work` holds what is not done: a row leaves it when its result is committed."""
+from exemplar.samples import Sample
 
 SORTS: Mapping[str, str] = {
     "error_after": "error_px_after DESC NULLS LAST, id",
@@ -95,20 +68,18 @@ class Ledger:
     """An open ledger. Its methods may be called from any thread."""
 
     def __init__(self, folder: str | Path, *, create: bool = False) -> None:
-        """FileNotFoundError without a ledger in `folder`, unless it may be created."""
+        """FileNotFoundError without a ledger in `folder`, unless it may be created.
+
+        Otherwise as `open_ledger`: in a folder that is read-only it can be read.
+        """
         self.folder = Path(folder)
         path = self.folder / LEDGER
         if not create and not path.is_file():
             raise FileNotFoundError(f"no lifting job in {folder}: expected {path}")
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._path = path
-        try:
-            # one process at a time: two that make the file at once would see it half made
-            with FileLock(self.folder / "opening.lock"):
-                self._db = _opened(path)
-        except (sqlite3.Error, OSError, UnicodeError) as error:
-            raise ValueError(f"{path} is not a ledger of a lifting job: {error}") from error
+        self._file = open_ledger(path)
+        self._db = self._file.db
         self.owner = ""
         self._alive: FileLock | None = None
 
@@ -125,7 +96,7 @@ class Ledger:
             self._alive.release()
             Path(self._alive.lock_file).unlink(missing_ok=True)
             self.owner = ""
-        self._db.close()
+        self._file.close()
 
     def __enter__(self) -> "Ledger":
         return self
@@ -136,6 +107,8 @@ class Ledger:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: whole or not at all. OSError, in one line, if it cannot be written."""
+        if not self._file.writable:
+            raise OSError(f"cannot write to {self._path}: it is read-only")
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -149,21 +122,37 @@ class Ledger:
                 raise
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        with self._lock, reading(self._path, "a ledger of a lifting job"):
-            return self._db.execute(query, values).fetchall()
+        """Rows; OSError or ValueError, in one line, for a file that cannot be read any more."""
+        try:
+            with self._lock:
+                return self._db.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise OSError(f"cannot read {self._path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self._path} is a damaged ledger: {error}") from error
 
     # what the job is
 
     def meta(self) -> dict[str, Any]:
         """What was recorded about the job."""
-        with reading(self._path, "a ledger of a lifting job"):
+        try:
             return {key: json.loads(value) for key, value in self._read("SELECT * FROM meta")}
+        except (TypeError, RecursionError, ValueError) as error:
+            raise ValueError(f"{self._path} is a damaged ledger: {error} in meta") from error
 
     @property
-    def images(self) -> Path:
-        """Folder of the images."""
-        with reading(self._path, "a ledger of a lifting job"):
-            return Path(self.meta()["images"])
+    def images(self) -> str | Path:
+        """Where the images are, a path or a URL: `image_store_files.open_images` opens it."""
+        place = str(self.meta()["images"])
+        return place if "://" in place else Path(place)
+
+    def some_images(self, most: int) -> list[str]:
+        """Names of up to so many images, spread over the job."""
+        step = "max(1, (SELECT count(*) FROM samples) / ?)"
+        rows = self._read(
+            f"SELECT DISTINCT image FROM samples WHERE id % {step} = 0 AND image != ''", (most,)
+        )
+        return [row["image"] for row in rows]
 
     def fill(self, samples: Iterable[Sample], meta: Mapping[str, Any]) -> None:
         """Record the job's samples, numbered from 0, in one transaction; nothing if there already.
@@ -171,14 +160,11 @@ class Ledger:
         ValueError if the ledger was filled with a different `meta`.
         """
         with self._writing() as db:
-            present = {key: json.loads(value) for key, value in db.execute("SELECT * FROM meta")}
-            if present:
+            if present := self.meta():
                 _check_same(self.folder, present, meta)
                 return
             for number, sample in enumerate(samples):
-                db.execute(
-                    f"INSERT INTO samples VALUES ({','.join('?' * 13)})", _to_row(number, sample)
-                )
+                _insert(db, "samples", row_of_sample(number, sample))
                 db.execute("INSERT INTO work VALUES (?, NULL)", (number,))
             for key, value in meta.items():
                 db.execute("INSERT INTO meta VALUES (?, ?)", (key, json.dumps(value)))
@@ -218,17 +204,40 @@ class Ledger:
                 "UPDATE work SET owner = ? WHERE id = ?", [(self.owner, row["id"]) for row in rows]
             )
         with reading(self._path, "a ledger of a lifting job"):
-            return [(row["id"], _from_row(row)) for row in rows]
+            return [(row["id"], sample_of_row(row)) for row in rows]
 
     def finish(self, made: Sequence[tuple[int, PseudoTruth]]) -> None:
         """Commit results. One that another process committed before stays as it is."""
         with self._writing() as db:
             for number, truth in made:
-                db.execute(
-                    f"INSERT OR IGNORE INTO results VALUES ({','.join('?' * 13)})",
-                    _to_result(number, truth),
-                )
+                _insert(db, "results", row_of_truth(number, truth))
                 db.execute("DELETE FROM work WHERE id = ?", (number,))
+
+    def retry(self, names: Sequence[str], selection: Selection) -> int:
+        """Put people back who ended with one of these statuses or reasons, such as bad_input or
+        missing_image, unless somebody decided about their fit; returns how many.
+
+        ValueError for a name that is neither.
+        """
+        self._check(selection)
+        wanted = {typed(name) for name in names}
+        if unknown := wanted - {typed(name) for name in (*STATUSES, *REASONS)}:
+            known = ", ".join(typed(name) for name in (*STATUSES, *REASONS))
+            raise ValueError(f"--retry {', '.join(sorted(unknown))}: expected one of {known}")
+        with self._writing() as db:
+            rows = db.execute(
+                "SELECT id, status, message FROM results WHERE id IN"
+                f" (SELECT id FROM samples WHERE {selection.sql()})"
+                " AND id NOT IN (SELECT id FROM decisions)"
+            ).fetchall()
+            found = [
+                (row["id"],)
+                for row in rows
+                if wanted & {row["status"], typed(row["message"].partition(":")[0])}
+            ]
+            db.executemany("DELETE FROM results WHERE id = ?", found)
+            db.executemany("INSERT INTO work VALUES (?, NULL)", found)
+        return len(found)
 
     def release(self) -> None:
         """Give back what this process claimed and has not done."""
@@ -358,21 +367,16 @@ class Ledger:
             values,
         )
         with reading(self._path, "a ledger of a lifting job"):
-            return [(row["id"], _to_truth(row)) for row in rows]
+            return [(row["id"], truth_of_row(row)) for row in rows]
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """The file with its tables; sqlite3.Error if it is something else."""
-    db = sqlite3.connect(path, timeout=LONGEST_WAIT, isolation_level=None, check_same_thread=False)
-    db.row_factory = sqlite3.Row
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=NORMAL")
-    empty = db.execute("SELECT name FROM sqlite_master").fetchone() is None
-    if not empty and db.execute("PRAGMA application_id").fetchone()[0] != _MARK:
-        raise sqlite3.DatabaseError("a database of another program")
-    db.execute(f"PRAGMA application_id={_MARK}")
-    db.executescript(_SCHEMA)
-    return db
+def _insert(db: sqlite3.Connection, table: str, row: Sequence[Any]) -> None:
+    """A row that is there already stays as it is."""
+    places = ",".join("?" * len(row))
+    try:
+        db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", row)
+    except OverflowError as error:
+        raise ValueError(f"person {row[0]} has a number of more than 64 bits") from error
 
 
 def _check_same(folder: Path, present: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -391,119 +395,3 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in values.items():
         flat |= value if isinstance(value, dict) else {key: value}
     return flat
-
-
-def _blob(values: np.ndarray | None) -> bytes | None:
-    return None if values is None else np.ascontiguousarray(values, "<f8").tobytes()
-
-
-def _array(blob: bytes | None, *shape: int) -> np.ndarray | None:
-    return None if blob is None else np.frombuffer(blob, "<f8").reshape(shape).astype(np.float64)
-
-
-def _pack(arrays: Mapping[str, np.ndarray]) -> bytes | None:
-    stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **arrays)
-    return stream.getvalue() if arrays else None
-
-
-def _unpack(blob: bytes | None) -> dict[str, np.ndarray]:
-    if blob is None:
-        return {}
-    return read_npz(blob)
-
-
-def _to_row(number: int, sample: Sample) -> tuple[Any, ...]:
-    points = sample.keypoints_2d
-    return (
-        number,
-        sample.image,
-        sample.annotation_id,
-        sample.subject,
-        float(sample.box_centre[0]),
-        float(sample.box_centre[1]),
-        float(sample.box_scale),
-        int((points[:, 2] > 0).sum()),
-        _blob(points),
-        _blob(sample.joints_3d),
-        _blob(sample.intrinsics),
-        _pack(sample.extra),
-        sample.problem,
-    )
-
-
-def _from_row(row: sqlite3.Row) -> Sample:
-    keypoints = _array(row["points"], len(SMPL_49), 3)
-    if keypoints is None:
-        raise ValueError(f"sample {row['id']} has no keypoints")
-    return Sample(
-        image=_of(str, row, "image"),
-        box_centre=np.array([_number(row, "x"), _number(row, "y")]),
-        box_scale=_number(row, "scale"),
-        keypoints_2d=keypoints,
-        annotation_id=_of(int | None, row, "annotation_id"),
-        subject=_of(str, row, "subject"),
-        joints_3d=_array(row["joints_3d"], len(GT_24), 4),
-        intrinsics=_array(row["intrinsics"], 3, 3),
-        extra=_unpack(_of(bytes | None, row, "extra")),
-        problem=_of(str, row, "problem"),
-    )
-
-
-def _to_result(number: int, truth: PseudoTruth) -> tuple[Any, ...]:
-    body = truth.sample.body
-    made_by = [truth.regressor, truth.body_model, truth.recipe, truth.version]
-    return (
-        number,
-        truth.status,
-        truth.message,
-        truth.error_px_before,
-        truth.error_px_after,
-        truth.loss_2d,
-        truth.iterations,
-        truth.kept_iteration,
-        *(_blob(x) for x in _numbers(body)),
-        json.dumps(made_by),
-    )
-
-
-def _numbers(body: BodyTruth | None) -> tuple[np.ndarray | None, ...]:
-    if body is None:
-        return (None,) * 4
-    return body.pose, body.betas, body.weak_camera, body.translation
-
-
-def _to_truth(row: sqlite3.Row) -> PseudoTruth:
-    pose, betas = _array(row["pose"], len(SMPL_24), 3, 3), _array(row["betas"], -1)
-    body = None
-    if pose is not None and betas is not None:
-        body = BodyTruth(pose, betas, _array(row["weak_camera"], 3), _array(row["translation"], 3))
-    regressor, body_model, recipe, version = (str(text) for text in json.loads(row["made_by"]))
-    return PseudoTruth(
-        sample=replace(_from_row(row), body=body),
-        status=_of(str, row, "status"),
-        message=_of(str, row, "message"),
-        error_px_before=_number(row, "error_px_before"),
-        error_px_after=_number(row, "error_px_after"),
-        loss_2d=_number(row, "loss_2d"),
-        iterations=_of(int, row, "iterations"),
-        kept_iteration=_of(int, row, "kept_iteration"),
-        regressor=regressor,
-        body_model=body_model,
-        recipe=recipe,
-        version=version,
-        decision=row["decided"],
-    )
-
-
-def _number(row: sqlite3.Row, name: str) -> float:
-    """SQLite keeps NaN as NULL."""
-    value = _of(float | None, row, name)
-    return float("nan") if value is None else value
-
-
-def _of(kind: Any, row: sqlite3.Row, name: str) -> Any:
-    """A row's value; ValueError if it is of another kind, as only damage leaves it."""
-    if not isinstance(row[name], kind):
-        raise ValueError(f"row {row['id']} has {str(row[name])[:40]!r} as its {name}")
-    return row[name]

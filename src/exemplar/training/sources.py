@@ -308,7 +308,7 @@ def _people(source: SourceConfig, check: Check) -> People:
     for truth in itertools.chain((first,), truths):
         try:
             sample = _checked(_supervised(truth, source), builder.shapes)
-            look(sample.image)
+            look(sample)
         except _LeftOut as reason:
             left_out[str(reason)] += 1
         else:
@@ -336,12 +336,17 @@ class _Look:
     def __init__(self, images: Path, check: Check) -> None:
         self.images, self.check = images, check
         self.last: tuple[str, str] = ("", "")
+        self.size: tuple[int, int] | None = None
 
-    def __call__(self, name: str) -> None:
+    def __call__(self, sample: Sample) -> None:
+        name = sample.image
         if self.last[0] != name:
+            self.size = None
             self.last = (name, self._wrong(name))
         if self.last[1]:
             raise _LeftOut(self.last[1])
+        if sample.image_size and self.size not in (None, sample.image_size):
+            raise _LeftOut("image size")
 
     def _wrong(self, name: str) -> str:
         try:
@@ -352,7 +357,7 @@ class _Look:
             if path.stat().st_size == 0:
                 return "unreadable image"
             if self.check == "header":
-                image_size(path)
+                self.size = image_size(path)
         except FileNotFoundError:
             return "missing image"
         except (ValueError, OSError):

@@ -99,7 +99,7 @@ def test_plain_coco_is_broken_wholebody(tmp_path: Path) -> None:
     ]
     path.write_text(json.dumps(content))
     assert not coco_wholebody.matches(Contents(path))
-    assert "foot_valid" in next(coco_wholebody.read(path)).problem
+    assert "foot_kpts" in next(coco_wholebody.read(path)).problem
 
 
 @needs_real

@@ -31,7 +31,7 @@ def person(image: str = "a.jpg") -> Sample:
 
 def test_the_public_names_are_these() -> None:
     assert set(formats.__all__) == {
-        "FORMATS", "Format", "format_named", "read", "read_truths", "recognise",
+        "FORMATS", "Format", "format_named", "read", "read_truths", "reader_options", "recognise",
     }  # fmt: skip
 
 

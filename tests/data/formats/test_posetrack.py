@@ -78,7 +78,7 @@ def test_a_broken_sequence_costs_no_other(tmp_path: Path) -> None:
     sequence(tmp_path / "c.json", person(3), person(4, track_id="x"), person(5, track_id=None))
     read = list(posetrack.read(tmp_path))
     assert [each.annotation_id for each in read] == [1, None, 3, 4, 5]
-    assert "b.json is not JSON" in read[1].problem
+    assert "b.json: not JSON" in read[1].problem
     assert [bool(each.problem) for each in read] == [False, True, False, True, True]
     assert "number as track_id, got x" in read[3].problem
 

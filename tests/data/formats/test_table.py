@@ -117,6 +117,15 @@ def test_columns_are_named_after_the_fields(tmp_path: Path) -> None:
     assert about["table_version"] == table.VERSION
 
 
+def test_tables_from_before_image_sizes_are_read(tmp_path: Path) -> None:
+    table.write([full(0)], tmp_path / "t.parquet")
+    older = pyarrow.parquet.read_table(tmp_path / "t.parquet").drop_columns(["image_size"])
+    pyarrow.parquet.write_table(older, tmp_path / "older.parquet")
+    (row,) = table.read(tmp_path / "older.parquet")
+    assert row.sample.image == full(0).sample.image
+    assert row.sample.image_size is None
+
+
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     row = full(0)
 

@@ -1,36 +1,56 @@
 """Annotation formats: a reader a file, and which of them a file is for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from exemplar.data.contents import Contents
 from exemplar.data.formats import (
+    alphapose,
     cliff_npz,
     coco,
+    coco_named,
+    coco_results,
     coco_wholebody,
     crowdpose,
+    deeplabcut_csv,
     eft_json,
     h36m,
     h36m_train,
+    hd_pose3d,
+    human_data,
+    keypoints_npz,
     lsp,
+    mediapipe_json,
+    mmpose_json,
     mpi_inf_3dhp,
     mpii,
     ochuman,
     openpose,
     panoptic,
     posetrack,
+    sleap_csv,
     spin_npz,
     table,
     threedpw,
+    ultralytics_json,
+    yolo_txt,
 )
-from exemplar.data.options import check_options
+from exemplar.data.options import check_options, options_of, parse_options
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.reading_files import reading
 from exemplar.samples import Sample
 
-__all__ = ["FORMATS", "Format", "format_named", "read", "read_truths", "recognise"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "format_named",
+    "read",
+    "read_truths",
+    "reader_options",
+    "recognise",
+]
 
 
 @runtime_checkable
@@ -65,14 +85,26 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "crowdpose": crowdpose,
         "ochuman": ochuman,
         "posetrack": posetrack,
+        "coco_named": coco_named,
         "mpii": mpii,
         "lsp": lsp,
         "h36m": h36m,
         "h36m_train": h36m_train,
         "mpi_inf_3dhp": mpi_inf_3dhp,
         "panoptic": panoptic,
+        "hd_pose3d": hd_pose3d,
         "threedpw": threedpw,
+        "human_data": human_data,
         "openpose": openpose,
+        "alphapose": alphapose,
+        "coco_results": coco_results,
+        "mmpose_json": mmpose_json,
+        "ultralytics_json": ultralytics_json,
+        "yolo_txt": yolo_txt,
+        "mediapipe_json": mediapipe_json,
+        "sleap_csv": sleap_csv,
+        "deeplabcut_csv": deeplabcut_csv,
+        "keypoints_npz": keypoints_npz,
         "spin_npz": spin_npz,
         "cliff_npz": cliff_npz,
         "eft_json": eft_json,
@@ -90,6 +122,18 @@ def format_named(name: str) -> Format:
     if name not in FORMATS:
         raise ValueError(f"unknown format {name!r}, expected one of {', '.join(FORMATS)}")
     return FORMATS[name]
+
+
+def reader_options(
+    name: str, texts: Sequence[str], images: str | Path | None = None
+) -> dict[str, Any]:
+    """Options of a format's reader from `name=value` texts, and the folder of images where the
+    reader takes one and the texts do not say. ValueError, in one line, for what does not fit."""
+    reader = format_named(name).read
+    given = parse_options(reader, texts, f"format {name}")
+    if images is not None and "images" in options_of(reader):
+        given.setdefault("images", images)
+    return given
 
 
 def recognise(contents: Contents) -> str:

@@ -34,9 +34,6 @@ _MORE: Mapping[str, tuple[int, ...]] = {
     "global_t": (3,),
     "focal_l": (),
     "focal_length": (),
-    "img_h": (),
-    "img_w": (),
-    "orig_shape": (2,),
     "intrinsics": (3, 3),
 }
 
@@ -81,34 +78,27 @@ def _with_camera(sample: Sample, numbers: _Numbers, images: Path | None) -> Samp
     focal = float(numbers.get("focal_l", numbers.get("focal_length", np.zeros(()))))
     if focal <= 0:
         return replace(sample, body=body)
-    size = _size(sample, numbers, images)
+    size = sample.image_size or _size(sample, images)
     if size is None:
         extra = {**sample.extra, FOCAL: np.array(focal)}
         return replace(sample, body=body, extra=extra)
     return replace(sample, body=body, intrinsics=middle_camera(focal, size))
 
 
-def middle_camera(focal: float, size: tuple[float, float]) -> Float[np.ndarray, "3 3"]:
+def middle_camera(focal: float, size: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
     """The matrix (px) of a camera that looks through the middle of an image (width, height)."""
     width, height = size
     return np.array([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
 
 
-def _size(sample: Sample, numbers: _Numbers, images: Path | None) -> tuple[float, float] | None:
-    """Width and height of the sample's image, px, if anything tells."""
-    zero = np.zeros(())
-    height, width = numbers.get("img_h", zero), numbers.get("img_w", zero)
-    if "orig_shape" in numbers:
-        height, width = numbers["orig_shape"]
-    if height > 0 and width > 0:
-        return float(width), float(height)
+def _size(sample: Sample, images: Path | None) -> tuple[int, int] | None:
+    """Width and height of the sample's image, px, if it is there."""
     if images is None:
         return None
     try:
-        width, height = image_size(image_within(images, sample.image))
+        return image_size(image_within(images, sample.image))
     except (OSError, ValueError):
         return None
-    return float(width), float(height)
 
 
 def focal_of(sample: Sample) -> float | None:

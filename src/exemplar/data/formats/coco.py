@@ -64,16 +64,17 @@ def write(samples: Iterable[Sample], path: str | Path) -> int:
     evaluation takes for nobody. People with a `problem` are left out. ValueError if a coordinate
     is not finite.
     """
-    images: dict[str, int] = {}
+    images: dict[str, dict[str, Any]] = {}
     annotations: list[dict[str, Any]] = []
     for sample in samples:
         if not sample.problem:
-            number = images.setdefault(sample.image, len(images) + 1)
-            annotations.append({"id": sample.annotation_id, "image_id": number, **_fields(sample)})
+            image = images.setdefault(sample.image, _image(sample, len(images) + 1))
+            annotation = {"id": sample.annotation_id, "image_id": image["id"]}
+            annotations.append(annotation | _fields(sample))
     _number(annotations)
     category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(JOINTS)}
     content = {
-        "images": [{"id": number, "file_name": name} for name, number in images.items()],
+        "images": list(images.values()),
         "annotations": annotations,
         "categories": [category | {"skeleton": []}],
     }
@@ -81,6 +82,11 @@ def write(samples: Iterable[Sample], path: str | Path) -> int:
     with replacing(path) as temporary:
         temporary.write_text(text)
     return len(annotations)
+
+
+def _image(sample: Sample, number: int) -> dict[str, Any]:
+    size = dict(zip(("width", "height"), sample.image_size or (), strict=False))
+    return {"id": number, "file_name": sample.image} | size
 
 
 def _fields(sample: Sample) -> dict[str, Any]:

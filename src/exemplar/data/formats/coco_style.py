@@ -5,16 +5,17 @@ flat list of x, y, v for the joints that its category names, and v is 0 for join
 labelled; `bbox` is x, y, width, height in px; `iscrowd` marks groups of people.
 
 Confidence is 1 for a labelled joint, seen or hidden (v > 0), and 0 otherwise, as in the programs of
-SPIN and EFT. The box is 1.2 times the larger side of `bbox`. Pixels are counted as in the files,
+SPIN and EFT; where v is a fraction below 1, it is a detector's score and the confidence. Points at
+(0, 0), and those with null or NaN, are missing. Images and people may have numbers or texts as ids.
+The box is 1.2 times the larger side of `bbox`. Pixels are counted as in the files,
 from 0. People come in the order of the file's annotations.
 """
 
 import contextlib
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -24,18 +25,17 @@ from exemplar.data.records import (
     box_of_xywh,
     image_path,
     joints49,
+    known_points,
     limbs_known,
     numbers,
     sample_or_problem,
+    size_of,
 )
 from exemplar.samples import Sample
-from exemplar.skeletons import LIMBS_12
+from exemplar.skeletons import LIMBS_12, our_names
 
 KEYS = frozenset({"images", "annotations", "categories"})
 """Top-level keys of such a file."""
-
-RENAMED: Mapping[str, str] = {"head": "head_top", "head_bottom": "neck"}
-"""Joints that CrowdPose, OCHuman and PoseTrack call otherwise than we do."""
 
 SUBSETS: Mapping[str, int] = {"part": len(LIMBS_12), "all": 6}
 """EFT's subsets of COCO: of the 12 limb joints, how many a person has at least."""
@@ -52,8 +52,8 @@ class PeopleFile:
     """As they are in the file, good or broken."""
     images: Mapping[Any, Mapping[str, Any]]
     """Images by their number."""
-    category: int
-    """Number of the category whose joints are asked for."""
+    category: int | str | None
+    """The category whose joints are asked for; None takes all."""
 
     def image_name(self, annotation: Any) -> str:
         """The image of an annotation, "" if it cannot be told."""
@@ -72,14 +72,14 @@ def joint_names(names: object) -> tuple[str, ...]:
     """The joints that a file lists, by our names; () if it is not a list of names."""
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return ()
-    return tuple(RENAMED.get(name, name) for name in names)
+    return our_names(names)
 
 
 def annotated_joints(contents: Contents) -> tuple[str, ...]:
     """Joints of the first category that has any, by our names; () for other files."""
     with contextlib.suppress(OSError):
         if contents.json_keys() >= KEYS:
-            return next((joints for _, joints in _categories(contents.json) if joints), ())
+            return next((joints for _, joints in categories_of(contents.json) if joints), ())
     return ()
 
 
@@ -91,9 +91,15 @@ def annotations_have(contents: Contents, test: Callable[[Mapping[str, Any]], boo
 
 
 def read_people(
-    contents: Contents, joints: tuple[str, ...], make: Make, *, title: str, image_folder: str = ""
+    contents: Contents,
+    joints: tuple[str, ...] | None,
+    make: Make,
+    *,
+    title: str,
+    image_folder: str = "",
 ) -> Iterator[Sample]:
-    """The people of a file whose category has exactly these joints; crowds are left out.
+    """The people of a file whose category has exactly these joints, None for all; crowds are left
+    out.
 
     ValueError at once, in one line, if the file is not of this format.
     """
@@ -120,6 +126,7 @@ def person(
         box_scale=scale,
         keypoints_2d=keypoints,
         annotation_id=number_of(annotation),
+        image_size=size_of(image.get("width"), image.get("height")),
     )
 
 
@@ -140,11 +147,18 @@ def plain_person(joints: tuple[str, ...], min_keypoints: int, image_folder: str)
     return make
 
 
-def labelled(values: object, count: int, what: str) -> Float[np.ndarray, "k 3"]:
-    """A flat list of x, y, v for `count` joints as x, y and 1 where v > 0; 0 elsewhere."""
-    points = numbers(values, (3 * count,), what).reshape(count, 3)
-    known = points[:, 2:] > 0
-    return np.where(known, np.concatenate([points[:, :2], known], axis=1), 0.0)
+def labelled(
+    values: object, count: int, what: str, *, scored: bool = True
+) -> Float[np.ndarray, "k 3"]:
+    """A flat list of x, y, v for `count` joints as x, y, confidence; 0 for the missing.
+
+    `scored`: whether a fraction as v is a confidence; else it is a labelled joint's, too.
+    """
+    if isinstance(values, list):
+        values = [float("nan") if value is None else value for value in values]
+    points = numbers(values, (3 * count,), what, finite=False).reshape(count, 3)
+    known = points[:, 2].clip(0.0, 1.0) if scored else points[:, 2] > 0
+    return known_points(np.column_stack([points[:, :2], known]))
 
 
 def minimum_of(subset: str, min_keypoints: int | None) -> int:
@@ -161,15 +175,15 @@ def checked_minimum(min_keypoints: int, most: int = len(LIMBS_12)) -> int:
     return min_keypoints
 
 
-def _categories(parsed: Mapping[str, Any]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Number and joints of each category."""
+def categories_of(parsed: Mapping[str, Any]) -> Iterator[tuple[int | str, tuple[str, ...]]]:
+    """Id and joints of each category."""
     categories = parsed["categories"]
     for category in categories if isinstance(categories, list) else []:
-        if isinstance(category, dict) and isinstance(category.get("id"), int):
+        if isinstance(category, dict) and isinstance(category.get("id"), int | str):
             yield category["id"], joint_names(category.get("keypoints"))
 
 
-def _people_file(contents: Contents, joints: tuple[str, ...], title: str) -> PeopleFile:
+def _people_file(contents: Contents, joints: tuple[str, ...] | None, title: str) -> PeopleFile:
     wrong = f"{contents.path} is not {title}: expected"
     if contents.path.is_dir():
         raise ValueError(f"{wrong} a JSON file, got a folder")
@@ -179,28 +193,21 @@ def _people_file(contents: Contents, joints: tuple[str, ...], title: str) -> Peo
         raise ValueError(f"{wrong} the keys {sorted(KEYS)}, got {got}")
     if not isinstance(parsed["annotations"], list) or not isinstance(parsed["images"], list):
         raise ValueError(f"{wrong} lists of images and annotations")
-    found = dict(_categories(parsed))
+    images = _images_by_number(parsed["images"])
+    if joints is None:
+        return PeopleFile(parsed["annotations"], images, None)
+    found = dict(categories_of(parsed))
     category = next((number for number, names in found.items() if names == joints), None)
     if category is None:
         got = ", ".join(next((names for names in found.values() if names), ())) or "none"
         raise ValueError(f"{wrong} a category with the joints {', '.join(joints)}; got {got}")
-    return PeopleFile(parsed["annotations"], _images_by_number(parsed["images"]), category)
+    return PeopleFile(parsed["annotations"], images, category)
 
 
 def _images_by_number(images: list[Any]) -> Mapping[Any, Mapping[str, Any]]:
-    """pycocotools' index of the images that have a number; the others are nobody's."""
-    try:
-        from pycocotools.coco import COCO
-    except ImportError as error:
-        raise ImportError(
-            "COCO's annotations need pycocotools: pip install 'exemplar-hmr[data]'"
-        ) from error
-    good = [each for each in images if isinstance(each, dict) and isinstance(each.get("id"), int)]
-    with contextlib.redirect_stdout(io.StringIO()):
-        index = COCO()
-        index.dataset = cast(Any, {"images": good})
-        index.createIndex()
-    return index.imgs
+    """The images that have an id; the others are nobody's."""
+    good = (each for each in images if isinstance(each, dict))
+    return {each["id"]: each for each in good if isinstance(each.get("id"), int | str)}
 
 
 def _samples(file: PeopleFile, make: Make, image_folder: str) -> Iterator[Sample]:
@@ -216,7 +223,9 @@ def _samples(file: PeopleFile, make: Make, image_folder: str) -> Iterator[Sample
 def _sample(file: PeopleFile, annotation: Any, make: Make) -> Sample | None:
     if not isinstance(annotation, dict):
         raise ValueError(f"expected an annotation with keys, got {str(annotation)[:60]}")
-    if annotation.get("iscrowd") or annotation.get("category_id", file.category) != file.category:
+    if annotation.get("iscrowd"):
+        return None
+    if file.category not in (None, annotation.get("category_id", file.category)):
         return None
     image = file.images.get(annotation["image_id"])
     if image is None:

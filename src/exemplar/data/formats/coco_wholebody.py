@@ -3,8 +3,8 @@
 The format is https://github.com/jin-s13/COCO-WholeBody/blob/master/data_format.md: COCO's
 annotations with `foot_kpts` (6 joints: left big toe, left small toe, left heel, then the right
 ones), `lefthand_kpts`, `righthand_kpts` (21 each), `face_kpts` (68), and `*_valid`, which is
-false where a part was too blurred or hidden to be labelled. Visibility may be a fraction there; a
-joint is labelled if it is above 0.
+false where a part was too blurred or hidden to be labelled; without these flags all parts count.
+Visibility may be a fraction there; a joint is labelled if it is above 0.
 
 The feet fill the OpenPose block of the 49 joints, which alone has them; hands and face are in
 `Sample.extra` under SPIN's names (`kp_leftHand`, `kp_rightHand`, `kp_face`) where they are valid.
@@ -76,15 +76,15 @@ def read(
 def _body_and_feet(annotation: Mapping[str, Any]) -> Float[np.ndarray, "k 3"]:
     body = labelled(annotation["keypoints"], len(COCO_17), "keypoints")
     feet = np.zeros((len(FEET), 3))
-    if annotation["foot_valid"]:
-        feet = labelled(annotation["foot_kpts"], len(FEET), "foot_kpts")
+    if annotation.get("foot_valid", True):
+        feet = labelled(annotation["foot_kpts"], len(FEET), "foot_kpts", scored=False)
     return np.concatenate([body, feet])
 
 
 def _extra(annotation: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Hands and face that could be labelled."""
     return {
-        name: labelled(annotation[f"{part}_kpts"], count, f"{part}_kpts")
+        name: labelled(annotation[f"{part}_kpts"], count, f"{part}_kpts", scored=False)
         for name, part, count in _EXTRA
-        if annotation[f"{part}_valid"]
+        if annotation.get(f"{part}_valid", True)
     }

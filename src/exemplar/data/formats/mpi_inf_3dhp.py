@@ -161,7 +161,9 @@ def _train(
         else:
             chosen = [frame for frame in kept if names[frame] in fits.rows]
         for frame in chosen:
-            make = partial(_sample, names[frame], points[frame], joints[frame], f"S{subject}", fits)
+            make = partial(
+                _sample, names[frame], points[frame], joints[frame], f"S{subject}", _SQUARE, fits
+            )
             yield from sample_or_problem(make, image=names[frame])
 
 
@@ -170,9 +172,11 @@ def _sample(
     points: Float[np.ndarray, "k 2"],
     joints: Float[np.ndarray, "k 3"],
     subject: str,
+    size: tuple[int, int],
     fits: Fits | None = None,
 ) -> Sample:
-    sample = frame_sample(image, JOINTS, points, metres_about(joints, JOINTS), subject=subject)
+    in_space = metres_about(joints, JOINTS)
+    sample = frame_sample(image, JOINTS, points, in_space, subject=subject, image_size=size)
     return sample if fits is None else replace(sample, body=fits.body(image))
 
 
@@ -193,7 +197,7 @@ def _test(path: Path, *, root: Path) -> Iterator[Sample]:
     folder = relative_path(path.parent, root)
     for frame in np.flatnonzero((valid.reshape(-1) == 1) & _inside(points, size)):
         image = image_path("" if folder == "." else folder, _test_image(int(frame)))
-        make = partial(_sample, image, points[frame], joints[frame], subject)
+        make = partial(_sample, image, points[frame], joints[frame], subject, size)
         yield from sample_or_problem(make, image=image)
 
 

@@ -50,7 +50,8 @@ CAMERAS = tuple(i for i in range(30) if i not in (1, 2, 4, 6, 7, 13, 17, 19, 28)
 PICTURE = (1920, 1080)
 """Width and height, px."""
 
-_CENTIMETRE = 0.01
+CENTIMETRE = 0.01
+"""Metres."""
 _HAND_JOINTS = 21
 _HANDS = {"left_hand": "lhand", "right_hand": "rhand"}
 
@@ -138,11 +139,11 @@ def _sample(person: Any, studio: Any, camera: int, image: str) -> Sample | None:
         points = studio_points @ turn.T + move
         ones = np.ones((count, 1))
         return np.hstack([project(points, matrix, lens), ones]), np.hstack(
-            [points * _CENTIMETRE, ones]
+            [points * CENTIMETRE, ones]
         )
 
     pixels, points = seen("body", len(JOINTS))
-    centre, scale = box_of_points(_clipped(pixels))
+    centre, scale = box_of_points(clipped(pixels))
     if not (points[:, 2] > 0).all() or scale <= 0:
         return None
     extra = {}
@@ -158,15 +159,18 @@ def _sample(person: Any, studio: Any, camera: int, image: str) -> Sample | None:
         joints_3d=joints24(JOINTS, points),
         intrinsics=matrix,
         extra=extra,
+        image_size=PICTURE,
     )
 
 
-def _clipped(pixels: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "2 3"]:
+def clipped(
+    pixels: Float[np.ndarray, "k 3"], picture: Sequence[int] = PICTURE
+) -> Float[np.ndarray, "2 3"]:
     """The corners of what is in the picture of the points' extent; without confidence if nothing
     is."""
     low, high = pixels[:, :2].min(0), pixels[:, :2].max(0)
-    inside = bool((high > 0).all() and (low < PICTURE).all())
-    corners = np.clip(np.array([low, high]), 0, PICTURE)
+    inside = bool((high > 0).all() and (low < picture).all())
+    corners = np.clip(np.array([low, high]), 0, picture)
     return np.hstack([corners, np.full((2, 1), float(inside))])
 
 

@@ -6,7 +6,8 @@ One row a person (nkolot/SPIN, datasets/preprocess; facebookresearch/eft):
 - `part` (N, 24, 3), `openpose` (N, 25, 3): x, y px and confidence; absent means none;
 - `pose` (N, 72) axis-angle, the root's into the camera's frame, and `shape` (N, 10), both needed;
   `has_smpl` (N,): rows where they are meant; absent means all;
-- `S` (N, 24, 4): x, y, z in metres and confidence;
+- `S` (N, 24, 4): x, y, z in metres and confidence; MMPose's files have 17 joints in `part` and `S`,
+  Human3.6M's or MPI-INF-3DHP's, which `joints` tells;
 - `gender` (N,) "m" or "f"; `annotIds` (N,), -1 for none; `subjectIds` or `subjectid` (N,);
 - `cam_param` (N, 3): the weak camera in the box;
 - `maskname`, `partname` (LSP), `multibbox` (8 boxes), `kp_leftHand`, `kp_rightHand`, `kp_face`,
@@ -29,11 +30,11 @@ from jaxtyping import Float
 from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.npz_arrays import rows_of, texts_of
-from exemplar.data.records import sample_or_problem
+from exemplar.data.records import sample_or_problem, size_of
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from exemplar.npy_files import read_npz
 from exemplar.samples import BodyTruth, Gender, Sample
-from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_24, SMPL_49
+from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_24, SMPL_49, indices, names_of
 
 TITLE = "SPIN-style data set (.npz)"
 JOINTS = SMPL_49
@@ -55,6 +56,9 @@ _SHAPES: Mapping[str, tuple[int, ...]] = {
     "S": (len(GT_24), 4),
     "cam_param": (3,),
     "annotIds": (),
+    "img_h": (),
+    "img_w": (),
+    "orig_shape": (2,),
 }
 _EXTRA_NUMBERS = (
     "kp_leftHand", "kp_rightHand", "kp_face", "kp_foot", "lhand_3d", "rhand_3d", "lhand_2d",
@@ -68,6 +72,7 @@ _GENDERS: Mapping[str, Gender] = {
     "m": "male", "male": "male", "0": "male", "f": "female", "female": "female", "1": "female",
     "n": "neutral", "neutral": "neutral", "": "neutral", "-1": "neutral",
 }  # fmt: skip
+_OF_24 = ("part", "S")
 _WITH_CONFIDENCE = {"part", "openpose", "S"}
 _LETTERS: Mapping[Gender, str] = {"male": "m", "female": "f", "neutral": "n"}
 
@@ -81,18 +86,22 @@ def matches(contents: Contents) -> bool:
     return contents.npz_keys >= NEEDED and not contents.npz_keys & FULL_CAMERA
 
 
-def read(source: str | Path | Contents) -> Iterator[Sample]:
+def read(source: str | Path | Contents, *, joints: str = "") -> Iterator[Sample]:
     """The people of the file, in its order.
+
+    joints: the joint set (`skeletons.FILE_SETS`) of `part` and `S` if these are not SPIN's 24, such
+    as h36m17 or mpi17.
 
     ValueError, in one line, if it is not such a file or its arrays do not fit together.
     """
-    return (sample for sample, _ in rows(Contents(source), {}))
+    return (sample for sample, _ in rows(Contents(source), {}, joints))
 
 
 def rows(
-    contents: Contents, more: Mapping[str, tuple[int, ...]]
+    contents: Contents, more: Mapping[str, tuple[int, ...]], joints: str = ""
 ) -> Iterator[tuple[Sample, Mapping[str, np.ndarray]]]:
-    """Each person, and its row of the arrays named in `more` (with their shapes)."""
+    """Each person, and its row of the arrays named in `more` (with their shapes); `joints` as for
+    `read`."""
     missing = NEEDED - contents.npz_keys
     if contents.suffix != ".npz" or missing:
         lacks = f", lacks {', '.join(sorted(missing))}" if missing else ""
@@ -100,9 +109,24 @@ def rows(
     wanted = {*_SHAPES, *_TEXTS, *_EXTRA_NUMBERS, _MULTI_BOX, *more}
     arrays = read_npz(contents.path, sorted(wanted))
     try:
-        return _rows(_Table(arrays, more))
+        blocks = {name: _in_24(name, arrays[name], joints) for name in _OF_24 if name in arrays}
+        return _rows(_Table({**arrays, **blocks}, more))
     except ValueError as error:
         raise ValueError(f"{contents.path}: {error}") from error
+
+
+def _in_24(name: str, array: np.ndarray, joints: str) -> np.ndarray:
+    """Rows of other joints as rows of the 24, by name; ValueError if nothing tells which."""
+    count = array.shape[1] if array.ndim == 3 else len(GT_24)
+    if not joints and count == len(GT_24):
+        return array
+    if not joints:
+        raise ValueError(f"'{name}' has {count} joints: name them with --joints h36m17 or mpi17")
+    names = names_of(count, joints)
+    out = np.zeros((len(array), len(GT_24), array.shape[2]))
+    known = [each for each in names if each in GT_24]
+    out[:, indices(known, GT_24)] = array[:, indices(known, names)]
+    return out
 
 
 class _Table:
@@ -169,7 +193,13 @@ def _sample(table: _Table, row: int, pose: np.ndarray | None) -> Sample:
         joints_3d=_joints(numbers),
         body=None if pose is None else _body(numbers, texts, pose),
         extra=_extra(table, row),
+        image_size=_image_size(numbers),
     )
+
+
+def _image_size(numbers: Row) -> tuple[int, int] | None:
+    height, width = numbers.get("orig_shape", (numbers.get("img_h"), numbers.get("img_w")))
+    return size_of(width, height)
 
 
 def _keypoints(numbers: Row) -> Float[np.ndarray, "49 3"]:

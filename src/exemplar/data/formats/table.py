@@ -22,6 +22,7 @@ import numpy as np
 from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.data.records import size_of
 from exemplar.file_budget import Budget
 from exemplar.npy_files import npy_from_bytes
 from exemplar.reading_files import reading
@@ -50,6 +51,9 @@ _OF_SAMPLE = (
     "intrinsics", "problem",
 )  # fmt: skip
 _NEEDED = ("image", "subject", "box_centre", "box_scale", "keypoints_2d", "problem")
+_SIZE = "image_size"
+"""A column that tables written before it lack."""
+
 _OF_BODY = ("pose", "betas", "weak_camera", "translation", "gender")
 _OF_FIT = tuple(f.name for f in fields(PseudoTruth) if f.name != "sample")
 
@@ -178,6 +182,7 @@ def _schema(made: str) -> Any:
     kinds |= {name: nested(shape) for name, shape in _ARRAYS.items()}
     kinds |= {"betas": arrow.list_(arrow.float64()), "gender": arrow.string()}
     kinds |= {f.name: plain.get(f.type, arrow.string()) for f in fields(PseudoTruth)}  # pyright: ignore
+    kinds |= {_SIZE: arrow.list_(arrow.int64())}
     kinds |= {"extra": arrow.map_(arrow.string(), arrow.binary())}
     about = {
         "table_version": VERSION,
@@ -185,7 +190,7 @@ def _schema(made: str) -> Any:
         "joints_3d": GT_24,
         "made": json.loads(made),
     }
-    names = (*_OF_SAMPLE, *_OF_BODY, *_OF_FIT, "extra")
+    names = (*_OF_SAMPLE, *_OF_BODY, *_OF_FIT, "extra", _SIZE)
     listed = [arrow.field(name, kinds[name]) for name in names]
     return arrow.schema(listed, metadata={_KEY: json.dumps(about).encode()})
 
@@ -195,7 +200,7 @@ def _columns(batch: list[PseudoTruth]) -> dict[str, Callable[[Any], Any]]:
     samples = [row.sample for row in batch]
     bodies = [sample.body for sample in samples]
     values: dict[str, list[Any]] = {
-        **{name: [getattr(sample, name) for sample in samples] for name in _OF_SAMPLE},
+        **{name: [getattr(sample, name) for sample in samples] for name in (*_OF_SAMPLE, _SIZE)},
         **{
             name: [None if body is None else getattr(body, name) for body in bodies]
             for name in _OF_BODY
@@ -236,8 +241,10 @@ def _packed(value: np.ndarray) -> bytes:
 
 
 def _read_rows(path: Path) -> Iterator[PseudoTruth]:
-    schema, number = _schema("{}"), 0
+    number = 0
     with opened(path, TITLE) as file:
+        here = {*file.schema_arrow.names, *(f.name for f in _schema("{}") if f.name != _SIZE)}
+        schema = _arrow().schema(f for f in _schema("{}") if f.name in here)
         for read in file.iter_batches(batch_size=_GROUP):
             whole = _arrow().Table.from_batches([read]).select(schema.names).cast(schema)
             batch = whole.combine_chunks().to_batches()[0] if len(whole) else read
@@ -268,6 +275,8 @@ def _row(values: Mapping[str, Any]) -> PseudoTruth:
     lacking = [name for name in _NEEDED if values[name] is None]
     if lacking:
         raise ValueError(f"it has no {', '.join(lacking)}")
-    sample = Sample(**{name: values[name] for name in _OF_SAMPLE}, body=body, extra=extra)
+    size = size_of(*(values.get(_SIZE) or (None, None)))
+    own = {name: values[name] for name in _OF_SAMPLE}
+    sample = Sample(**own, body=body, extra=extra, image_size=size)
     known = {name: values[name] for name in _OF_FIT if values[name] is not None}
     return PseudoTruth(sample, **known)
