@@ -108,7 +108,8 @@ class Ledger:
             with FileLock(self.folder / "opening.lock"):
                 self._db = _opened(path)
         except (sqlite3.Error, OSError, UnicodeError) as error:
-            raise ValueError(f"{path} is not a ledger of a lifting job: {error}") from error
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{path} is not a ledger of a lifting job: {reason}") from error
         self.owner = ""
         self._alive: FileLock | None = None
 
