@@ -173,13 +173,19 @@ def _work(
     os.environ["EXEMPLAR_ALLOW_OUTSIDE"] = ""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
+    most = _peak() + gigabytes  # a fork begins with what its parent has
     with tempfile.TemporaryDirectory() as work:
         for seed in seeds:
             folder = Path(work) / str(seed)
-            answers.send(_answer(name, seed, folder, seconds, gigabytes))
+            answers.send(_answer(name, seed, folder, seconds, most))
 
 
-def _answer(name: str, seed: int, folder: Path, seconds: float, gigabytes: float) -> str:
+def _peak() -> float:
+    """The most memory that this process had, GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _answer(name: str, seed: int, folder: Path, seconds: float, most: float) -> str:
     path = damaged_file(name, seed, folder)
     if path is None:
         return _UNCHANGED
@@ -194,9 +200,8 @@ def _answer(name: str, seed: int, folder: Path, seconds: float, gigabytes: float
         where = f"{Path(place.filename).name}:{place.lineno}"
         answer = f"{type(error).__name__} at {where}: {' '.join(str(error).split())[:120]}"
     signal.setitimer(signal.ITIMER_PROF, 0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    if peak > gigabytes:
-        return f"memory: {peak:.1f} GB"
+    if _peak() > most:
+        return f"memory: {_peak():.1f} GB"
     return answer
 
 
