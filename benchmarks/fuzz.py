@@ -20,6 +20,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -173,7 +174,9 @@ def _work(
     os.environ["EXEMPLAR_ALLOW_OUTSIDE"] = ""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
-    most = _peak() + gigabytes  # a fork begins with what its parent has
+    with suppress(OSError):  # a fork begins with its parent's peak; Linux forgets it so
+        Path("/proc/self/clear_refs").write_text("5")
+    most = _peak() + gigabytes
     with tempfile.TemporaryDirectory() as work:
         for seed in seeds:
             folder = Path(work) / str(seed)

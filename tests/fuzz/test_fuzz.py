@@ -46,7 +46,7 @@ def test_faults_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
         "KeyError": broken,
         "ended with -9": lambda path: __import__("os").kill(__import__("os").getpid(), 9),
         "hang": lambda path: [None for _ in iter(int, 1)],
-        "memory": lambda path: bytes(2**26),
+        "memory": lambda path: b"x" * 2**27,
     }
     for what, read in readers.items():
         kind = Kind(npy.file, npy.content, npy.write, read)
