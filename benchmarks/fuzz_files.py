@@ -535,6 +535,7 @@ def _job(path: Path) -> object:
     with Ledger.open(path.parent) as ledger:
         ledger.filled()
         ledger.meta()
+        _ = ledger.images
         ledger.progress(Selection())
         ledger.outcomes()
         ledger.counts()
