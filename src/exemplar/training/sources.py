@@ -108,7 +108,8 @@ def parse_sources(
             found.append(parse_source(text))
     twice = [name for name, count in Counter(source.name for source in found).items() if count > 1]
     if twice:
-        raise ValueError(f"data set {twice[0]!r} is given twice: give each its own name")
+        where = ", ".join(texts)
+        raise ValueError(f"data set {twice[0]!r} is given twice in {where}: give each its own name")
     return tuple(found), ratios
 
 
@@ -152,7 +153,8 @@ def _read_sources(path: Path) -> tuple[list[SourceConfig], dict[str, float] | No
         raise ValueError(f"{path}: expected a list of sources")
     if ratios is not None and not _is_ratios(ratios):
         raise ValueError(f"{path}: expected ratios as name to number, got {str(ratios)[:60]}")
-    return [_source_of(one, path) for one in content], ratios
+    with reading(path, "a file of data sources"):
+        return [_source_of(one, path) for one in content], ratios
 
 
 def _is_ratios(value: object) -> bool:
