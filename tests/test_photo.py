@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 
 import exemplar
-from exemplar.data.detections import Detection
+from exemplar.data.detections import Detection, detections_of
 from exemplar.photo import DETECTED_STOP_PX
 from exemplar.results import NOTHING_TO_FIT, OK, FitResult, PersonFit
 from exemplar.skeletons import COCO_17, SMPL_24, SMPL_49, flip_permutation
@@ -217,7 +217,7 @@ def test_bad_arrays_are_refused(portrait: np.ndarray) -> None:
     with pytest.raises(ValueError, match="5 keypoints"):
         exemplar.fit(portrait, np.ones((5, 3)))
     with pytest.raises(ValueError, match=r"\(5, 2\), expected \(K, 3\)"):
-        exemplar.fit(portrait, np.ones((5, 2)))
+        detections_of(np.ones((5, 2)))
     with pytest.raises(ValueError, match="2 distinct keypoints"):
         exemplar.fit(portrait, np.full((17, 3), np.nan))
 
