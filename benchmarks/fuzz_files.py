@@ -1,8 +1,10 @@
 """Small valid files of every kind that is read, and their readers, for `benchmarks.fuzz`."""
 
+import io
 import json
 import pickle
 import sqlite3
+import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +25,7 @@ from exemplar.evaluation.records import read_rows, write_rows
 from exemplar.evaluation.report_data import read_run, read_samples
 from exemplar.evaluation.reproduce.findings import read_finding
 from exemplar.image_files import image_size, read_image
+from exemplar.image_store_files import open_images
 from exemplar.lift.store import LEDGER, Ledger, Selection
 from exemplar.npy_files import map_npy, read_npy, read_npz
 from exemplar.prior_files import read_gmm
@@ -503,6 +506,26 @@ def _image(path: Path) -> object:
     return read_image(path)
 
 
+def _write_tar(content: Any, path: Path) -> None:
+    with tarfile.open(path, "w") as file:
+        for name, data in content.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+
+
+def _tar() -> dict[str, bytes]:
+    stream = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(stream, "PNG")
+    return {"a.png": stream.getvalue(), "./b/c.png": stream.getvalue()}
+
+
+def _images(path: Path) -> object:
+    images = open_images(path)
+    images.check()
+    return images.size("a.png"), images.read("b/c.png")
+
+
 @cache
 def _ledger() -> Any:
     """The rows of a ledger by table, as SQLite has them."""
@@ -535,6 +558,7 @@ def _job(path: Path) -> object:
     with Ledger.open(path.parent) as ledger:
         ledger.filled()
         ledger.meta()
+        _ = ledger.images
         ledger.progress(Selection())
         ledger.outcomes()
         ledger.counts()
@@ -690,6 +714,7 @@ KINDS: Mapping[str, Kind] = {
     "evaluation block": Kind("b.parquet", _run_rows, _write_block, read_rows),
     "finding": Kind("f.json", _finding, _json, read_finding),
     "votes": Kind("votes.json", _votes, _json, read_votes),
+    "images, tar": Kind("a.tar", _tar, _write_tar, _images),
     "ledger": Kind(LEDGER, _ledger, _write_ledger, _job),
     **{
         f"image, {kind}": Kind(f"a.{kind.lower()}", lambda: {"size": 32}, _picture(kind), _image)

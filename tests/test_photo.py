@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import exemplar
-from exemplar.data.detections import Detection
+from exemplar.data.detections import Detection, detections_of
 from exemplar.export.json_file import fit_to_dict
 from exemplar.geometry.cameras import NEAREST
 from exemplar.photo import DETECTED_STOP_PX
@@ -276,7 +276,7 @@ def test_bad_arrays_are_refused(portrait: np.ndarray) -> None:
     with pytest.raises(ValueError, match="5 keypoints"):
         exemplar.fit(portrait, np.ones((5, 3)))
     with pytest.raises(ValueError, match=r"\(5, 2\), expected \(K, 3\)"):
-        exemplar.fit(portrait, np.ones((5, 2)))
+        detections_of(np.ones((5, 2)))
     with pytest.raises(ValueError, match="2 distinct keypoints"):
         exemplar.fit(portrait, np.full((17, 3), np.nan))
 

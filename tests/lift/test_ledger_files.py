@@ -73,6 +73,12 @@ def test_a_newer_ledger_says_so(job: Path) -> None:
         Ledger(job)
 
 
+def test_a_ledger_that_names_no_images_is_one_line(job: Path) -> None:
+    change(job, "UPDATE meta SET key = 'x'")
+    with Ledger(job) as ledger, pytest.raises(ValueError, match=f"{LEDGER}: not a ledger of"):
+        _ = ledger.images
+
+
 @pytest.mark.parametrize("stored", ["{}", '{"recipes": 1}', "3"])
 def test_settings_of_another_version_are_one_line(job: Path, stored: str) -> None:
     change(job, f"INSERT INTO meta VALUES ('config', '{stored}')" if stored != "{}" else "SELECT 1")

@@ -1,6 +1,8 @@
 """Places without the images: nobody is recorded as lacking one that others have."""
 
+import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +81,19 @@ def test_most_of_a_job_failed_and_is_taken_up_again(
         outcomes = ledger.outcomes()
     assert outcomes["bad_input (missing image)"] == 1
     assert sum(outcomes.values()) == COUNT
+
+
+def test_detected_keypoints_of_images_in_a_tar(photographs: Path, tmp_path: Path) -> None:
+    points = [[100.0 + 5 * i, 90.0 + 7 * i, 0.9] for i in range(len(OPENPOSE_25))]
+    people = {"people": [{"pose_keypoints_2d": [v for point in points for v in point]}]}
+    (tmp_path / "00_keypoints.json").write_text(json.dumps(people))
+    with tarfile.open(tmp_path / "all.tar", "w") as file:
+        file.add(photographs / sample(0).image, "00.jpg")
+    files = ("--annotations", str(tmp_path), "--images", str(tmp_path / "all.tar"))
+    main(["lift", *files, "-o", str(tmp_path / "out"), "--recipe", "regressor"])
+    with Ledger(tmp_path / "out") as ledger:
+        assert [truth.sample.image for truth in ledger.truths()] == ["00.jpg"]
+        assert not any("image" in outcome for outcome in ledger.outcomes())
 
 
 def test_an_unknown_reason_is_one_line(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

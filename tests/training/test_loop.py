@@ -229,7 +229,7 @@ def test_a_damaged_checkpoint_is_told_in_one_line(uninterrupted: Path, tmp_path:
         (lambda c: c["optimiser"]["param_groups"][0].update(lr="x"), "settings are not"),
         (lambda c: c.update(optimiser=[1]), "does not fit the optimiser"),
         (lambda c: c.update(module={"a": 1}), "does not fit the module"),
-        (lambda c: c.update(step="3"), "step is 3, expected a number"),
+        (lambda c: c.update(step="3"), "step is '3', expected a number"),
         (lambda c: c.update(sums=[1]), "sums is"),
     ],
 )

@@ -10,6 +10,8 @@ import numpy as np
 from exemplar.data.contents import Contents
 from exemplar.data.mat_files import read_mat
 
+_MOST_IN_CDF = 10_000
+
 SUFFIXES = (".cdf", ".mat", ".h5", ".hdf5")
 """Endings of the files that `read_array` knows."""
 
@@ -71,6 +73,7 @@ def _is_hdf5(path: Path) -> bool:
 def _read_cdf(path: Path, names: Sequence[str]) -> np.ndarray:
     cdflib = _imported("cdflib", ".cdf")
     try:
+        _check_counts(path)
         file = cdflib.CDF(path)
         there = file.cdf_info().zVariables + file.cdf_info().rVariables
         name = next((name for name in names if name in there), None)
@@ -82,6 +85,20 @@ def _read_cdf(path: Path, names: Sequence[str]) -> np.ndarray:
     if values is None:
         raise ValueError(f"{path}: expected {' or '.join(names)}, got {', '.join(there)[:80]}")
     return values
+
+
+def _check_counts(path: Path) -> None:
+    """ValueError if a CDF's first records state more than can be: cdflib would count to it."""
+    with path.open("rb") as file:
+        start = file.read(28)
+        if start[:8] != b"\xcd\xf3\x00\x01\x00\x00\xff\xff":
+            return
+        file.seek(int.from_bytes(start[20:28], "big"))
+        record = file.read(64)
+    for place, what in ((44, "variables"), (48, "attributes"), (56, "axes"), (60, "variables")):
+        count = int.from_bytes(record[place : place + 4], "big")
+        if count > _MOST_IN_CDF:
+            raise ValueError(f"it states {count} {what}")
 
 
 def _imported(package: str, files: str) -> Any:

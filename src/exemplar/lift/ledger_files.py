@@ -90,9 +90,13 @@ def open_ledger(path: Path) -> LedgerFile:
         with FileLock(path.with_name("opening.lock")):
             return LedgerFile(_opened(path, path))
     except sqlite3.OperationalError as error:
-        raise OSError(f"cannot open {path}: {error}") from error
-    except sqlite3.Error as error:
-        raise ValueError(f"{path} is not a ledger of a lifting job: {error}") from error
+        raise OSError(f"cannot open {path}: {_line(error)}") from error
+    except (sqlite3.Error, UnicodeError) as error:
+        raise ValueError(f"{path} is not a ledger of a lifting job: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _open_to_read(path: Path) -> LedgerFile:
@@ -190,7 +194,7 @@ def _check_whole(db: sqlite3.Connection, path: Path) -> None:
         if lost := db.execute(_LOST).fetchone()[0]:
             raise ValueError(f"{damaged}: {lost} people are lost")
     except sqlite3.DatabaseError as error:
-        raise ValueError(f"{damaged}: {error}") from error
+        raise ValueError(f"{damaged}: {_line(error)}") from error
 
 
 def _check_tables(db: sqlite3.Connection, damaged: str) -> None:

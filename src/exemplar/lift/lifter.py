@@ -119,7 +119,7 @@ class Lifter:
         """How many samples are best handed over together."""
         return BLOCK * self.room.slots * self.room.workers if not self.smplify else SMPLIFY_BATCH
 
-    def preparer(self, images: ImageStore) -> Preparer:
+    def preparer(self, images: ImageStore | Path) -> Preparer:
         """What makes samples ready for this regressor."""
         return Preparer(images, self.shown)
 

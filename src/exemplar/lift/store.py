@@ -143,7 +143,8 @@ class Ledger:
     @property
     def images(self) -> str | Path:
         """Where the images are, a path or a URL: `image_store_files.open_images` opens it."""
-        place = str(self.meta()["images"])
+        with reading(self._path, "a ledger of a lifting job"):
+            place = str(self.meta()["images"])
         return place if "://" in place else Path(place)
 
     def some_images(self, most: int) -> list[str]:

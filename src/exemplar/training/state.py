@@ -143,7 +143,7 @@ def _counted(name: str, value: Any, source: Path) -> Any:
     numbers = value.values() if name == "sums" and isinstance(value, dict) else [value]
     kinds = (int, float) if name in ("best_score", "sums") else (int,)
     if not all(isinstance(n, kinds) and (n >= 0 or float in kinds) for n in numbers):
-        raise ValueError(f"{source}: {name} is {str(value)[:40]}, expected a number of training")
+        raise ValueError(f"{source}: {name} is {str(value)[:9]!r}, expected a number of training")
     return value
 
 

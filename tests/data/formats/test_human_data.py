@@ -74,3 +74,10 @@ def test_arrays_that_do_not_fit_are_told(tmp_path: Path) -> None:
     wrong = {"global_orient": np.zeros((2, 3)), "body_pose": np.zeros((2, 5)), "betas": [[0], [0]]}
     people = list(human_data.read(file(tmp_path, compressed=True, smpl=np.array(wrong))))
     assert all("pose angles" in each.problem for each in people)
+
+
+def test_a_person_without_an_image_costs_no_other(tmp_path: Path) -> None:
+    path = file(tmp_path, compressed=True, image_path=np.array(["", "b.jpg"]))
+    first, second = read(path)
+    assert "name of an image" in first.problem
+    assert (second.image, second.problem) == ("b.jpg", "")

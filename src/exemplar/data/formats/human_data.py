@@ -79,13 +79,14 @@ def read(source: str | Path | Contents, *, image_folder: str = "") -> Iterator[S
         for row, name in enumerate(names):
             make = partial(
                 _sample,
-                image_path(image_folder, name),
+                image_folder,
+                name,
                 None if boxes is None else boxes[row, :4],
                 None if points is None else points.row(row),
                 None if points_3d is None else points_3d.row(row),
                 partial(_body, smpl, meta, row) if smpl else None,
             )
-            yield from sample_or_problem(make, image=image_path(image_folder, name))
+            yield from sample_or_problem(make, image=name)
 
     return samples()
 
@@ -130,7 +131,8 @@ def _dict(array: np.ndarray | None) -> Mapping[str, Any]:
 
 
 def _sample(
-    image: str,
+    folder: str,
+    name: str,
     box: np.ndarray | None,
     points: Float[np.ndarray, "k 3"] | None,
     points_3d: Float[np.ndarray, "k 4"] | None,
@@ -143,7 +145,7 @@ def _sample(
     joints_3d = None if points_3d is None else joints24(JOINTS, np.nan_to_num(points_3d))
     has_3d = joints_3d is not None and bool((joints_3d[:, -1] > 0).any())
     return Sample(
-        image,
+        image_path(folder, name),
         centre,
         scale,
         keypoints,
