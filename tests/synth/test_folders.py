@@ -176,7 +176,7 @@ def test_other_data_in_the_folder_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not empty"):
         write_dataset(plan(tmp_path / "b", 1))
     (tmp_path / "a" / folders.HEADER).write_text("[1")
-    with pytest.raises(ValueError, match="is not the header"):
+    with pytest.raises(ValueError, match="not the header"):
         write_dataset(plan(tmp_path / "a", 1))
 
 

@@ -126,7 +126,7 @@ def test_the_default_networks_landmarks_are_cached(people: list[People], tmp_pat
     alone = Mixture({"a": 1.0})
     cached = CachedData(tmp_path / "c", network, alone, 4).batch(0)
     plain = TrainingData(people[:1], alone, Augmented(frame_of(network), NONE), 4).batch(0)
-    assert [x.shape[1:].numel() for x in cached.inputs] == [66, 99, 33, 33, 1152]
+    assert [x.shape[1:].numel() for x in cached.inputs] == [66, 99, 33, 33]
     step = [Trainee(network, frozen=1, cached=kept).eval() for kept in (True, False)]
     with torch.no_grad():
         found, wanted = step[0](cached.inputs, cached.box), step[1](plain.inputs, plain.box)
