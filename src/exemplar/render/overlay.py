@@ -1,6 +1,7 @@
 """Pictures of a fitted photo: the figure of before and after, and the fit as an animation.
 
-Bodies are drawn with the photo's full camera: the picture shows what the files hold.
+Bodies are drawn with each person's weak camera: the picture shows exactly what was fitted. (The
+photo's full camera, in the files, sees close-ups up to tens of px elsewhere; the summary says so.)
 """
 
 import math
@@ -73,8 +74,8 @@ def overlay_picture(result: FitResult, *, fit_name: str = "EFT") -> UInt8[np.nda
     return _figure(
         [
             (_with_keypoints(view, people), "keypoints", "left|right"),
-            (_with_bodies(view, result, people, before), "regressor", errors[0]),
-            (_with_bodies(view, result, people, after), fit_name, errors[1]),
+            (_with_bodies(view, people, before, result.faces), "regressor", errors[0]),
+            (_with_bodies(view, people, after, result.faces), fit_name, errors[1]),
             (sides[0], "regressor, side", ""),
             (sides[1], f"{fit_name}, side", ""),
         ]
@@ -131,19 +132,19 @@ def _region(result: FitResult) -> tuple[int, int, int, int]:
 
 
 def _with_bodies(
-    view: View, result: FitResult, people: Sequence[PersonFit], states: Sequence[BodyState]
+    view: View, people: Sequence[PersonFit], states: Sequence[BodyState], faces: np.ndarray
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The photo with one body a person, the farthest painted first."""
     picture = view.photo
     for index in _far_to_near(states):
-        vertices, distance = states[index].vertices, float(states[index].translation[2])
+        person, state = people[index], states[index]
+        half = person.box_size / 2
+        body = state.vertices - state.translation
+        scale, shift = state.weak_camera[0], state.weak_camera[1:]
+        points = view.points(person.box_centre + (scale * body[:, :2] + shift) * half)
+        pixels_per_metre = abs(float(scale)) * half * float(view.scale.mean())
         picture = with_body(
-            picture,
-            view.points(result.reprojected(vertices)),
-            vertices[:, 2] - distance,
-            result.faces,
-            pixels_per_metre=result.focal / distance * float(view.scale.mean()),
-            person=index,
+            picture, points, body[:, 2], faces, pixels_per_metre=pixels_per_metre, person=index
         )
     return picture
 
@@ -242,7 +243,7 @@ def _second_line(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, r
 
 def _step_frame(result: FitResult, view: View, step: int, last: int) -> UInt8[np.ndarray, "h w 3"]:
     states = [person.steps[min(step, person.iterations)] for person in result.people]
-    picture = _with_bodies(view, result, result.people, states)
+    picture = _with_bodies(view, result.people, states, result.faces)
     error = _mean_error(result.people, states).removeprefix("mean 2D ")
     return _captioned(picture, f"iteration {step} of {last}", error)
 
