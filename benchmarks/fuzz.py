@@ -174,13 +174,10 @@ def _work(
     os.environ["EXEMPLAR_ALLOW_OUTSIDE"] = ""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
-    with suppress(OSError):  # a fork begins with its parent's peak; Linux forgets it so
-        Path("/proc/self/clear_refs").write_text("5")
-    most = _peak() + gigabytes
     with tempfile.TemporaryDirectory() as work:
         for seed in seeds:
             folder = Path(work) / str(seed)
-            answers.send(_answer(name, seed, folder, seconds, most))
+            answers.send(_answer(name, seed, folder, seconds, gigabytes))
 
 
 def _peak() -> float:
@@ -188,10 +185,13 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def _answer(name: str, seed: int, folder: Path, seconds: float, most: float) -> str:
+def _answer(name: str, seed: int, folder: Path, seconds: float, gigabytes: float) -> str:
     path = damaged_file(name, seed, folder)
     if path is None:
         return _UNCHANGED
+    with suppress(OSError):  # a fork begins with its parent's peak; Linux forgets it so
+        Path("/proc/self/clear_refs").write_text("5")
+    most = _peak() + gigabytes
     signal.setitimer(signal.ITIMER_PROF, seconds)  # which ends the process
     try:
         KINDS[name].read(path)
