@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from exemplar.atomic_files import replacing
 from exemplar.geometry.crops import Box
+from exemplar.reading_files import one_line
 
 SMALLEST_SIDE = 16
 """Images with a side shorter than this many pixels are refused."""
@@ -130,7 +131,7 @@ def _one_line(name: str | Path) -> Iterator[None]:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise ValueError(f"{name} is too large, expected at most {limit} megapixels") from error
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(f"cannot read {name}: {error.strerror}") from error
         raise ValueError(f"cannot read {name}, the file may be damaged: {reason}") from error

@@ -23,6 +23,7 @@ from exemplar.image_files import (
     read_image,
     stream_size,
 )
+from exemplar.reading_files import one_line
 
 CONNECT_SECONDS = 10
 """How long an object store (S3) may take to answer at all."""
@@ -277,7 +278,7 @@ def _one_line(url: str) -> Iterator[None]:
     except ImportError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise OSError(f"cannot read {url}: {reason[:200]}") from error
 
 
@@ -327,7 +328,7 @@ def _members(shard: str, files: _LocalFiles | _RemoteFiles) -> dict[str, tuple[i
     except FileNotFoundError as error:
         raise FileNotFoundError(f"no tar file at {shard}") from error
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise ValueError(f"{shard} is not a tar file that can be read: {reason}") from error
     return found
 

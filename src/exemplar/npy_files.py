@@ -17,7 +17,7 @@ import numpy as np
 
 from exemplar.file_budget import Budget
 from exemplar.pickle_files import checked_shape, dtype_named, unpickle
-from exemplar.reading_files import unless_not_there
+from exemplar.reading_files import one_line, unless_not_there
 
 _MAGIC = b"\x93NUMPY"
 
@@ -43,7 +43,7 @@ def read_npy(path: Path) -> np.ndarray:
             return _array(file, Budget(size))
     except Exception as error:  # a damaged file can raise anything
         unless_not_there(error)
-        raise ValueError(f"{path} is not a readable .npy file: {_line(error)}") from error
+        raise ValueError(f"{path} is not a readable .npy file: {one_line(error)}") from error
 
 
 def npy_from_bytes(data: bytes) -> np.ndarray:
@@ -69,7 +69,7 @@ def read_npz(path: Path | bytes, names: Collection[str] | None = None) -> dict[s
             }
     except Exception as error:  # as above
         unless_not_there(error)
-        raise ValueError(f"{source} is not a readable .npz file: {_line(error)}") from error
+        raise ValueError(f"{source} is not a readable .npz file: {one_line(error)}") from error
 
 
 def npz_names(path: Path) -> frozenset[str]:
@@ -98,7 +98,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> 
         with zip_member(archive, info, budget) as stream:
             return _array(stream, budget)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{info.filename}: {_line(error)}") from error
+        raise ValueError(f"{info.filename}: {one_line(error)}") from error
 
 
 def map_npy(path: Path) -> np.ndarray:
@@ -114,7 +114,7 @@ def map_npy(path: Path) -> np.ndarray:
             return np.memmap(path, dtype, "r", file.tell(), shape, order)
     except Exception as error:  # as above
         unless_not_there(error)
-        raise ValueError(f"{path} is not a readable .npy file: {_line(error)}") from error
+        raise ValueError(f"{path} is not a readable .npy file: {one_line(error)}") from error
 
 
 def _header(stream: BufferedIOBase) -> tuple[np.dtype, tuple[int, ...], Literal["C", "F"]]:
@@ -158,7 +158,3 @@ def _objects(data: bytes, shape: tuple[int, ...], budget: Budget) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.size != math.prod(shape):
         raise ValueError(f"expected an array of {math.prod(shape)} objects")
     return array.reshape(shape)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -35,6 +35,11 @@ def read_json(path: Path, expected: str = "JSON, or cut short") -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
 
 
+def one_line(error: object) -> str:
+    """What an error says, in one line; its kind if it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def unless_not_there(error: Exception) -> None:
     """Raise an OSError of the system about a file again; others come of what the file says."""
     if isinstance(error, OSError) and error.filename is not None:

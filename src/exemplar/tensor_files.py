@@ -19,7 +19,7 @@ from torch import Tensor
 from exemplar.file_budget import Budget
 from exemplar.npy_files import zip_member
 from exemplar.pickle_files import NAMES, OTHERS, STORAGE, Builder, Name, Names, Node, follow
-from exemplar.reading_files import unless_not_there
+from exemplar.reading_files import one_line, unless_not_there
 
 _OLD_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """What files of torch before 1.6 begin with: the pickle of a number."""
@@ -53,7 +53,7 @@ def read_tensors(path: Path, *, repeated: bool = False, others: bool = False) ->
         return _read_old(path.read_bytes(), budget, names)
     except Exception as error:  # a damaged file can raise anything
         unless_not_there(error)
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise ValueError(f"{path} cannot be read as tensors alone: {reason}") from error
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from exemplar.file_budget import LARGEST_GB, VARIABLE, largest_from_environment
 from exemplar.image_files import OUTSIDE_VARIABLE
+from exemplar.reading_files import one_line
 
 VERBS = {
     "fit": "fit",
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             args=words,
         )
     except (ValueError, OSError, ImportError) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
+        message = one_line(error)
         Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {_escape(message)}")
         sys.exit(1)
     except KeyboardInterrupt:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from exemplar.reading_files import one_line
 from exemplar.samples import SCALE_UNIT, Sample
 from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25, SMPL_49, indices, to_smpl49
 
@@ -127,7 +128,7 @@ def sample_or_problem(
     try:
         made = make()
     except BROKEN as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         made = Sample(
             image=image,

@@ -14,6 +14,7 @@ import numpy as np
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.data.records import size_of
 from exemplar.npy_files import read_npz
+from exemplar.reading_files import one_line
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 
@@ -99,7 +100,7 @@ def _one_line(table: str, row: sqlite3.Row) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise ValueError(f"damaged ledger: row {row['id']} of {table}: {reason}") from error
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from exemplar.reading_files import one_line
 from exemplar.training.averages import WeightAverage
 from exemplar.training.schedule import LoopConfig
 
@@ -71,7 +72,7 @@ class TrainingState:
                 elif part is not None:
                     part.load_state_dict(state[name])
             except Exception as error:  # torch raises whatever a damaged checkpoint leads to
-                why = " ".join(str(error).split())[:200] or type(error).__name__
+                why = one_line(error)[:200]
                 raise ValueError(f"{source} does not fit the {name} to train: {why}") from error
 
     def apply_gradient(self, clip_norm: float | None) -> float | None:

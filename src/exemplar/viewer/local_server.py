@@ -19,6 +19,8 @@ from threading import BoundedSemaphore, Lock
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
+from exemplar.reading_files import one_line
+
 HOST = "127.0.0.1"
 """The only address that is listened to."""
 
@@ -166,7 +168,7 @@ class LocalHandler(BaseHTTPRequestHandler):
         except Refused as refusal:
             status, (content, kind) = refusal.status, json_reply({"error": refusal.line})
         except Exception as error:  # the page shows it and goes on
-            line = " ".join(str(error).split()) or type(error).__name__
+            line = one_line(error)
             status, (content, kind) = 500, json_reply({"error": line})
         if status >= 400:
             self.close_connection = True  # a body may not have been read
