@@ -255,10 +255,9 @@ class Fitter:
         joints: np.ndarray,
         seconds: float,
     ) -> PersonFit:
-        iterates = [
-            pick(fit.trace.iterates, lambda x, k=k: x[:, k])
-            for k in range(1 + int(fit.trace.updates[0]))
-        ]
+        count = 1 + int(fit.trace.updates[0])
+        iterates = pick(fit.trace.iterates, lambda x: x[0, :count])
+        in_box = box[torch.zeros(count, dtype=torch.long)]
         return PersonFit(
             status=fit.status[0],
             keypoints_2d=joints,
@@ -266,23 +265,20 @@ class Fitter:
             box_centre=box.centre[0].cpu().numpy(),
             box_size=float(box.size[0]),
             box_angle=float(box.angle[0]),
-            steps=tuple(
-                on_photo(self.body, iterate, box, self.camera_model, self.resolution)
-                for iterate in iterates
-            ),
+            steps=on_photo(self.body, iterates, in_box, self.camera_model, self.resolution),
             seconds=seconds,
         )
 
 
 @torch.no_grad()
 def on_photo(
-    body: Body, iterate: Iterate, box: Box, camera_model: CameraModel, resolution: int
-) -> BodyState:
-    """An iterate of one exemplar, moved from its turned crop to the photo's camera frame.
+    body: Body, iterates: Iterate, box: Box, camera_model: CameraModel, resolution: int
+) -> tuple[BodyState, ...]:
+    """Iterates (K, ...) moved from their turned crops to the photo's camera frame.
 
-    `box` has the photo's camera; `camera_model` and `resolution` are the regressor's.
+    `box` (K) has the photo's camera; `camera_model` and `resolution` are the regressor's.
     """
-    found = iterate.prediction
+    found = iterates.prediction
     in_crop = project(
         body.keypoints(found.body_params(), "smpl49"), found.camera, box, camera_model, resolution
     )
@@ -300,21 +296,22 @@ def on_photo(
         defined = body.available("smpl49").expand(joints.shape[:-1])
         translation = full_translation(joints, in_image, defined, *image_camera(box), rough)
     posed = body(params)
-
-    def numpy(tensor: Tensor) -> np.ndarray:
-        return tensor[0].cpu().numpy()
-
-    return BodyState(
-        global_orient=numpy(prediction.global_orient),
-        body_pose=numpy(prediction.body_pose),
-        betas=numpy(prediction.betas),
-        weak_camera=numpy(prediction.camera),
-        translation=numpy(translation),
-        joints_3d=numpy(joints + translation[:, None]),
-        joints_2d=numpy(in_image),
-        kinematic_joints=numpy(posed.joints + translation[:, None]),
-        vertices=numpy(posed.vertices + translation[:, None]),
-        error_px=float(iterate.evaluation.error_px[0]),
+    columns = {
+        "global_orient": prediction.global_orient,
+        "body_pose": prediction.body_pose,
+        "betas": prediction.betas,
+        "weak_camera": prediction.camera,
+        "translation": translation,
+        "joints_3d": joints + translation[:, None],
+        "joints_2d": in_image,
+        "kinematic_joints": posed.joints + translation[:, None],
+        "vertices": posed.vertices + translation[:, None],
+    }
+    arrays = {name: value.cpu().numpy() for name, value in columns.items()}
+    errors = iterates.evaluation.error_px.tolist()
+    return tuple(
+        BodyState(**{name: value[k] for name, value in arrays.items()}, error_px=error)
+        for k, error in enumerate(errors)
     )
 
 
