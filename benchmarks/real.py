@@ -109,8 +109,9 @@ def run(config: Config) -> dict[str, Group]:
     for name, people in groups_of(config, shown_to(loaded.regressor, use_3d=False)):
         began = time.perf_counter()
         methods = loaded
-        if name.endswith("built-in keypoints") and config.stop_px is None:
-            detected = replace(settings, stop_px=DETECTED_STOP_PX)
+        if name.endswith("built-in keypoints"):
+            stop_px = DETECTED_STOP_PX if config.stop_px is None else config.stop_px
+            detected = replace(settings, stop_px=stop_px, looks=False)
             methods = LoadedMethods(
                 loaded.regressor, loaded.info, loaded.body, detected, loaded.auxiliary
             )

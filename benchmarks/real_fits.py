@@ -1,7 +1,7 @@
 """What a regressor and the fits after it make of real people, all from the same crops."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from benchmarks.real_people import People
 from benchmarks.real_sequences import FOURTEEN
 from exemplar.bodies import Body
+from exemplar.data.looks import Looker
 from exemplar.detect.landmarks import default_trunk
 from exemplar.evaluation.methods import FITTED_TOGETHER, Answers, MethodConfig, Methods
 from exemplar.evaluation.records import turned_back
+from exemplar.geometry.crops import crop_to_image, image_to_crop
 from exemplar.geometry.rotations import rotation_about_z
 from exemplar.metrics import pa_mpjpe
 from exemplar.regressors.checkpoints import RegressorInfo
@@ -90,20 +92,31 @@ def _columns(found: Found) -> tuple[np.ndarray, ...]:
 def _fit_block(
     methods: Methods, people: People, wanted: Sequence[RealMethod]
 ) -> dict[RealMethod, Found]:
-    batch = people.batch
     out: dict[RealMethod, Found] = {}
+    fitted = people.batch
+    if methods.config.looks and set(wanted) - {"none", "landmarks"}:
+        fitted = people.looked_again(Looker(methods.regressor, methods.body, methods.device))
     for fit, gives in FITTED_TOGETHER.items():
         needed = {*gives, "oracle"} if fit == "eft" else set(gives)
         if not needed & set(wanted):
             continue
+        batch = people.batch if fit == "none" else fitted
         answers = methods.answers(fit, batch)
         for method, answer in answers.items():
-            out[method] = _found(methods.body, answer, answer.prediction, batch, answer.kept)
+            found = _found(methods.body, answer, answer.prediction, batch, answer.kept)
+            out[method] = _in_first_crop(found, batch, people)
         if "oracle" in wanted and "eft" in answers and np.isfinite(people.truth).any():
-            out["oracle"] = _nearest(methods.body, answers["eft"], batch, people)
+            nearest = _nearest(methods.body, answers["eft"], batch, people)
+            out["oracle"] = _in_first_crop(nearest, batch, people)
     if "landmarks" in wanted:
-        out["landmarks"] = _landmarks(methods.regressor, batch)
+        out["landmarks"] = _landmarks(methods.regressor, people.batch)
     return out
+
+
+def _in_first_crop(found: Found, batch: Batch, people: People) -> Found:
+    """The same, in units of the crops that all methods are compared in."""
+    points = crop_to_image(torch.from_numpy(found.points), batch.box)
+    return replace(found, points=image_to_crop(points, people.box).numpy())
 
 
 @torch.no_grad()

@@ -4,19 +4,22 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
+from torch import Tensor
 
 from benchmarks.real_sequences import FEWEST_JOINTS, FOURTEEN, LIMBS, KeypointKind, Videos
 from exemplar.atomic_files import replacing
-from exemplar.data.crops import batch_of, crop_person, person_box
+from exemplar.data.crops import CroppedPerson, batch_of, crop_person, person_box
 from exemplar.data.formats import read
-from exemplar.geometry.crops import Box, image_to_crop
-from exemplar.image_files import read_image
+from exemplar.data.looks import Looker
+from exemplar.geometry.crops import Box, crop_to_image, image_to_crop
+from exemplar.image_files import crop_image, read_image
 from exemplar.lift.prepare import Shown
 from exemplar.samples import Batch, Sample
 from exemplar.skeletons import LSP_14, SMPL_49
@@ -24,8 +27,11 @@ from exemplar.skeletons import LSP_14, SMPL_49
 HeldOut = Literal["lspet", "coco"]
 """Sets of photographs with annotated keypoints."""
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """To be raised when prepared people of a cache are no longer what would be made."""
+
+AROUND = 1.6
+"""Side of what is kept of a picture for second looks, in sides of the crop."""
 
 _LSPET_NAME = re.compile(r"im(\d{5})")
 _COCO_NAME = re.compile(r"(?:.*_)?(\d{12})")
@@ -52,6 +58,8 @@ class People:
 
     crops: UInt8[np.ndarray, "n height width 3"]
     """RGB, as the regressor takes them."""
+    around: UInt8[np.ndarray, "n wide wide 3"]
+    """More of the pictures: `AROUND` times the crops' sides, about the same middle."""
     boxes: Float[np.ndarray, "n 7"]
     """Centre x and y, side, angle, focal length, principal point x and y: `geometry.crops.Box`."""
     keypoints_2d: Float[np.ndarray, "n 49 3"]
@@ -86,6 +94,43 @@ class People:
         """What a fit takes; for some tens of people at once."""
         image = torch.from_numpy(self.crops).permute(0, 3, 1, 2) / 255
         return Batch(image, self.box, torch.from_numpy(self.keypoints_2d).float())
+
+    def looked_again(self, looker: Looker) -> Batch:
+        """What fits take: other crops where the regressor misses the keypoints."""
+        firsts = [self._person(row) for row in range(len(self))]
+        errors = looker.errors(firsts).tolist()
+        return batch_of(
+            [
+                looker.best(first, partial(self._again, row))
+                if looker.doubts(error, first)
+                else first
+                for row, (first, error) in enumerate(zip(firsts, errors, strict=True))
+            ]
+        )
+
+    def _person(self, row: int) -> CroppedPerson:
+        points = torch.from_numpy(self.keypoints_2d[row]).float()
+        return CroppedPerson(self.crops[row], self.box[row], points)
+
+    def _again(self, row: int, box: Box) -> CroppedPerson:
+        """Another crop of one of them, out of what is kept around the first."""
+        around, (height, width) = self.around[row], self.crops.shape[1:3]
+        first = self.box[row]
+        wide = replace(first, size=first.size * AROUND)
+        kept = torch.from_numpy(self.keypoints_2d[row]).float()
+        scale = len(around) / float(wide.size)
+
+        def inside(points: Tensor) -> Tensor:
+            return (image_to_crop(points, wide) + 1) * (len(around) / 2)
+
+        joints = torch.cat((inside(crop_to_image(kept[:, :2], first)), kept[:, 2:]), dim=1)
+        here = replace(
+            box,
+            centre=inside(box.centre[None])[0],
+            size=box.size * scale,
+            angle=box.angle - first.angle,
+        )
+        return replace(crop_person(around, joints, here, height, width), box=box)
 
     @property
     def given(self) -> Float[np.ndarray, "n 14 3"]:
@@ -187,9 +232,9 @@ def _prepared(
         focal=torch.tensor(math.hypot(height, width)),
         principal_point=torch.tensor([width / 2, height / 2]),
     )
-    batch = batch_of(
-        [crop_person(picture, torch.from_numpy(given).float(), box, shown.resolution, shown.width)]
-    )
+    joints = torch.from_numpy(given).float()
+    batch = batch_of([crop_person(picture, joints, box, shown.resolution, shown.width)])
+    wide = crop_image(picture, replace(box, size=box.size * AROUND), round(256 * AROUND))
     crop = (batch.image * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
     rest = torch.cat((image_to_crop(points[:, :2], box), points[:, 2:]), dim=1).numpy()
     hidden = np.where(given[:, 2:] > 0, 0.0, rest)[FOURTEEN]
@@ -201,6 +246,7 @@ def _prepared(
     none = np.zeros(1, int)
     return People(
         crop.numpy(),
+        wide[None],
         np.array([numbers], np.float32),
         batch.keypoints_2d.numpy(),
         hidden[None],

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
-from exemplar.data.crops import batch_of, crop_person, framing_of, person_box
+from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
 from exemplar.data.detections import (
     LEAST_CONFIDENCE,
     Detection,
@@ -21,12 +21,14 @@ from exemplar.data.detections import (
     detections_of,
     scale_of,
 )
+from exemplar.data.looks import Looker
 from exemplar.data.people_files import people_of_photo
 from exemplar.detect.landmarks import find_people
 from exemplar.environment import one_torch_thread, usable_device
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
+from exemplar.fitting.stages import Progress as StageProgress
 from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_sizes
 from exemplar.fitting.trace import Evaluation, Iterate, pick
 from exemplar.geometry.cameras import (
@@ -38,7 +40,7 @@ from exemplar.geometry.cameras import (
     weak_equivalent,
     weak_to_full_translation,
 )
-from exemplar.geometry.crops import Box, crop_to_image
+from exemplar.geometry.crops import Box, crop_to_image, upright_box
 from exemplar.image_files import focal_35mm, read_image
 from exemplar.regressors.checkpoints import (
     DEFAULT_REGRESSOR,
@@ -47,7 +49,6 @@ from exemplar.regressors.checkpoints import (
     load_regressor,
 )
 from exemplar.results import BodyState, FitResult, PersonFit
-from exemplar.samples import Batch
 from exemplar.skeletons import BLAZEPOSE_33
 
 FIELD_OF_VIEW = 55.0
@@ -58,7 +59,7 @@ FILM_DIAGONAL = math.hypot(36.0, 24.0)
 """Of 35 mm film, mm: what EXIF's equivalent focal length refers to."""
 
 DETECTED_STOP_PX = 6.0
-"""Where EFT stops on the built-in keypoints: mean 2D error, px of a 224 crop.
+"""Where EFT stops on the built-in keypoints: mean 2D error, px of a 224 crop of what is visible.
 
 They err by about 6 px on real people themselves, so that a closer fit follows their noise: with
 `large` 9 % of fits get worse than the regressor's answer, at 4 px 20 %, and with `mobile` at the
@@ -83,6 +84,9 @@ class FitOptions:
     guard: bool = False
     """Whether to keep the iterate that left-out keypoints and a pose prior support best, instead of
     the last: often the better 3D pose where keypoints are detected, at a larger 2D error."""
+    looks: bool = True
+    """Whether other crops are tried where the network's answer is far from keypoints that are given
+    (`data.looks`)."""
     robust_px: float | None = None
     """How far a keypoint may be off before it counts little, px of a 224 crop
     (`EftConfig.robust_px`); None believes all alike."""
@@ -133,6 +137,7 @@ class Fitter:
         self.camera_model: CameraModel = getattr(module, "camera_model", "weak")
         self.body: Body = body_for(self.info, self.options.body).to(self.device)
         self.config = _config(self.info, self.options)
+        self.looker = Looker(self.regressor, self.body, self.device)
         self.auxiliary: nn.Module | None = None
         self.dual = _dual_config(self.options)
         if self.options.auxiliary is not None:
@@ -170,15 +175,12 @@ class Fitter:
         height, width = pixels.shape[:2]
         focal, source = self._focal(image, height, width)
         camera = (focal, np.array([width / 2, height / 2]))
-        config = self.config
-        if keypoints is None and self.options.stop_px is None:
-            config = replace(config, stop_px=DETECTED_STOP_PX)
 
         def report(i: int) -> Callable[[int, float], None]:
             return lambda step, error: progress(i, len(people), step, error)
 
         fits = [
-            self._person(pixels, person, camera, config, report(i))
+            self._person(pixels, person, camera, keypoints is None, report(i))
             for i, person in enumerate(people)
         ]
         return FitResult(
@@ -210,43 +212,56 @@ class Fitter:
         pixels: np.ndarray,
         joints: Float[np.ndarray, "49 3"],
         camera: tuple[float, np.ndarray],
-        config: EftConfig,
+        built_in: bool,
         progress: Callable[[int, float], None],
     ) -> PersonFit:
+        """A person's fit, to keypoints of a user or to built-in ones.
+
+        Those are of the same kind of network: they are fitted no closer than they are good, and
+        where the regressor misses them, they are as likely wrong.
+        """
         started = time.perf_counter()
-        batch = self._batch(pixels, joints, *camera)
+        points = torch.from_numpy(joints).float()
+        box = replace(
+            person_box(points, framing_of(self.regressor)),
+            focal=torch.tensor(camera[0]),
+            principal_point=torch.from_numpy(camera[1]),
+        )
+
+        def crop(box: Box) -> CroppedPerson:
+            width = getattr(self.regressor, "width", None)
+            return crop_person(pixels, points, box, self.resolution, width)
 
         def report(rows: Tensor, step: int, evaluation: Evaluation) -> None:
             progress(step, float(evaluation.error_px[0]))
 
+        config = self.config
+        if built_in and self.options.stop_px is None:
+            config = replace(config, stop_px=DETECTED_STOP_PX * _visible_share(points, box))
+        person = crop(box)
+        fit = self._fitted(person, config, report)
+        error = float(fit.before.evaluation.error_px[0])
+        if self.options.looks and not built_in and self.looker.doubts(error, person):
+            second = self.looker.best(person, crop)
+            if second is not person:
+                person, fit = second, self._fitted(second, config, report)
+        box = batch_of([person], self.device).box
+        return self._on_photo(fit, box, joints, time.perf_counter() - started)
+
+    def _fitted(self, person: CroppedPerson, config: EftConfig, report: StageProgress) -> Fits:
+        """The person's fit, with all iterates."""
+        batch = batch_of([person], self.device)
+        if self.teacher is not None:
+            batch = replace(batch, joints_3d=teach(self.teacher, batch.image).joints_3d)
         if self.auxiliary is not None:
-            fit = fit_dual(
+            return fit_dual(
                 self.regressor, self.auxiliary, self.body, batch, self.dual,
                 history=True, progress=report,
             )  # fmt: skip
-        else:
-            fit = fit_exemplars(
-                self.regressor, self.body, batch, config,
-                guard=self.options.guard, history=True, progress=report,
-            )  # fmt: skip
-        return self._on_photo(fit, batch.box, joints, time.perf_counter() - started)
-
-    def _batch(
-        self, pixels: np.ndarray, joints: np.ndarray, focal: float, principal_point: np.ndarray
-    ) -> Batch:
-        """The person's crop, its keypoints in crop units, and the teacher's 3D joints."""
-        points = torch.from_numpy(joints).float()
-        box = replace(
-            person_box(points, framing_of(self.regressor)),
-            focal=torch.tensor(focal),
-            principal_point=torch.from_numpy(principal_point),
-        )
-        width = getattr(self.regressor, "width", None)
-        person = crop_person(pixels, points, box, self.resolution, width)
-        batch = batch_of([person], self.device)
-        if self.teacher is None:
-            return batch
-        return replace(batch, joints_3d=teach(self.teacher, batch.image).joints_3d)
+        return fit_exemplars(
+            self.regressor, self.body, batch, config,
+            guard=self.options.guard, history=True, progress=report,
+        )  # fmt: skip
 
     def _on_photo(
         self,
@@ -438,6 +453,14 @@ def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:
             f"--person {person!r}: expected all, largest, or a number below {len(people)} ({count})"
         )
     return [people[int(person)]]
+
+
+def _visible_share(joints: Float[Tensor, "49 3"], box: Box) -> float:
+    """Side of an ordinary crop of the visible keypoints, in sides of the box; at most 1.
+
+    The crop of a close-up is as large as if the legs were in it, and errors are small in it.
+    """
+    return min(1.0, float(upright_box(joints, None).size / box.size))
 
 
 def _has_extent(person: np.ndarray) -> bool:

@@ -110,6 +110,7 @@ def people() -> People:
     keypoints[:, np.array(FOURTEEN)[LIMBS]] = np.append(truth[:, LIMBS, :2], np.ones((2, 12, 1)), 2)
     return People(
         crops=rng.integers(0, 255, (2, 256, 256, 3), dtype=np.uint8),
+        around=np.zeros((2, 410, 410, 3), np.uint8),
         boxes=np.array([[100.0, 100, 200, 0, 500, 100, 100]] * 2),
         keypoints_2d=keypoints,
         left_out=np.zeros((2, 14, 3)),
@@ -129,7 +130,9 @@ def test_views_of_a_moment_are_compared_both_ways() -> None:
 def test_networks_in_memory_are_measured_and_the_numbers_are_read_back(tmp_path: Path) -> None:
     torch.manual_seed(0)
     regressor, info = load_regressor("mobile")
-    methods = LoadedMethods(regressor, info, body_for(info), MethodConfig(iterations=1))
+    methods = LoadedMethods(
+        regressor, info, body_for(info), MethodConfig(iterations=1, looks=False)
+    )
     group = measure(methods, people(), ["none", "eft", "eft+guard", "oracle", "landmarks"])
     assert list(group.methods) == ["none", "eft", "eft+guard", "oracle", "landmarks"]
     errors = {name: scores.values["pa_mm"] for name, scores in group.methods.items()}

@@ -62,6 +62,8 @@ class FitCommand:
     """Most weight updates (default 20; 14 with an auxiliary network)."""
     guard: bool = False
     """Keep the most plausible iterate instead of the last."""
+    looks: bool = True
+    """Try other crops where the network's answer is far from keypoints that you give."""
     robust_px: float | None = None
     """For keypoints some of which may be far off: those count little that the body misses by more
     than this many px of a 224 crop, such as 80; 30 if there are many."""
@@ -96,6 +98,7 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
         box=parse_box(command.box),
         iterations=command.iterations,
         guard=command.guard,
+        looks=command.looks,
         robust_px=command.robust_px,
         stop_px=command.stop_px,
         teacher=command.teacher,

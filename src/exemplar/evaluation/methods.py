@@ -77,6 +77,8 @@ class MethodConfig:
     """Step of gradient descent in dual; None takes the settings'."""
     stop: bool = True
     """Whether EFT and dual may stop early."""
+    looks: bool = True
+    """Whether fits see other crops where the regressor misses the keypoints (`data.looks`)."""
 
     def eft_config(self, info: RegressorInfo) -> EftConfig:
         """EFT's settings."""

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,6 +15,7 @@ from exemplar.bodies import Body, load_body
 from exemplar.data.contents import Contents
 from exemplar.data.crops import batch_of
 from exemplar.data.formats import format_named, read, recognise
+from exemplar.data.looks import Looker
 from exemplar.data.options import parse_options
 from exemplar.environment import code_commit, code_version, cores, machine
 from exemplar.evaluation.judge import Judge
@@ -199,6 +201,7 @@ class _Work:
         self.config, self.people, self.judge, self.tools = config, people, judge, tools
         shown = shown_to(tools.regressor, use_3d=config.use_3d)
         self.prepare = Preparer(people.images, shown)
+        self.looker = Looker(tools.regressor, tools.body, tools.device)
 
     def prepared(self, first: int) -> list[Prepared]:
         """The people of a block."""
@@ -216,6 +219,8 @@ class _Work:
         sound = [one for one in ready if one.person is not None]
         if not sound:
             return rows
+        if fit != "none" and self.config.methods.looks:
+            sound = self._looked_again(sound)
         own = [self.people.samples[one.number] for one in sound]
         batch = batch_of([one.person for one in sound if one.person is not None], self.tools.device)
         shown = shown_of(own, sound, batch)
@@ -226,6 +231,17 @@ class _Work:
             model = weak if method == "smplify" else own_camera
             rows += rows_of(self.judge, truth, shown, method, answers, model)
         return rows
+
+    def _looked_again(self, people: Sequence[Prepared]) -> list[Prepared]:
+        """People in the crops that fits see: others where the regressor misses the keypoints."""
+        firsts = [one.person for one in people if one.person is not None]
+        errors = self.looker.errors(firsts).tolist()
+        return [
+            replace(one, person=self.looker.best(first, partial(self.prepare.again, one)))
+            if self.looker.doubts(error, first)
+            else one
+            for one, first, error in zip(people, firsts, errors, strict=True)
+        ]
 
     def _prepared(self, number: int, sample: Sample) -> Prepared:
         try:

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 
 from exemplar.bodies import Body
 from exemplar.data.crops import batch_of
+from exemplar.data.looks import Looker
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.environment import code_version, cores, usable_device
 from exemplar.fitting.dual import fit_dual
@@ -56,6 +59,10 @@ _REASONS: Mapping[str, str] = {
 
 Finished = Callable[[int, PseudoTruth], None]
 """Called with a sample's number and what became of it, from any thread."""
+
+
+Fitted = Callable[[Prepared, Fits, int], None]
+"""Called with a person and the row of the fits that is theirs, from any thread."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,8 @@ class Lifter:
             "recipe": "+".join(filter(None, (config.recipe, guarded, config.teacher))),
             "version": code_version(),
         }
+        self.looker = Looker(self.regressor, self.body, self.device)
+        self._again: Preparer | None = None
         self.room = self._room(workers)
         self.teaching: Teaching | None = None
         if config.teacher is not None:
@@ -120,7 +129,8 @@ class Lifter:
         return BLOCK * self.room.slots * self.room.workers if not self.smplify else SMPLIFY_BATCH
 
     def preparer(self, images: ImageStore | Path) -> Preparer:
-        """What makes samples ready for this regressor."""
+        """What makes samples ready for this regressor, whose images can be looked at again."""
+        self._again = Preparer(images, self.shown)
         return Preparer(images, self.shown)
 
     def _room(self, workers: int | None) -> Room:
@@ -146,27 +156,61 @@ class Lifter:
             if one.person is None:
                 finished(one.number, self._result(one.sample, one.status, one.message))
         sound = [one for one in people if one.person is not None]
-        if not sound:
+        doubtful: dict[int, tuple[Prepared, Fits, int]] = {}
+
+        def first(one: Prepared, fits: Fits, row: int) -> None:
+            error = float(fits.before.evaluation.error_px[row])
+            if one.person is not None and self.looker.doubts(error, one.person):
+                doubtful[one.number] = (one, fits, row)
+            else:
+                finished(one.number, self._made(one, fits, row))
+
+        def second(one: Prepared, fits: Fits, row: int) -> None:
+            finished(one.number, self._made(one, fits, row))
+
+        self._fit(sound, first)
+        missed = [doubtful[number] for number in sorted(doubtful)]
+        with ThreadPoolExecutor(self.room.workers) as pool:
+            looks = list(pool.map(self._looked_again, [one for one, _, _ in missed]))
+        for (one, fits, row), seen in zip(missed, looks, strict=True):
+            if seen is one:
+                second(one, fits, row)
+        self._fit([s for (one, _, _), s in zip(missed, looks, strict=True) if s is not one], second)
+
+    def _looked_again(self, one: Prepared) -> Prepared:
+        """The person in the crop that suits the keypoints best; the same if none is better."""
+        assert one.person is not None
+        if self._again is None:
+            return one
+        try:
+            found = self.looker.best(one.person, partial(self._again.again, one))
+        except (ValueError, OSError):  # the image was there a moment ago: its first crop will do
+            return one
+        return one if found is one.person else replace(one, person=found)
+
+    def _fit(self, people: Sequence[Prepared], fitted: Fitted) -> None:
+        """Fit people who can be shown; `fitted` hears of each as soon as it is done."""
+        if not people:
             return
-        batch = batch_of([one.person for one in sound if one.person is not None], self.device)
+        batch = batch_of([one.person for one in people if one.person is not None], self.device)
 
         def done(rows: Int[Tensor, " b"], fits: Fits) -> None:
             for i, row in enumerate(rows.tolist()):
-                finished(sound[row].number, self._made(sound[row], fits, i))
+                fitted(people[row], fits, i)
 
         if self.smplify is not None:
             clean, _ = checked(batch)
             start = predict_in_blocks(self.regressor, clean.image, clean.box)
             start = replace(start, camera=weak_equivalent(start.camera, self._camera_model()))
             fits = fit_smplify(start, clean.keypoints_2d, self.body, self.smplify)
-            done(torch.arange(len(sound)), fits)
+            done(torch.arange(len(people)), fits)
             return
         if self.dual is not None and self.auxiliary is not None:
             workers = self.room.workers if self.device.type == "cpu" else None
             fits = fit_dual(
                 self.regressor, self.auxiliary, self.body, batch, self.dual, workers=workers
             )
-            done(torch.arange(len(sound)), fits)
+            done(torch.arange(len(people)), fits)
             return
         stream_exemplars(
             self.regressor,

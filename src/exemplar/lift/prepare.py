@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from exemplar.data.crops import CroppedPerson, crop_person, framing_of, person_box
 from exemplar.fitting.inputs import checked_keypoints
-from exemplar.geometry.crops import Box, Framing
+from exemplar.geometry.crops import Box, Framing, crop_to_image
 from exemplar.image_files import OutsideError
 from exemplar.image_store_files import ImageStore, open_images
 from exemplar.lift.reasons import MISSING, UNREADABLE, lacks_image
@@ -87,7 +87,7 @@ def shown_to(
 
 
 class Preparer:
-    """Reads images and crops people, for one thread; people of one image share its decoding."""
+    """Reads images and crops people; those of one image, one after another, share its decoding."""
 
     def __init__(self, images: ImageStore | Path, shown: Shown) -> None:
         self.images = open_images(images) if isinstance(images, Path) else images
@@ -112,8 +112,6 @@ class Preparer:
         if bool(bad[0]):
             raise ValueError("keypoints: a number that is not finite, or a negative confidence")
         pixels = self._pixels(sample.image)
-        if isinstance(pixels, str):
-            raise ValueError(pixels)
         height, width = pixels.shape[:2]
         sample.check_image_size(width, height)
         joints = clean[0].float()
@@ -121,10 +119,21 @@ class Preparer:
             joints = without_border_ankles(joints, height)
         box = self._box(sample, joints)
         _check_inside(box, width, height)
+        return self._crop(sample, joints, _with_camera(box, sample, width, height))
+
+    def again(self, one: Prepared, box: Box) -> CroppedPerson:
+        """Another crop of a person who was prepared. ValueError or OSError if the image is gone."""
+        assert one.person is not None
+        known, first = one.person.keypoints_2d, one.person.box
+        joints = torch.cat((crop_to_image(known[:, :2], first), known[:, 2:]), dim=1)
+        return self._crop(one.sample, joints, box)
+
+    def _crop(self, sample: Sample, joints: Tensor, box: Box) -> CroppedPerson:
+        """ValueError with kind, colon, details if the image cannot be had."""
         return crop_person(
-            pixels,
+            self._pixels(sample.image),
             joints,
-            _with_camera(box, sample, width, height),
+            box,
             self.shown.resolution,
             self.shown.width,
             fitted_3d(sample, self.shown.joints_about) if self.shown.use_3d else None,
@@ -147,10 +156,15 @@ class Preparer:
         except OSError:
             return False
 
-    def _pixels(self, name: str) -> np.ndarray | str:
-        if self._last[0] != name:
-            self._last = (name, self._image(name))
-        return self._last[1]
+    def _pixels(self, name: str) -> np.ndarray:
+        """The image; ValueError with kind, colon, details if it cannot be had."""
+        last = self._last
+        if last[0] != name:
+            last = self._last = (name, self._image(name))
+        pixels = last[1]
+        if isinstance(pixels, str):
+            raise ValueError(pixels)
+        return pixels
 
     def _image(self, name: str) -> np.ndarray | str:
         """The image, or what is wrong with it."""
