@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from exemplar.bodies import BodyParams, load_open_body
+from exemplar.data import looks
 from exemplar.data.crops import CroppedPerson, crop_person
 from exemplar.data.looks import DOUBT_PX, Looker
 from exemplar.geometry.cameras import project_weak
@@ -76,6 +77,16 @@ def test_the_first_crop_is_kept_where_none_is_better() -> None:
     assert looker(SIDE).best(first, crop_of) is first
 
 
+def test_the_first_crop_is_kept_where_no_answer_meets_the_keypoints(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Here the crop that is turned by 180 degrees is the least wrong."""
+    first, wrong = crop_of(box_of()), looker(-1.0)
+    assert wrong.best(first, crop_of) is not first
+    monkeypatch.setattr(looks, "MEETS_PX", 1.0)
+    assert wrong.best(first, crop_of) is first
+
+
 def test_keypoints_with_left_and_right_exchanged_are_not_followed() -> None:
     first = crop_of(box_of())
     exchanged = replace(first, keypoints_2d=first.keypoints_2d[flip_permutation(SMPL_49)])
@@ -84,8 +95,9 @@ def test_keypoints_with_left_and_right_exchanged_are_not_followed() -> None:
     assert one.best(exchanged, crop_of) is exchanged
 
 
-def test_errors_are_compared_in_the_picture() -> None:
+def test_errors_are_compared_in_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """A larger crop shows the same error smaller; that is no reason to take it."""
+    monkeypatch.setattr(looks, "MEETS_PX", float("inf"))
     first, wrong = crop_of(box_of()), looker(-1.0)
     larger = crop_of(box_of(1.5 * SIDE))
     assert float(wrong.errors([larger])) < 0.7 * float(wrong.errors([first]))
