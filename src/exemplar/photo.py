@@ -20,6 +20,7 @@ from exemplar.data.detections import (
     detected_joints,
     detections_of,
     scale_of,
+    unit_of,
 )
 from exemplar.data.people_files import people_of_photo
 from exemplar.detect.landmarks import find_people
@@ -413,7 +414,10 @@ def _given(
     if isinstance(detections, np.ndarray):
         detections = detections_of(detections)
     scale = scale_of(detections)
-    return [detected_joints(person, joints=joints, scale=scale) for person in detections]
+    return [
+        detected_joints(person, joints=joints, scale=scale, unit=unit_of(person, size))
+        for person in detections
+    ]
 
 
 def _check_inside(people: list[np.ndarray], width: int, height: int, given: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from exemplar.data.contents import Contents
+from exemplar.data.detections import LEAST_CONFIDENCE
 from exemplar.data.formats import format_named, read, recognise
 from exemplar.data.image_names import same_image
 from exemplar.data.options import options_of
@@ -49,7 +50,8 @@ def people_of_photo(
         others = _some(list(dict.fromkeys(each.image for each in people)))
         where = "" if name is None else f" in image {Path(name).name!r}"
         raise ValueError(
-            f"{path} has nobody with keypoints{where}" + (others and f", only {others}")
+            f"{path} has nobody with keypoints{where}{others and f', only {others}'}"
+            f" (a confidence below {LEAST_CONFIDENCE:g} counts as not seen)"
         )
     for each in mine:
         if size is not None and each.image_size not in (None, tuple(size)):
