@@ -22,7 +22,7 @@ from exemplar.data.detections import (
     scale_of,
     unit_of,
 )
-from exemplar.data.people_files import people_of_photo
+from exemplar.data.people_files import KeypointFile
 from exemplar.detect.landmarks import find_people
 from exemplar.environment import one_torch_thread, usable_device
 from exemplar.fitting.dual import DualConfig, fit_dual
@@ -115,8 +115,8 @@ class FitOptions:
             )
         if self.teacher is not None:
             teacher_sizes(self.teacher)
-        if self.focal is not None and not self.focal > 0:
-            raise ValueError(f"the focal length must be positive, got {self.focal}")
+        if self.focal is not None and not 0 < self.focal < math.inf:
+            raise ValueError(f"the focal length must be a positive number, got {self.focal}")
 
 
 class Fitter:
@@ -320,9 +320,16 @@ def on_photo(
 
 
 KeypointSource = (
-    str | Path | Detection | Sequence[Detection] | Float[np.ndarray, "*people k 3"] | None
+    str
+    | Path
+    | KeypointFile
+    | Detection
+    | Sequence[Detection]
+    | Float[np.ndarray, "*people k 3"]
+    | None
 )
-"""A keypoint file or folder, detections, or an array of a joint set told by its length."""
+"""A keypoint file or folder (for many photos better a `KeypointFile`, which is read once),
+detections, or an array of a joint set told by its length."""
 
 
 def fit(
@@ -363,7 +370,8 @@ def _people(
     shown = "the image" if name is None else Path(name).name
     if not found and source is None:
         raise ValueError(f"no person found in {shown}: give --keypoints or --box")
-    given = source if isinstance(source, str | Path) else "the keypoints"
+    file = source.path if isinstance(source, KeypointFile) else source
+    given = file if isinstance(file, str | Path) else "the keypoints"
     if not found:
         raise ValueError(
             f"{given}: expected a person with at least 2 distinct keypoints of confidence"
@@ -401,12 +409,15 @@ def _given(
 ) -> list[Float[np.ndarray, "49 3"]]:
     """The 49 joints of the people that are given, unsure ones missing."""
     if isinstance(source, str | Path):
-        people = people_of_photo(source, image=name, size=size, joints=joints)
+        source = KeypointFile(source, joints)
+    if isinstance(source, KeypointFile):
+        people = source.people(name, size)
         broken = [person.problem for person in people if person.problem]
         if len(broken) == len(people):
-            raise ValueError(f"{source}: {broken[0]}")
+            raise ValueError(f"{source.path}: {broken[0]}")
         if broken:
-            warnings.warn(f"{source}: {len(broken)} people left out: {broken[0]}", stacklevel=2)
+            left = f"{source.path}: {len(broken)} people left out: {broken[0]}"
+            warnings.warn(left, stacklevel=2)
         found = [person.keypoints_2d for person in people if not person.problem]
         return [np.where(each[:, 2:] < LEAST_CONFIDENCE, 0.0, each) for each in found]
     assert source is not None

@@ -63,7 +63,7 @@ def read_h5(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 def _of_h5(file: Any, name: str, budget: Budget) -> np.ndarray:
     """A data set of an HDF5 file; ValueError if it is too large, or lies in another file."""
     is_elsewhere = hasattr(file.get(name, getlink=True), "filename")
-    found = None if is_elsewhere else file[name]
+    found: Any = None if is_elsewhere else file[name]
     if not hasattr(found, "nbytes") or found.external or found.is_virtual:
         raise ValueError(f"{name} is no array of this file")
     budget.take(found.nbytes)

@@ -270,10 +270,18 @@ def unit_of(person: Detection, size: Sequence[int | float] | np.ndarray | None) 
     """What a person's x and y are multiplied by to be px of an image of `size` (width, height;
     None if nobody knows). ValueError for fractions without it."""
     if person.is_fraction and size is None:
-        raise ValueError("has fractions of the image's size: give the folder of images, or size")
+        raise ValueError(f"{_FRACTIONS}: give the folder of images, or size")
     if size is None or not (person.is_fraction or person.picture):
         return np.ones(2)
     return np.asarray(size, np.float64) / (person.picture or 1.0)
+
+
+_FRACTIONS = "has fractions of the image's size"
+
+
+def needs_size(sample: Sample) -> bool:
+    """Whether a detector's sample would be another one if its image's size had been known."""
+    return _FRACTIONS in sample.problem or sample.image_size is not None
 
 
 def scale_of(people: Iterable[object]) -> float:
