@@ -28,18 +28,11 @@ from exemplar.environment import one_torch_thread, usable_device
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
+from exemplar.fitting.projections import placed
 from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_sizes
 from exemplar.fitting.trace import Evaluation, Iterate, pick
-from exemplar.geometry.cameras import (
-    CameraModel,
-    crop_to_full_translation,
-    full_translation,
-    image_camera,
-    project,
-    weak_equivalent,
-    weak_to_full_translation,
-)
-from exemplar.geometry.crops import Box, crop_to_image
+from exemplar.geometry.cameras import CameraModel
+from exemplar.geometry.crops import Box
 from exemplar.image_files import focal_35mm, read_image
 from exemplar.regressors.checkpoints import (
     DEFAULT_REGRESSOR,
@@ -283,24 +276,9 @@ def on_photo(
 
     `box` has the photo's camera; `camera_model` and `resolution` are the regressor's.
     """
-    found = iterate.prediction
-    in_crop = project(
-        body.keypoints(found.body_params(), "smpl49"), found.camera, box, camera_model, resolution
-    )
-    weak = replace(found, camera=weak_equivalent(found.camera, camera_model))
-    prediction = weak.turned_back(box)
-    params = prediction.body_params()
-    joints = body.keypoints(params, "smpl49")
-    in_image = crop_to_image(in_crop, box)
-    if camera_model == "full_perspective":
-        translation = crop_to_full_translation(found.camera, box)
-    else:
-        rough = weak_to_full_translation(
-            prediction.camera, *image_camera(box), box.centre, box.size
-        )
-        defined = body.available("smpl49").expand(joints.shape[:-1])
-        translation = full_translation(joints, in_image, defined, *image_camera(box), rough)
-    posed = body(params)
+    found = placed(body, iterate.prediction, box, camera_model, resolution)
+    prediction, translation = found.prediction, found.translation
+    posed = body(prediction.body_params())
 
     def numpy(tensor: Tensor) -> np.ndarray:
         return tensor[0].cpu().numpy()
@@ -311,8 +289,8 @@ def on_photo(
         betas=numpy(prediction.betas),
         weak_camera=numpy(prediction.camera),
         translation=numpy(translation),
-        joints_3d=numpy(joints + translation[:, None]),
-        joints_2d=numpy(in_image),
+        joints_3d=numpy(found.joints + translation[:, None]),
+        joints_2d=numpy(found.joints_2d),
         kinematic_joints=numpy(posed.joints + translation[:, None]),
         vertices=numpy(posed.vertices + translation[:, None]),
         error_px=float(iterate.evaluation.error_px[0]),

@@ -17,22 +17,22 @@ import pytest
 
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.lift.store import Ledger
-from tests.lift.toy import lifted_here, numbers, sample, wait_for
+from tests.lift.toy import UNFITTED, lifted_here, numbers, sample, wait_for
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
-COUNT = 100
+COUNT = 60
 """People: enough for all nodes to have loaded before the last one is taken."""
 
 JOB = """
 import sys
 from exemplar.lift.ray_engine import RayConfig, run_ray
 from exemplar.lift.store import Ledger
-from tests.lift.toy import EVERYONE, FAST
+from tests.lift.toy import EVERYONE, UNFITTED
 with Ledger(sys.argv[1]) as ledger:
     ledger.join()
-    run_ray(ledger, FAST, "cpu", EVERYONE, len, RayConfig(sys.argv[2], window=2))
+    run_ray(ledger, UNFITTED, "cpu", EVERYONE, len, RayConfig(sys.argv[2], window=2))
 """
 
 LIMIT = 400.0
@@ -61,6 +61,7 @@ class Cluster:
         }
         self.address = f"127.0.0.1:{free_port()}"
         self.nodes: list[subprocess.Popen[bytes]] = []
+        self.jobs: list[subprocess.Popen[bytes]] = []
         self.killed: list[int] = []
 
     def start(self, *, hidden: Path | None = None) -> None:
@@ -111,7 +112,10 @@ class Cluster:
         self.nodes[node].wait()
 
     def stop(self) -> None:
-        """End all nodes; none of their processes may remain."""
+        """End jobs and nodes; none of their processes may remain."""
+        for job in self.jobs:
+            job.kill()
+            job.wait()
         for node in range(len(self.nodes)):
             self.kill(node)
         until = time.monotonic() + 60
@@ -124,9 +128,11 @@ class Cluster:
         with Ledger(folder, create=True) as ledger:
             ledger.fill((sample(i) for i in range(COUNT)), {"images": str(images)})
         command = [sys.executable, "-c", JOB, str(folder), self.address]
-        return subprocess.Popen(
+        job = subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
+        self.jobs.append(job)
+        return job
 
 
 @pytest.fixture
@@ -147,7 +153,7 @@ def can_hide() -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> list[PseudoTruth]:
-    return lifted_here(tmp_path_factory.mktemp("job"), photographs, COUNT)
+    return lifted_here(tmp_path_factory.mktemp("job"), photographs, COUNT, UNFITTED)
 
 
 def finished(job: subprocess.Popen[bytes], folder: Path, wanted: list[PseudoTruth]) -> str:

@@ -20,6 +20,7 @@ from exemplar.synth import SynthBatch, draw_samples
 
 PEOPLE = 6
 FAST = LiftConfig(iterations=2)
+UNFITTED = LiftConfig(recipe="regressor")
 EVERYONE = Selection()
 COUNT = 18
 
@@ -92,15 +93,17 @@ def wait_for(folder: Path, done: int, seconds: float = 30.0) -> None:
                     return
         except (FileNotFoundError, ValueError):
             pass
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise AssertionError(f"{done} people were not done in {seconds:g} s")
 
 
-def lifted_here(folder: Path, photographs: Path, count: int = COUNT) -> list[PseudoTruth]:
+def lifted_here(
+    folder: Path, photographs: Path, count: int = COUNT, config: LiftConfig = FAST
+) -> list[PseudoTruth]:
     """A job that nothing disturbs."""
     with new_job(folder, photographs, count) as ledger:
         ledger.join()
-        run_local(ledger, Lifter(FAST, workers=1), EVERYONE, lambda made: None)
+        run_local(ledger, Lifter(config, workers=1), EVERYONE, lambda made: None)
         return list(ledger.truths())
 
 
