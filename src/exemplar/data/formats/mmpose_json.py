@@ -31,6 +31,7 @@ TITLE = "MMPose and rtmlib predictions (JSON)"
 JOINTS = COCO_17
 
 _SCORES = ("keypoint_scores", "keypoints_scores", "scores")
+_Y_FIRST = "y first"
 
 
 def matches(contents: Contents) -> bool:
@@ -58,11 +59,11 @@ def _people(data: Any, *, is_outer: bool = True) -> Iterator[tuple[str, Mapping[
                 yield "", {"keypoints": points, _SCORES[0]: own}
         return
     if isinstance(data, dict) and isinstance(data.get("skeleton"), dict):
-        for number, people in enumerate(data["keypoints"]):
-            frame = str(number) if len(data["keypoints"]) > 1 else ""
-            yield from (
-                (frame, {"keypoints": [[x, y, s] for y, x, s in p]}) for p in people.values()
-            )
+        frames = data["keypoints"] if isinstance(data.get("keypoints"), list) else []
+        for number, people in enumerate(frames):
+            frame = str(number) if number or len(frames) > 1 else ""
+            for points in people.values() if isinstance(people, dict) else []:
+                yield frame, {"keypoints": points, _Y_FIRST: True}
         return
     for each in data if isinstance(data, list) else [data]:
         if isinstance(each, list) and is_outer:
@@ -71,10 +72,10 @@ def _people(data: Any, *, is_outer: bool = True) -> Iterator[tuple[str, Mapping[
             frame = each.get("frame_id")
             yield from (("" if frame is None else str(frame), one) for one in each["instances"])
         elif isinstance(each, dict) and isinstance(each.get("preds"), list):
-            images = each.get("image_paths", [""] * len(each["preds"]))
-            yield from (
-                (str(i), {"keypoints": p}) for p, i in zip(each["preds"], images, strict=True)
-            )
+            images = each.get("image_paths")
+            names = images if isinstance(images, list) else []
+            for points, name in zip_longest(each["preds"], names[: len(each["preds"])]):
+                yield str(name or ""), {"keypoints": points}
         elif isinstance(each, dict) and "keypoints" in each:
             yield text_of(each, IMAGE_KEYS), each
 
@@ -104,7 +105,10 @@ def _records(contents: Contents) -> Iterator[Record]:
 def _person(value: tuple[Any, list[str]]) -> Detection:
     person, names = value
     scores = next((person[key] for key in _SCORES if key in person), None)
-    found = Detection(with_scores(person["keypoints"], scores, "keypoints"))
+    points = with_scores(person["keypoints"], scores, "keypoints")
+    if _Y_FIRST in person:
+        points[:, :2] = points[:, 1::-1]
+    found = Detection(points)
     return replace(found, names=our_names(names)) if len(names) == len(found.points) else found
 
 
