@@ -652,7 +652,19 @@ KINDS: Mapping[str, Kind] = {
                            _npz, _keypoints),
     "alphapose": Kind("a.json", lambda: {"1.jpg": {"bodies": [{"joints": _points(18)}]}}, _json,
                       _annotation_of("alphapose")),
+    "alphapose, tracked": Kind(
+        "a.json", lambda: {"1.jpg": [{"keypoints": _points(17), "scores": 2.1, "idx": 1}]}, _json,
+        _annotation_of("alphapose")),
     "mmpose_json": Kind("a.json", _mmpose, _json, _annotation_of("mmpose_json")),
+    "mmpose_json, 0.x": Kind(
+        "a.json",
+        lambda: [{"preds": [[[1.0, 2.0, 0.9]] * 17], "image_paths": ["1.jpg"]}] * 2,
+        _json, _annotation_of("mmpose_json")),
+    "mmpose_json, easy_ViTPose": Kind(
+        "a.json",
+        lambda: {"keypoints": [{"0": [[1.0, 2.0, 0.9]] * 17}] * 2,
+                 "skeleton": {str(i): name for i, name in enumerate(COCO_17)}},
+        _json, _annotation_of("mmpose_json")),
     "ultralytics_json": Kind(
         "a.json",
         lambda: [{"keypoints": {"x": _points(17)[::3], "y": _points(17)[1::3],

@@ -44,6 +44,19 @@ def test_an_rgb_image_is_read_as_it_is(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "a.png"), pixels)
 
 
+def test_pictures_that_are_programs_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain().save(tmp_path / "a.eps")
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "a.eps").read_bytes())
+    ran = []
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *given, **more: ran.append(given))
+    for name in ("a.eps", "b.jpg"):
+        with pytest.raises(ValueError, match="not an image that can be read"):
+            read_image(tmp_path / name)
+    assert not ran
+
+
 @pytest.mark.parametrize(
     ("mode", "name", "tolerance"),
     [("CMYK", "a.jpg", 6), ("P", "a.png", 0), ("RGBA", "a.png", 0), ("YCbCr", "a.jpg", 6)],

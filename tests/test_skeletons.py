@@ -15,6 +15,7 @@ from exemplar.skeletons import (
     SMPL_49,
     flip_permutation,
     indices,
+    our_names,
     smpl49_sources,
     to_smpl49,
 )
@@ -88,6 +89,14 @@ def test_openpose_neck_is_not_taken_for_lsps() -> None:
 
 def test_evaluation_joints_are_rows_of_the_h36m_regressor() -> None:
     assert indices(LSP_14, H36M_17) == [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
+
+
+@pytest.mark.parametrize(
+    "name", ["LHip", "lhip", "L_Hip", "left-hip", "hipL", "Hip Left", "left_hip_joint", "l.hip"]
+)
+def test_sides_are_understood_however_they_are_written(name: str) -> None:
+    assert our_names([name]) == ("left_hip",)
+    assert our_names(["rear", "lear", "lib"]) == ("right_ear", "left_ear", "lib")
 
 
 def test_a_missing_joint_is_named() -> None:

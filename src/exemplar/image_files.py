@@ -32,6 +32,9 @@ _EXIF_TAG, _FOCAL_35MM_TAG = 0x8769, 0xA405
 _FOCALS_35MM = (5.0, 2000.0)
 """Lenses that there are, mm."""
 
+_PROGRAMS = frozenset({"EPS", "WMF"})
+"""Pillow's formats whose files are programs."""
+
 
 def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     """The image at `path` as it is displayed: RGB, EXIF orientation applied, first frame.
@@ -57,7 +60,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 def stream_size(stream: Any, name: str | Path) -> tuple[int, int]:
     """`image_size` of an open file; `name` is what errors call it."""
-    with _one_line(name), Image.open(stream) as image:
+    with _one_line(name), _opened(stream) as image:
         width, height = image.size
         sideways = _orientation(image) in _SIDEWAYS
     return (height, width) if sideways else (width, height)
@@ -65,7 +68,7 @@ def stream_size(stream: Any, name: str | Path) -> tuple[int, int]:
 
 def decode_image(data: bytes, name: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     """`read_image` of a file's bytes; `name` is what errors call it."""
-    with _one_line(name), Image.open(io.BytesIO(data)) as image:
+    with _one_line(name), _opened(io.BytesIO(data)) as image:
         image.load()
         pixels = np.array(_to_rgb(_upright(image)))
     height, width = pixels.shape[:2]
@@ -74,6 +77,12 @@ def decode_image(data: bytes, name: str | Path) -> UInt8[np.ndarray, "h w 3"]:
             f"{name} is {width} x {height} px, expected at least {SMALLEST_SIDE} px on each side"
         )
     return pixels
+
+
+def _opened(source: Any) -> Image.Image:
+    """A picture of any format but those that other programs run (EPS: Ghostscript)."""
+    Image.init()
+    return Image.open(source, formats=[name for name in Image.OPEN if name not in _PROGRAMS])
 
 
 def _file(path: str | Path) -> Path:
@@ -109,7 +118,7 @@ def image_within(folder: str | Path, name: str) -> Path:
 def focal_35mm(path: str | Path) -> float | None:
     """The lens's focal length as for 35 mm film (mm) that the image's EXIF tells, or None."""
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             value = float(image.getexif().get_ifd(_EXIF_TAG).get(_FOCAL_35MM_TAG, 0))
     except Exception:  # a damaged EXIF block can raise anything
         return None

@@ -20,27 +20,21 @@ from exemplar.data.detections import (
     detected_joints,
     detections_of,
     scale_of,
+    unit_of,
 )
 from exemplar.data.looks import Looker
-from exemplar.data.people_files import people_of_photo
+from exemplar.data.people_files import KeypointFile
 from exemplar.detect.landmarks import find_people
 from exemplar.environment import one_torch_thread, usable_device
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
+from exemplar.fitting.projections import placed
 from exemplar.fitting.stages import Progress as StageProgress
 from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_sizes
 from exemplar.fitting.trace import Evaluation, Iterate, pick
-from exemplar.geometry.cameras import (
-    CameraModel,
-    crop_to_full_translation,
-    full_translation,
-    image_camera,
-    project,
-    weak_equivalent,
-    weak_to_full_translation,
-)
-from exemplar.geometry.crops import Box, crop_to_image, upright_box
+from exemplar.geometry.cameras import CameraModel
+from exemplar.geometry.crops import Box, upright_box
 from exemplar.image_files import focal_35mm, read_image
 from exemplar.regressors.checkpoints import (
     DEFAULT_REGRESSOR,
@@ -118,8 +112,8 @@ class FitOptions:
             )
         if self.teacher is not None:
             teacher_sizes(self.teacher)
-        if self.focal is not None and not self.focal > 0:
-            raise ValueError(f"the focal length must be positive, got {self.focal}")
+        if self.focal is not None and not 0 < self.focal < math.inf:
+            raise ValueError(f"the focal length must be a positive number, got {self.focal}")
 
 
 class Fitter:
@@ -293,34 +287,19 @@ def on_photo(
 
     `box` (K) has the photo's camera; `camera_model` and `resolution` are the regressor's.
     """
-    found = iterates.prediction
-    in_crop = project(
-        body.keypoints(found.body_params(), "smpl49"), found.camera, box, camera_model, resolution
-    )
-    weak = replace(found, camera=weak_equivalent(found.camera, camera_model))
-    prediction = weak.turned_back(box)
-    params = prediction.body_params()
-    joints = body.keypoints(params, "smpl49")
-    in_image = crop_to_image(in_crop, box)
-    if camera_model == "full_perspective":
-        translation = crop_to_full_translation(found.camera, box)
-    else:
-        rough = weak_to_full_translation(
-            prediction.camera, *image_camera(box), box.centre, box.size
-        )
-        defined = body.available("smpl49").expand(joints.shape[:-1])
-        translation = full_translation(joints, in_image, defined, *image_camera(box), rough)
-    posed = body(params)
+    found = placed(body, iterates.prediction, box, camera_model, resolution)
+    prediction, away = found.prediction, found.translation[:, None]
+    posed = body(prediction.body_params())
     columns = {
         "global_orient": prediction.global_orient,
         "body_pose": prediction.body_pose,
         "betas": prediction.betas,
         "weak_camera": prediction.camera,
-        "translation": translation,
-        "joints_3d": joints + translation[:, None],
-        "joints_2d": in_image,
-        "kinematic_joints": posed.joints + translation[:, None],
-        "vertices": posed.vertices + translation[:, None],
+        "translation": found.translation,
+        "joints_3d": found.joints + away,
+        "joints_2d": found.joints_2d,
+        "kinematic_joints": posed.joints + away,
+        "vertices": posed.vertices + away,
     }
     arrays = {name: value.cpu().numpy() for name, value in columns.items()}
     errors = iterates.evaluation.error_px.tolist()
@@ -331,9 +310,16 @@ def on_photo(
 
 
 KeypointSource = (
-    str | Path | Detection | Sequence[Detection] | Float[np.ndarray, "*people k 3"] | None
+    str
+    | Path
+    | KeypointFile
+    | Detection
+    | Sequence[Detection]
+    | Float[np.ndarray, "*people k 3"]
+    | None
 )
-"""A keypoint file or folder, detections, or an array of a joint set told by its length."""
+"""A keypoint file or folder (for many photos better a `KeypointFile`, which is read once),
+detections, or an array of a joint set told by its length."""
 
 
 def fit(
@@ -374,7 +360,8 @@ def _people(
     shown = "the image" if name is None else Path(name).name
     if not found and source is None:
         raise ValueError(f"no person found in {shown}: give --keypoints or --box")
-    given = source if isinstance(source, str | Path) else "the keypoints"
+    file = source.path if isinstance(source, KeypointFile) else source
+    given = file if isinstance(file, str | Path) else "the keypoints"
     if not found:
         raise ValueError(
             f"{given}: expected a person with at least 2 distinct keypoints of confidence"
@@ -412,12 +399,15 @@ def _given(
 ) -> list[Float[np.ndarray, "49 3"]]:
     """The 49 joints of the people that are given, unsure ones missing."""
     if isinstance(source, str | Path):
-        people = people_of_photo(source, image=name, size=size, joints=joints)
+        source = KeypointFile(source, joints)
+    if isinstance(source, KeypointFile):
+        people = source.people(name, size)
         broken = [person.problem for person in people if person.problem]
         if len(broken) == len(people):
-            raise ValueError(f"{source}: {broken[0]}")
+            raise ValueError(f"{source.path}: {broken[0]}")
         if broken:
-            warnings.warn(f"{source}: {len(broken)} people left out: {broken[0]}", stacklevel=2)
+            left = f"{source.path}: {len(broken)} people left out: {broken[0]}"
+            warnings.warn(left, stacklevel=2)
         found = [person.keypoints_2d for person in people if not person.problem]
         return [np.where(each[:, 2:] < LEAST_CONFIDENCE, 0.0, each) for each in found]
     assert source is not None
@@ -425,7 +415,10 @@ def _given(
     if isinstance(detections, np.ndarray):
         detections = detections_of(detections)
     scale = scale_of(detections)
-    return [detected_joints(person, joints=joints, scale=scale) for person in detections]
+    return [
+        detected_joints(person, joints=joints, scale=scale, unit=unit_of(person, size))
+        for person in detections
+    ]
 
 
 def _check_inside(people: list[np.ndarray], width: int, height: int, given: str) -> None:

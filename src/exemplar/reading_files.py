@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from exemplar.file_budget import Budget
+
 
 @contextmanager
 def reading(path: str | Path, expected: str) -> Iterator[None]:
@@ -30,9 +32,18 @@ def reading(path: str | Path, expected: str) -> Iterator[None]:
 
 
 def read_json(path: Path, expected: str = "JSON, or cut short") -> Any:
-    """What a JSON file holds; ValueError or OSError, in one line, if it cannot be read."""
+    """What a JSON file holds, in any of JSON's encodings; ValueError or OSError, in one line, if it
+    cannot be read or would take too much memory."""
     with reading(path, expected):
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        budget = Budget(path.stat().st_size)
+        budget.take(2 * path.stat().st_size)
+        text = path.read_bytes()
+        budget.take(sum(each * text.count(mark) for mark, each in _BYTES_FOR.items()))
+        return json.loads(text)
+
+
+_BYTES_FOR = {b"[": 88, b"{": 200, b":": 64, b",": 32, b'"': 16}
+"""Memory of what Python makes for each mark, at most, roughly."""
 
 
 def one_line(error: object) -> str:

@@ -179,6 +179,13 @@ JHMDB_15: tuple[str, ...] = (
 )  # fmt: skip
 """J-HMDB's joints; its belly has no place among the 49."""
 
+OPENPOSE_MPI_15: tuple[str, ...] = (
+    "head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder",
+    "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee",
+    "left_ankle", "chest",
+)  # fmt: skip
+"""OpenPose's MPI model; its chest has no place among the 49."""
+
 HUMAN_ART_21: tuple[str, ...] = (
     *COCO_17, "left_finger", "right_finger", "left_big_toe", "right_big_toe",
 )  # fmt: skip
@@ -278,6 +285,7 @@ FILE_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "crowdpose14": CROWDPOSE_14,
         "aic14": AIC_14,
         "jhmdb15": JHMDB_15,
+        "openpose_mpi15": OPENPOSE_MPI_15,
         "posetrack17": POSETRACK_17,
         "ochuman19": OCHUMAN_19,
         "panoptic19": PANOPTIC_19,
@@ -379,6 +387,11 @@ _OTHER_NAMES: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 """Other tools' names of joints, in small letters with underscores."""
 
+_SIDED = frozenset(
+    name.partition("_")[2].replace("_", "") for name in SMPL_49 if name.startswith("left_")
+)
+_NO_PART = frozenset({"joint", "keypoint", "landmark"})
+
 _H36M_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "thorax": "neck", "neck_base": "jaw", "neck_nose": "jaw", "head": "head",
@@ -389,7 +402,7 @@ _H36M_NAMES: Mapping[str, str] = MappingProxyType(
 
 
 def our_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The joints that a file names, by our names: "L Hip", "LeftHip", "left-hip" -> left_hip.
+    """The joints that a file names, by our names: "L Hip", "LeftHip", "lhip_joint" -> left_hip.
 
     What a name means depends on its set: with a `neck_base` the set is Human3.6M's, and a neck in
     a set with a middle of the hips (OpenPose, Halpe) lies between the shoulders. A head beside a
@@ -408,7 +421,10 @@ def our_names(names: Sequence[str]) -> tuple[str, ...]:
 def _plain(name: str) -> str:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=^[LR])(?=[A-Z][a-z])", " ", name).lower()
     parts = re.findall(r"[a-z0-9]+", words)
+    parts = [part for part in parts if part not in _NO_PART] or parts
     sides = {"l": "left", "r": "right"}
+    if len(parts) == 1 and parts[0][:1] in sides and parts[0][1:] in _SIDED:
+        parts = [parts[0][0], parts[0][1:]]
     if len(parts) > 1:
         parts = [sides.get(part, part) for part in parts]
         if parts[-1] in sides.values():

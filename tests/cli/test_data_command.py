@@ -147,7 +147,7 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     path, out = coco(tmp_path), tmp_path / "o.npz"
     (tmp_path / "text.json").write_text("text")
     assert "no annotation file at" in fails(capsys, "inspect", tmp_path / "none.json")
-    assert "none of the known formats" in fails(capsys, "inspect", tmp_path / "text.json")
+    assert "text.json: not JSON" in fails(capsys, "inspect", tmp_path / "text.json")
     assert "no folder of images" in fails(capsys, "inspect", path, "--images", tmp_path / "no")
     broken = [{"image_id": "a.jpg", "keypoints": [9.0, 9.0, 1.0] * 19}] * 2
     (tmp_path / "broken.json").write_text(json.dumps(broken))

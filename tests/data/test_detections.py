@@ -10,6 +10,7 @@ from exemplar.data.detections import (
     scale_of,
     score_scale,
     triplets,
+    unit_of,
     with_scores,
 )
 from exemplar.skeletons import COCO_17, OPENPOSE_18, SMPL_49
@@ -61,9 +62,11 @@ def test_one_odd_score_does_not_make_the_others_small() -> None:
 
 
 def test_fractions_are_of_the_image_s_size() -> None:
-    fractions = points() / [100, 200, 1]
-    joints = detected_joints(Detection(fractions, COCO_17, is_fraction=True), size=(100, 200))
+    person = Detection(points() / [100, 200, 1], COCO_17, is_fraction=True)
+    joints = detected_joints(person, unit=unit_of(person, (100, 200)))
     assert joints[NOSE] == pytest.approx([10, 20, 1])
+    with pytest.raises(ValueError, match="fractions of the image's size"):
+        unit_of(person, None)
 
 
 def test_the_neck_of_openpose_18_is_not_the_annotated_neck() -> None:

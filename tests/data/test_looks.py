@@ -83,7 +83,7 @@ def test_the_first_crop_is_kept_where_no_answer_meets_the_keypoints(
     """Here the crop that is turned by 180 degrees is the least wrong."""
     first, wrong = crop_of(box_of()), looker(-1.0)
     assert wrong.best(first, crop_of) is not first
-    monkeypatch.setattr(looks, "MEETS_PX", 1.0)
+    monkeypatch.setattr(looks, "MEETS_PX", 0.0)
     assert wrong.best(first, crop_of) is first
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exemplar.data.people_files import people_of_photo, says_image
+from exemplar.data import people_files
+from exemplar.data.people_files import KeypointFile, people_of_photo
 from exemplar.skeletons import (
     BLAZEPOSE_33,
     COCO_17,
@@ -133,16 +134,16 @@ def test_a_file_of_one_photo_that_it_does_not_name_is_of_any(tmp_path: Path) -> 
         path = written(tmp_path, data)
         assert people_of_photo(path, image="p.jpg")[0].image == "p.jpg"
         assert len(people_of_photo(path)) == 1
-        assert not says_image(path)
-    assert says_image(written(tmp_path, results("a.jpg")))
-    assert says_image(written(tmp_path, coco("a.jpg")))
+        assert not KeypointFile(path).says_image()
+    assert KeypointFile(written(tmp_path, results("a.jpg"))).says_image()
+    assert KeypointFile(written(tmp_path, coco("a.jpg"))).says_image()
 
 
 def test_a_folder_has_a_file_for_each_photo(tmp_path: Path) -> None:
     for i, name in enumerate(("cam/0001", "cam/0002"), start=1):
         values = [float(i), 5.0, 1.0, *numbers(24)]
         written(tmp_path, {"people": [{"pose_keypoints_2d": values}]}, f"op/{name}_keypoints.json")
-    assert says_image(tmp_path / "op")
+    assert KeypointFile(tmp_path / "op").says_image()
     for i, photo in enumerate(("cam/0001.jpg", "cam/0002.png"), start=1):
         (person,) = people_of_photo(tmp_path / "op", image=tmp_path / photo)
         assert joint(person, "nose")[0] == i
@@ -201,8 +202,8 @@ def test_npz_names_images_and_scores_are_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ("hello", "none of the known formats"),
-        ("[" * 100_000, "none of the known formats"),
+        ("hello", "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ("[" * 900 + "]" * 900, "none of the known formats"),
         ({"people": []}, "nobody with keypoints"),
         ({"people": 3}, "none of the known formats"),
@@ -268,3 +269,35 @@ def test_every_image_of_the_public_datasets_is_read(dataset: str) -> None:
     for image in json.loads(path.read_text())["images"]:
         people = people_of_photo(path, image=image["file_name"])
         assert all((person.keypoints_2d[:, 2] > 0).sum() >= 5 for person in people)
+
+
+def test_a_file_is_parsed_once_for_all_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    real = people_files.read
+    monkeypatch.setattr(people_files, "read", lambda *a, **k: read.append(k) or real(*a, **k))
+    file = KeypointFile(written(tmp_path, results(1, 2, 3)))
+    assert file.says_image()
+    for number, size in ((1, (640, 480)), (2, (640, 480)), (3, (480, 640))):
+        (person,) = file.people(f"photos/{number:012}.jpg", size)
+        assert not person.problem
+    assert len(read) == 1
+
+
+def test_a_file_of_fractions_is_read_again_for_each_size_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    real = people_files.read
+    monkeypatch.setattr(people_files, "read", lambda *a, **k: read.append(k) or real(*a, **k))
+    points = [value for _ in range(25) for value in (0.5, 0.25, 1.0)]
+    for name in ("a", "b"):
+        data = {"people": [{"pose_keypoints_2d": points}]}
+        written(tmp_path, data, f"{name}_keypoints.json")
+    file = KeypointFile(tmp_path)
+    assert file.says_image()
+    for name, size in (("a", (100, 80)), ("b", (100, 80)), ("a", (200, 80))):
+        (person,) = file.people(f"{name}.jpg", size)
+        assert joint(person, "nose")[0] == size[0] / 2
+    assert len(read) == 3

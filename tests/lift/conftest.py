@@ -1,5 +1,5 @@
 """What the tests of lifting share."""
 
-from tests.lift.toy import photographs
+from tests.lift.toy import photographs, undisturbed
 
-__all__ = ["photographs"]
+__all__ = ["photographs", "undisturbed"]

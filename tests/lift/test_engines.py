@@ -1,13 +1,9 @@
-"""Running jobs: interrupted, killed, shared, on a Ray cluster; the same table always."""
+"""Running jobs: interrupted, killed, shared; the same table always."""
 
-import contextlib
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,38 +18,8 @@ from exemplar.lift.config import LiftConfig
 from exemplar.lift.job import open_job
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import claim_size, run_local
-from exemplar.lift.ray_engine import RayConfig, run_ray
 from exemplar.lift.store import Ledger, Selection
-from tests.lift.toy import sample, write_annotation
-
-FAST = LiftConfig(iterations=2)
-EVERYONE = Selection()
-COUNT = 18
-
-
-def numbers(rows: list[PseudoTruth]) -> list[tuple]:
-    """What must not depend on who did the work: everything but the identity of objects."""
-    found = []
-    for row in rows:
-        body = row.sample.body
-        assert body is not None
-        fields = tuple(repr(value) for name, value in vars(row).items() if name != "sample")
-        found.append((row.sample.image, fields, body.pose.tobytes(), body.betas.tobytes()))
-    return found
-
-
-def new_job(folder: Path, photographs: Path, count: int = COUNT) -> Ledger:
-    ledger = Ledger(folder, create=True)
-    ledger.fill((sample(i) for i in range(count)), {"images": str(photographs)})
-    return ledger
-
-
-@pytest.fixture(scope="module")
-def undisturbed(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> list[PseudoTruth]:
-    with new_job(tmp_path_factory.mktemp("job"), photographs) as ledger:
-        ledger.join()
-        run_local(ledger, Lifter(FAST, workers=1), EVERYONE, lambda made: None)
-        return list(ledger.truths())
+from tests.lift.toy import COUNT, EVERYONE, FAST, new_job, numbers, wait_for, write_annotation
 
 
 def test_threads_change_no_number(
@@ -95,18 +61,6 @@ def job_command(folder: Path, annotation: Path, photographs: Path) -> list[str]:
     return [sys.executable, "-m", "exemplar.cli", "lift", *files, "-o", str(folder), *options]
 
 
-def wait_for(folder: Path, done: int) -> None:
-    for _ in range(600):
-        try:
-            with Ledger(folder) as ledger:
-                if ledger.progress(EVERYONE)[1] >= done:
-                    return
-        except (FileNotFoundError, ValueError):
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"{done} people were not done in 30 s")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_process_and_two_at_once_leave_the_same_table(
@@ -128,110 +82,6 @@ def test_a_killed_process_and_two_at_once_leave_the_same_table(
     assert numbers(made) == numbers(undisturbed)
     assert len(list(eft_json.read(folder / "eft.json"))) == sum(row.usable for row in made)
     assert len(list(spin_npz.read(folder / "train.npz"))) == sum(row.usable for row in made)
-
-
-@pytest.mark.slow
-def test_ray_workers_may_die(
-    photographs: Path,
-    tmp_path: Path,
-    undisturbed: list[PseudoTruth],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # else other programs starve them
-    with new_job(tmp_path, photographs) as ledger:
-        ledger.join()
-        heard: list[PseudoTruth] = []
-        killed: list[int] = []
-
-        def kill_one(made) -> None:
-            heard.extend(made)
-            if not killed:
-                found = subprocess.run(
-                    ["pgrep", "-f", "ray::_Fitter"], capture_output=True, text=True, check=False
-                )
-                killed.extend(int(pid) for pid in found.stdout.split()[:1])
-                for pid in killed:
-                    os.kill(pid, signal.SIGKILL)
-
-        run_ray(ledger, FAST, "cpu", EVERYONE, kill_one, RayConfig(actors=2, window=2))
-        assert killed, "no worker was found to kill"
-        assert len(heard) == COUNT
-        assert numbers(list(ledger.truths())) == numbers(undisturbed)
-
-
-class Nodes:
-    """A cluster of this machine's processes; some of its nodes see no images."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.began = folder, list[subprocess.Popen]()
-        self.address = "127.0.0.1:6397"
-        self.start("--head", "--port=6397", "--include-dashboard=false")
-
-    def start(self, *options: str, hidden: Path | None = None) -> None:
-        command = ["ray", "start", *options, "--num-cpus=1", "--block", "--disable-usage-stats"]
-        command += ["--object-store-memory=80000000"]
-        if hidden is not None:
-            mount = f'mount -t tmpfs none {hidden} && exec "$@"'
-            command = ["unshare", "-m", "sh", "-c", mount, "sh", *command]
-        paths = os.pathsep.join(filter(None, sys.path))
-        environment = os.environ | {"PYTHONPATH": paths, "RAY_worker_niceness": "0"}
-        with (self.folder / f"node{len(self.began)}.log").open("w") as log:
-            self.began.append(
-                subprocess.Popen(
-                    command, stdout=log, stderr=log, env=environment, start_new_session=True
-                )
-            )
-        status = ["ray", "status", "--address", self.address]
-        for _ in range(60):
-            shown = subprocess.run(status, capture_output=True, text=True, check=False).stdout
-            if shown.count(" node_") == len(self.began):
-                return
-            time.sleep(0.5)
-        raise AssertionError("the node did not come up")
-
-    def kill(self, number: int) -> None:
-        os.killpg(self.began[number].pid, signal.SIGKILL)
-
-    def stop(self) -> None:
-        for process in reversed(self.began):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
-
-
-@pytest.fixture
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    pytest.importorskip("ray")
-    try:
-        subprocess.run(["unshare", "-m", "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("needs the right to make a mount namespace")
-    made = Nodes(tmp_path_factory.mktemp("nodes"))
-    yield made
-    made.stop()
-
-
-@pytest.mark.slow
-def test_a_node_that_sees_no_images_and_one_that_dies_change_no_number(
-    nodes: Nodes, tmp_path: Path, photographs: Path, undisturbed: list[PseudoTruth]
-) -> None:
-    nodes.start(f"--address={nodes.address}", hidden=photographs)
-    nodes.start(f"--address={nodes.address}")
-    heard: list[PseudoTruth] = []
-
-    def kill_at_a_third(made) -> None:
-        before = len(heard)
-        heard.extend(made)
-        if before < COUNT // 3 <= len(heard):
-            nodes.kill(2)
-
-    with new_job(tmp_path / "job", photographs) as ledger:
-        ledger.join()
-        cluster = RayConfig(nodes.address, window=2)
-        run_ray(ledger, FAST, "cpu", EVERYONE, kill_at_a_third, cluster)
-        assert numbers(list(ledger.truths())) == numbers(undisturbed)
-    assert len(heard) == COUNT
 
 
 def test_claims_shrink_towards_the_end(tmp_path: Path) -> None:

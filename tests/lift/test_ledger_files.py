@@ -98,6 +98,7 @@ def test_settings_of_another_version_are_one_line(job: Path, stored: str) -> Non
         ("DROP TABLE decisions", "decisions has the columns"),
         ("CREATE TRIGGER t AFTER DELETE ON work BEGIN DELETE FROM results; END", "got t"),
         ("UPDATE meta SET value = '{'", "in meta"),
+        ("UPDATE meta SET key = x'00ff'", "for a name in meta"),
     ],
 )
 def test_damage_is_found_on_opening(job: Path, statement: str, reason: str) -> None:

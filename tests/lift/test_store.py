@@ -153,12 +153,13 @@ def claim_and_die(folder: str, ready, method: str) -> None:
 def test_what_a_dead_process_had_claimed_is_free_again(tmp_path: Path, method: str) -> None:
     with Ledger(tmp_path, create=True) as ledger:
         ledger.fill((sample(i) for i in range(12)), {"images": "/data"})
-        context = multiprocessing.get_context("spawn")
-        ready = context.Event()
-        child = context.Process(target=claim_and_die, args=(str(tmp_path), ready, method))
-        child.start()
-        assert ready.wait(60)
-        child.join(60)
+    context = multiprocessing.get_context("fork")  # SQLite's files are closed: it bears no fork
+    ready = context.Event()
+    child = context.Process(target=claim_and_die, args=(str(tmp_path), ready, method))
+    child.start()
+    assert ready.wait(60)
+    child.join(60)
+    with Ledger(tmp_path) as ledger:
         ledger.join()
         assert [number for number, _ in ledger.claim(2, EVERYONE)] == [5, 6]
         assert ledger.release_dead() == 4

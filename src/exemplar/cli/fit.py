@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from exemplar.assets import asset_path
-from exemplar.data.people_files import says_image
+from exemplar.data.people_files import KeypointFile
 from exemplar.export import write_glb, write_json, write_npz
 from exemplar.image_files import write_image
 from exemplar.photo import FitOptions, Fitter
@@ -108,14 +108,15 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
         joints=command.joints,
     )
     folders = output_folders(images, command.output)
-    if command.keypoints is not None and len(images) > 1:
-        _check_names(command.keypoints, command.joints, len(images))
+    keypoints = command.keypoints and KeypointFile(command.keypoints, command.joints)
+    if keypoints is not None and len(images) > 1:
+        _check_names(keypoints, len(images))
     writable_folder(command.output)
     fitter = Fitter(command.regressor, options)
     failures = []
     for image, folder in zip(images, folders, strict=True):
         try:
-            fit_one(fitter, image, command.keypoints, folder, console)
+            fit_one(fitter, image, keypoints, folder, console)
         except (ValueError, OSError) as error:
             if len(images) == 1:
                 raise
@@ -127,7 +128,8 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
 
 def output_folders(images: Sequence[Path], output: Path) -> list[Path]:
     """A folder of its own for each photo: `output` for one, else its name below it, with as much
-    of its path as tells the photos apart. ValueError for a photo that is given twice."""
+    of its path as tells the photos apart. ValueError for a photo that is given twice, or two whose
+    names differ in small and capital letters alone, which some file systems do not tell apart."""
     if len(images) == 1:
         return [output]
     paths = [Path(os.path.abspath(image)) for image in images]
@@ -138,21 +140,22 @@ def output_folders(images: Sequence[Path], output: Path) -> list[Path]:
             ]
             if len({name.casefold() for name in names}) == len(paths):
                 return [output / name for name in names]
-    twice = next(path for path in paths if paths.count(path) > 1)
+    alike = [str(path).casefold() for path in paths]
+    twice = next(path for path, name in zip(paths, alike, strict=True) if alike.count(name) > 1)
     raise ValueError(f"{twice} is given twice: their results would overwrite each other")
 
 
-def _check_names(keypoints: Path, joints: str, photos: int) -> None:
+def _check_names(keypoints: KeypointFile, photos: int) -> None:
     """ValueError if a keypoint file of one photo is given for several."""
-    if not says_image(keypoints, joints):
+    if not keypoints.says_image():
         raise ValueError(
-            f"{keypoints} does not say which photo its people are in, got {photos} photos:"
+            f"{keypoints.path} does not say which photo its people are in, got {photos} photos:"
             " give a folder with a file for each, or one photo at a time"
         )
 
 
 def fit_one(
-    fitter: Fitter, image: Path, keypoints: Path | None, folder: Path, console: Console
+    fitter: Fitter, image: Path, keypoints: KeypointFile | None, folder: Path, console: Console
 ) -> FitResult:
     """Fit one photo, write its files and print its summary."""
     writable_folder(folder)

@@ -1,6 +1,9 @@
 """Arrays by their name from CDF, HDF5 and MATLAB files."""
 
 import contextlib
+import math
+import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +12,11 @@ import numpy as np
 
 from exemplar.data.contents import Contents
 from exemplar.data.mat_files import read_mat
+from exemplar.file_budget import Budget
 
 _MOST_IN_CDF = 10_000
+_LARGEST_ITEM = 16
+"""Bytes of an item in a CDF file."""
 
 SUFFIXES = (".cdf", ".mat", ".h5", ".hdf5")
 """Endings of the files that `read_array` knows."""
@@ -42,7 +48,8 @@ def read_h5(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     h5py = _imported("h5py", "HDF5")
     try:
         with h5py.File(path, "r") as file:
-            found = {name: np.asarray(file[name]) for name in names if name in file}
+            budget = Budget(path.stat().st_size)
+            found = {name: _of_h5(file, name, budget) for name in names if name in file}
             there = sorted(file)
     except FileNotFoundError:
         raise
@@ -51,6 +58,16 @@ def read_h5(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     if not found:
         raise ValueError(f"{path}: expected {' or '.join(names)}, got {', '.join(there)[:80]}")
     return found
+
+
+def _of_h5(file: Any, name: str, budget: Budget) -> np.ndarray:
+    """A data set of an HDF5 file; ValueError if it is too large, or lies in another file."""
+    is_elsewhere = hasattr(file.get(name, getlink=True), "filename")
+    found: Any = None if is_elsewhere else file[name]
+    if not hasattr(found, "nbytes") or found.external or found.is_virtual:
+        raise ValueError(f"{name} is no array of this file")
+    budget.take(found.nbytes)
+    return np.asarray(found)
 
 
 def array_names(contents: Contents) -> frozenset[str]:
@@ -74,9 +91,14 @@ def _read_cdf(path: Path, names: Sequence[str]) -> np.ndarray:
     cdflib = _imported("cdflib", ".cdf")
     try:
         _check_counts(path)
+        budget = _check_streams(path)
         file = cdflib.CDF(path)
         there = file.cdf_info().zVariables + file.cdf_info().rVariables
         name = next((name for name in names if name in there), None)
+        if name is not None:
+            about = file.varinq(name)
+            items = (about.Last_Rec + 1) * math.prod(about.Dim_Sizes) * about.Num_Elements
+            budget.take(_LARGEST_ITEM * items)
         values = None if name is None else np.asarray(file.varget(name))
     except FileNotFoundError:
         raise
@@ -99,6 +121,20 @@ def _check_counts(path: Path) -> None:
         count = int.from_bytes(record[place : place + 4], "big")
         if count > _MOST_IN_CDF:
             raise ValueError(f"it states {count} {what}")
+
+
+def _check_streams(path: Path) -> Budget:
+    """What is left of the file's budget after its gzip streams; ValueError if they expand to more.
+
+    cdflib expands whole files and blocks as they come.
+    """
+    data = path.read_bytes()
+    budget = Budget(len(data))
+    for found in re.finditer(re.escape(b"\x1f\x8b\x08"), data):
+        stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        with contextlib.suppress(zlib.error):  # these bytes mean something else there
+            budget.take(len(stream.decompress(memoryview(data)[found.start() :], budget.left + 1)))
+    return budget
 
 
 def _imported(package: str, files: str) -> Any:

@@ -8,6 +8,9 @@ from typing import Any
 from exemplar.npy_files import npz_names
 from exemplar.reading_files import read_json
 
+_EMPTY = 4
+"""Bytes of a file with nobody in it ("[]"), at most."""
+
 
 class Contents:
     """What lies at a path; what was parsed to tell the format is not parsed again to read it."""
@@ -37,13 +40,16 @@ class Contents:
 
     def first_file(self, *endings: str) -> "Contents | None":
         """The file itself if its name has one of the endings; of a folder, the first of its files
-        with the first of the endings that any has. None if there is no such file."""
+        with the first of the endings that any has, one with something in it if there is one. None
+        if there is no such file."""
         if not self.path.is_dir():
             return self if self.path.name.lower().endswith(endings) else None
         for ending in endings:
             if ending not in self._first:
-                found = min(self.path.rglob(f"*{ending}"), default=None)
-                self._first[ending] = None if found is None else Contents(found)
+                found = sorted(self.path.rglob(f"*{ending}"))
+                full = next((each for each in found if each.stat().st_size > _EMPTY), None)
+                first = full or next(iter(found), None)
+                self._first[ending] = None if first is None else Contents(first)
             if self._first[ending] is not None:
                 return self._first[ending]
         return None

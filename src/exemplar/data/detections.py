@@ -50,6 +50,9 @@ class Detection:
     """Whether x and y are fractions of the image's width and height instead of px."""
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
     """As `Sample.extra`."""
+    picture: tuple[int, int] | None = None
+    """Width and height, px, of the picture that x and y are of, where the file says: some tools
+    detect people in a smaller copy of the image."""
 
 
 @dataclass(frozen=True)
@@ -162,23 +165,35 @@ def detector_reader(
             people = [_attempted(person, record.value) for record in found]
             scale = scale_of(people)
 
-            def to_joints(person: Detection, image: str) -> Float[np.ndarray, "49 3"]:
+            def to_joints(person: Detection, unit: np.ndarray) -> Float[np.ndarray, "49 3"]:
                 return detected_joints(
                     person,
                     joints=joints,
                     scale=scale,
                     least_confidence=least_confidence,
-                    size=_image_size(image, images, size) if person.is_fraction else (1.0, 1.0),
+                    unit=unit,
                 )
 
             for number, (record, each) in enumerate(zip(found, people, strict=True)):
                 name = naming.of(file, record.image)
-                make = partial(_sample, each, name, number, to_joints)
+                make = partial(
+                    _sample, each, name, number, to_joints, partial(_size_of, name, images, size)
+                )
                 yield from sample_or_problem(make, image=name, annotation_id=number)
 
         return _of_files(files, samples, naming, root)
 
     return read
+
+
+IMAGE_KEYS = ("file_name", "image_name", "img_path", "image_path", "image_file", "image_id")
+"""Where people's records name their image."""
+
+
+def text_of(record: Any, keys: Sequence[str]) -> str:
+    """The first text or number that a record has under one of the keys, "" if there is none."""
+    values = [record.get(key) for key in keys] if isinstance(record, Mapping) else []
+    return next((str(value) for value in values if isinstance(value, str | int)), "")
 
 
 def files_of(path: Path, endings: Sequence[str]) -> list[Path]:
@@ -233,17 +248,40 @@ def _sample(
     found: object,
     image: str,
     number: int,
-    to_joints: Callable[[Detection, str], Float[np.ndarray, "49 3"]],
+    to_joints: Callable[[Detection, np.ndarray], Float[np.ndarray, "49 3"]],
+    image_size: Callable[[], Float[np.ndarray, "2"] | None],
 ) -> Sample | None:
     if isinstance(found, Exception):
         raise found
     if not isinstance(found, Detection) or len(found.points) == 0:
         return None
-    keypoints = to_joints(found, image)
+    size = image_size() if found.is_fraction or found.picture else None
+    keypoints = to_joints(found, unit_of(found, size))
     if not keypoints.any():
         return None
     centre, scale = box_of_points(keypoints)
-    return Sample(image, centre, scale, keypoints, number, found.subject, extra=found.extra)
+    stated = found.picture if size is None else None
+    return Sample(
+        image, centre, scale, keypoints, number, found.subject, extra=found.extra, image_size=stated
+    )
+
+
+def unit_of(person: Detection, size: Sequence[int | float] | np.ndarray | None) -> np.ndarray:
+    """What a person's x and y are multiplied by to be px of an image of `size` (width, height;
+    None if nobody knows). ValueError for fractions without it."""
+    if person.is_fraction and size is None:
+        raise ValueError(f"{_FRACTIONS}: give the folder of images, or size")
+    if size is None or not (person.is_fraction or person.picture):
+        return np.ones(2)
+    return np.asarray(size, np.float64) / (person.picture or 1.0)
+
+
+_FRACTIONS = "has fractions of the image's size"
+
+
+def needs_size(sample: Sample) -> bool:
+    """Whether a detector's sample would be another one if its image's size had been known."""
+    return _FRACTIONS in sample.problem or sample.image_size is not None
 
 
 def scale_of(people: Iterable[object]) -> float:
@@ -258,13 +296,13 @@ def detected_joints(
     joints: str = "",
     scale: float = 1.0,
     least_confidence: float = LEAST_CONFIDENCE,
-    size: Sequence[int | float] | np.ndarray = (1.0, 1.0),
+    unit: Sequence[int | float] | np.ndarray = (1.0, 1.0),
 ) -> Float[np.ndarray, "49 3"]:
     """A person's 49 joints: x, y px and confidence, 0 for the missing.
 
     `joints` is the set of `FILE_SETS` that counts instead of the person's names, `scale` what the
-    scores are divided by, `size` the image's width and height, px, for fractions. ValueError if no
-    joint is one of the 49.
+    scores are divided by, `unit` what x and y are multiplied by to be px. ValueError if no joint is
+    one of the 49.
     """
     count = len(person.points)
     names = names_of(count, joints) if joints or not person.names else person.names
@@ -276,8 +314,7 @@ def detected_joints(
     points[:, 2] = confidences(points[:, 2], scale)
     points[points[:, 2] < least_confidence, 2] = 0.0
     points = known_points(points)
-    if person.is_fraction:
-        points[:, :2] *= size
+    points[:, :2] *= unit
     return joints49(names, points)
 
 
@@ -288,12 +325,12 @@ def detections_of(points: np.ndarray) -> list[Detection]:
     return [Detection(each) for each in points.reshape(-1, *points.shape[-2:]).astype(float)]
 
 
-def _image_size(
+def _size_of(
     image: str, images: str | Path | None, size: Sequence[int]
-) -> Float[np.ndarray, "2"]:
-    """Width and height, px; ValueError if nothing tells."""
+) -> Float[np.ndarray, "2"] | None:
+    """An image's width and height, px; None if nothing tells. Errors of reading the image."""
     if len(size) == 2:
         return np.array(size, np.float64)
     if images is None:
-        raise ValueError("has fractions of the image's size: give the folder of images, or size")
+        return None
     return np.array(image_size(image_within(images, image)), np.float64)

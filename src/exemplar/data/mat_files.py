@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from exemplar.data.contents import Contents
+from exemplar.data.mat_sizes import check_mat_sizes
 
 
 def _scipy_io() -> Any:
@@ -34,6 +35,7 @@ def read_mat(path: Path, variable: str) -> Any:
     io = _scipy_io()
     with path.open("rb") as file:
         try:
+            check_mat_sizes(path)
             read = io.loadmat(
                 file, variable_names=[variable], struct_as_record=False, squeeze_me=True
             )

@@ -36,8 +36,8 @@ class Box:
     principal_point: Float[Tensor, "*batch 2"] | None = None
     """Principal point of the image's camera, image px; likewise."""
 
-    def __getitem__(self, index: int | slice | Int[Tensor, " rows"]) -> "Box":
-        """Some of the crops."""
+    def __getitem__(self, index: int | slice | Int[Tensor, " rows"] | None) -> "Box":
+        """Some of the crops; None for all with one more axis."""
         return self._each(lambda value: value[index])
 
     def to(self, target: torch.device | torch.dtype | str) -> "Box":

@@ -22,17 +22,14 @@ from exemplar.fitting.exemplar import EftConfig, eft_objective, stream_exemplars
 from exemplar.fitting.fits import Acceptance, Fits
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import plan
-from exemplar.fitting.projections import projection_of
+from exemplar.fitting.projections import placed, projection_of
 from exemplar.fitting.smplify import fit_smplify
 from exemplar.fitting.teachers import landmark_teacher, teacher_sizes
 from exemplar.fitting.weights import RegressorWeights, moving_names, predict_in_blocks
 from exemplar.geometry.cameras import (
     CameraModel,
-    crop_to_full_translation,
-    image_camera,
     move_weak_camera,
     weak_equivalent,
-    weak_to_full_translation,
 )
 from exemplar.geometry.crops import Box
 from exemplar.image_store_files import ImageStore
@@ -260,12 +257,12 @@ class Lifter:
             weak.camera, box.centre, box.size, annotated.centre, annotated.size
         )
         translation = None
-        if model == "full_perspective":
-            translation = crop_to_full_translation(found.camera, box)
-        elif one.sample.intrinsics is not None:
-            translation = weak_to_full_translation(
-                weak.camera, *image_camera(box), box.centre, box.size
-            )
+        if model == "full_perspective" or one.sample.intrinsics is not None:
+            alone = Prediction(*(value[row : row + 1] for value in vars(own).values()))
+            boxes, resolution = box[None].to(self.device), self.shown.resolution
+            with torch.no_grad():
+                whole = placed(self.body, alone, boxes, model, resolution)
+            translation = whole.translation[0].cpu()
         return BodyTruth(
             pose=torch.cat((weak.global_orient[None], weak.body_pose)).double().numpy(),
             betas=weak.betas.double().numpy(),

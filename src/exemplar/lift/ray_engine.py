@@ -129,7 +129,8 @@ def run_ray(
     Nodes need no shared disk if the images are in a store that all reach: checkpoints and bodies
     are sent along. Work of actors that die goes to others; nodes that join are used. An image that
     a node cannot read is tried on others; a node that sees none at all is set aside. `say` hears
-    of these. ImportError naming the extra without ray; OSError if no node is left that can work.
+    of these. ImportError naming the extra without ray; OSError without a cluster, or if no node is
+    left that can work.
     """
     try:
         import ray  # pyright: ignore[reportMissingImports] - an extra
@@ -138,12 +139,16 @@ def run_ray(
     job = _Job(ledger, config, device, selection, report, cluster, say)
     started = not ray.is_initialized()
     if started:
-        ray.init(
-            address=cluster.address,
-            log_to_driver=False,
-            include_dashboard=False,
-            logging_level=logging.WARNING,
-        )
+        try:
+            ray.init(
+                address=cluster.address,
+                log_to_driver=False,
+                include_dashboard=False,
+                logging_level=logging.WARNING,
+            )
+        except Exception as error:  # Ray raises what it likes: no cluster, a wrong token, no ports
+            where = "a Ray cluster" if cluster.address is None else f"Ray at {cluster.address}"
+            raise OSError(f"cannot start or reach {where}: {_line(error)}") from error
     try:
         job.run()
     finally:

@@ -136,7 +136,10 @@ class Ledger:
     def meta(self) -> dict[str, Any]:
         """What was recorded about the job."""
         try:
-            return {key: json.loads(value) for key, value in self._read("SELECT * FROM meta")}
+            rows = self._read("SELECT * FROM meta")
+            if strange := [row["key"] for row in rows if not isinstance(row["key"], str)]:
+                raise TypeError(f"{strange[0]!r} for a name")
+            return {key: json.loads(value) for key, value in rows}
         except (TypeError, RecursionError, ValueError) as error:
             raise ValueError(f"{self._path} is a damaged ledger: {error} in meta") from error
 

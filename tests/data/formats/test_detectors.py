@@ -28,6 +28,11 @@ BODY_18 = [
 ]  # fmt: skip
 BODY_25 = [*BODY_18[:8], "mid_hip", *BODY_18[8:], *FEET]
 BODY_25B = [*COCO, "upper_neck", "head_top", *FEET]
+MPI_15 = [
+    "head_top", "upper_neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder",
+    "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee",
+    "left_ankle", "chest",
+]  # fmt: skip
 HALPE = [*COCO, "head_top", "neck", "mid_hip"]
 HALPE += [f"{side}_{part}" for part in FEET_PARTS for side in ("left", "right")]
 MEDIAPIPE = [
@@ -138,8 +143,16 @@ CASES: dict[str, tuple[str, Callable[[Path], Path], Sequence[str], str]] = {
     "OpenPose COCO-18": ("openpose", as_json(openpose(BODY_18)), BODY_18, ""),
     "OpenPose BODY_25B": ("openpose", as_json(openpose(BODY_25B)), BODY_25B, "openpose25b"),
     "OpenPose 1.1": ("openpose", as_json(openpose(BODY_18, "pose_keypoints")), BODY_18, ""),
+    "OpenPose 0.1": ("openpose", as_json({"version": 0.1, "bodies": [{"joints": flat(BODY_18)}]}),
+                     BODY_18, ""),
+    "OpenPose MPI": ("openpose", as_json(openpose(MPI_15)), MPI_15, "openpose_mpi15"),
     "OpenPose, Halpe-26": ("openpose", as_json(openpose(HALPE)), HALPE, ""),
     "ControlNet": ("openpose", as_json([openpose(BODY_18)]), BODY_18, ""),
+    "ControlNet, another size": ("openpose", as_json(
+        [{"canvas_width": WIDTH // 2, "canvas_height": HEIGHT // 2,
+          "people": [{"pose_keypoints_2d": [v for x, y, c in rows(BODY_18)
+                                            for v in (x / 2, y / 2, c)]}]}]
+    ), BODY_18, ""),
     "AlphaPose, COCO": ("coco_results", as_json(
         [{"image_id": "p.jpg", "category_id": 1, "keypoints": flat(COCO), "score": 3.1, "idx": 2}]
     ), COCO, ""),
@@ -153,6 +166,9 @@ CASES: dict[str, tuple[str, Callable[[Path], Path], Sequence[str], str]] = {
         {"p.jpg": {"version": "AlphaPose v0.3", "bodies": [{"joints": flat(BODY_18)}]}}
     ), BODY_18, ""),
     "AlphaPose, open": ("alphapose", as_json({"p.jpg": openpose(BODY_18)}), BODY_18, ""),
+    "AlphaPose, PoseFlow": ("alphapose", as_json(
+        {"a.jpg": [], "p.jpg": [{"keypoints": flat(COCO), "scores": 2.1, "idx": 4}]}
+    ), COCO, ""),
     "ViTPose": ("coco_results", as_json(
         [{"image_id": 7, "category_id": 1, "keypoints": flat(COCO), "score": 0.9}]
     ), COCO, ""),
@@ -164,6 +180,22 @@ CASES: dict[str, tuple[str, Callable[[Path], Path], Sequence[str], str]] = {
          "instance_info": [mmpose(HALPE)]}
     ), HALPE, ""),
     "MMPose inferencer": ("mmpose_json", as_json([mmpose(WHOLE, 8.0)]), [*COCO, *FEET], ""),
+    "MMPose 0.x": ("mmpose_json", as_json(
+        [{"preds": [rows(COCO)], "boxes": [[1, 2, 3, 4, 5, 6]], "image_paths": ["data/p.jpg"]}]
+    ), COCO, ""),
+    "MMPose, images by name": ("mmpose_json", as_json(
+        [mmpose(COCO, img_path="data/p.jpg")]
+    ), COCO, ""),
+    "MMPose, nobody": ("mmpose_json", as_json({"meta_info": {}, "instance_info": []}), [], ""),
+    "easy_ViTPose": ("mmpose_json", as_json(
+        {"keypoints": [{"0": [[y, x, c] for x, y, c in rows(COCO)]}],
+         "skeleton": {str(i): name for i, name in enumerate(COCO)}}
+    ), COCO, ""),
+    "torchvision": ("mmpose_json", as_json(
+        {"boxes": [[1, 2, 3, 4]], "labels": [1], "scores": [0.99],
+         "keypoints": [[[*row[:2], 1] for row in rows(COCO)]],
+         "keypoints_scores": [[13.0] * len(COCO)]}
+    ), COCO, ""),
     "MMPose video": ("mmpose_json", as_json(
         [{"frame_id": 7, "instances": [mmpose(COCO)]}]
     ), COCO, ""),
@@ -209,8 +241,11 @@ def test_a_person_has_the_same_joints_in_every_format(case: str, tmp_path: Path)
     assert recognise(contents) == name
     assert [other for other, one in FORMATS.items() if one.matches(contents)] == [name]
     options = {"joints": joints, "size": (WIDTH, HEIGHT)}
+    if not names:
+        assert not list(read(contents, name, **options))
+        return
     (lifted,) = read(contents, name, **options)
-    photo = "a/000007.jpg" if lifted.image != "p.jpg" else "a/p.jpg"
+    photo = "a/000007.jpg" if "p.jpg" not in lifted.image else "a/p.jpg"
     (fitted,) = people_of_photo(path, image=photo, size=(WIDTH, HEIGHT), joints=joints)
     assert np.array_equal(fitted.keypoints_2d, lifted.keypoints_2d)
     known = {
@@ -221,8 +256,35 @@ def test_a_person_has_the_same_joints_in_every_format(case: str, tmp_path: Path)
     for target, place in wanted.items():
         # the label's fractions are rounded to 9 digits
         assert known[target][:2] == pytest.approx(place, abs=1e-5), target
-    large = name == "keypoints_npz" or case == "MMPose inferencer"
+    large = name == "keypoints_npz" or case in ("MMPose inferencer", "torchvision")
     assert {round(value[2], 9) for value in known.values()} == {1.0 if large else 0.9}
+
+
+def test_people_who_name_their_image_are_of_that_image_alone(tmp_path: Path) -> None:
+    people = [mmpose(COCO, image_id=name) for name in ("p.jpg", "q.jpg")]
+    path = as_json(people)(tmp_path)
+    assert [each.image for each in read(path)] == ["p.jpg", "q.jpg"]
+    assert len(people_of_photo(path, image="q.jpg")) == 1
+
+
+def test_points_of_a_picture_of_another_size_say_so_where_nothing_tells_the_image_s(
+    tmp_path: Path,
+) -> None:
+    path = CASES["ControlNet, another size"][1](tmp_path)
+    (person,) = read(path)
+    assert person.image_size == (WIDTH // 2, HEIGHT // 2)
+    with pytest.raises(ValueError, match="image size"):
+        person.check_image_size(WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("ending", ["json", "txt"])
+def test_a_folder_may_begin_with_an_image_of_nobody(tmp_path: Path, ending: str) -> None:
+    (tmp_path / f"a.{ending}").write_text("[]" if ending == "json" else "")
+    if ending == "txt":
+        yolo_txt(tmp_path)
+    else:
+        as_json([mmpose(COCO)])(tmp_path)
+    assert [each.image for each in read(tmp_path, size=(WIDTH, HEIGHT))] == ["p.jpg"]
 
 
 def test_a_folder_of_pose2sim_is_read_by_frame(tmp_path: Path) -> None:

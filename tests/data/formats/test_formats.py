@@ -82,10 +82,11 @@ def test_unknown_files_are_one_line(tmp_path: Path, name: str, content: bytes) -
         (path / "file.json").write_bytes(content)
     else:
         path.write_bytes(content)
-    with pytest.raises(ValueError, match="none of the known formats") as caught:
+    is_json = name != "a.json" or content[:1] in (b"[", b"{")
+    says = "none of the known formats .*coco_wholebody" if is_json else "a.json: not JSON"
+    with pytest.raises(ValueError, match=says) as caught:
         formats.read(path)
     assert "\n" not in str(caught.value)
-    assert "coco_wholebody" in str(caught.value)
 
 
 def test_a_file_that_several_fit_asks_for_the_format(

@@ -149,6 +149,8 @@ def recognise(contents: Contents) -> str:
         found = [name for name in rest if FORMATS[name].matches(contents)]
     if len(found) == 1:
         return found[0]
+    if not found and contents.suffix == ".json" and contents.path.is_file():
+        _ = contents.json  # which says what is wrong with it, if anything
     known = ", ".join(FORMATS)
     if found:
         raise ValueError(f"{contents.path} may be {' or '.join(found)}: name its format")

@@ -7,17 +7,23 @@ COCO-WholeBody's 133, or others by `joints`. The image is a file name or COCO's 
 such object, or `{"annotations": [...]}` without a table of images. `idx` is AlphaPose's track.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from exemplar.data.contents import Contents
-from exemplar.data.detections import Detection, Record, detector_reader, triplets
+from exemplar.data.detections import (
+    IMAGE_KEYS,
+    Detection,
+    Record,
+    detector_reader,
+    text_of,
+    triplets,
+)
 from exemplar.skeletons import COCO_17
 
 TITLE = "COCO results, AlphaPose (JSON)"
 JOINTS = COCO_17
 
-_IMAGE_KEYS = ("file_name", "image_name", "image_id")
 _TRACK_KEYS = ("track_id", "idx")
 _SET_KEYS = {"images", "categories"}
 
@@ -44,13 +50,7 @@ def _records(contents: Contents) -> Iterator[Record]:
     if people is None:
         raise ValueError(f"{contents.path} is not {TITLE}: expected a list of people")
     for person in people:
-        yield Record(person, _first(person, _IMAGE_KEYS))
-
-
-def _first(person: Any, keys: tuple[str, ...]) -> str:
-    """The first text or number that a record has under one of the keys, "" if there is none."""
-    values = [person.get(key) for key in keys] if isinstance(person, Mapping) else []
-    return next((str(value) for value in values if isinstance(value, str | int)), "")
+        yield Record(person, text_of(person, IMAGE_KEYS))
 
 
 def _person(person: Any) -> Detection | None:
@@ -58,7 +58,7 @@ def _person(person: Any) -> Detection | None:
         raise ValueError(f"a person has no 'keypoints': {str(person)[:60]}")
     if person.get("iscrowd"):
         return None
-    return Detection(triplets(person["keypoints"], "keypoints"), (), _first(person, _TRACK_KEYS))
+    return Detection(triplets(person["keypoints"], "keypoints"), (), text_of(person, _TRACK_KEYS))
 
 
 read = detector_reader(_records, _person, ".json")

@@ -6,27 +6,31 @@ set that the number of joints tells (BODY_25, COCO-18; Halpe and COCO from other
 names (BODY_25B), and perhaps `hand_left_keypoints_2d`, `hand_right_keypoints_2d` (63 numbers) and
 `face_keypoints_2d` (210, of which SPIN's 68 are the first). Missing keypoints are (0, 0, 0).
 
-Pose2Sim's folders have a `NAME.json` an image. ControlNet's and DWPose's files are a list of such
-objects, fractions of the picture in some versions.
+OpenPose 1.0 and before have `{"bodies": [{"joints": [...]}]}`. Pose2Sim's folders have a
+`NAME.json` an image. ControlNet's and DWPose's files are a list of such objects, fractions of the
+picture in some versions, else px of a `canvas_width` x `canvas_height` that the image was resized
+to.
 
 `person_id`, where it is not -1, is the subject. People without any keypoint are left out.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from exemplar.data.contents import Contents
 from exemplar.data.detections import Detection, Record, detector_reader, triplets
-from exemplar.data.records import known_points
+from exemplar.data.records import known_points, size_of
 from exemplar.skeletons import OPENPOSE_25
 
 TITLE = "OpenPose JSON (a folder, or one file)"
 JOINTS = OPENPOSE_25
 ENDINGS = ("_keypoints.json", ".json")
 
-_BODY_KEYS = ("pose_keypoints_2d", "pose_keypoints")
+_LISTS = ("people", "bodies")
+_BODY_KEYS = ("pose_keypoints_2d", "pose_keypoints", "joints")
 _HAND, _FACE, _SPIN_FACE = 21, 70, 68
 _OTHERS = (
     ("hand_left_keypoints", "kp_leftHand", (_HAND,), _HAND),
@@ -41,16 +45,29 @@ def matches(contents: Contents) -> bool:
     data = None if first is None else first.json_or_none()
     if isinstance(data, list) and data:
         data = data[0]
-    return isinstance(data, dict) and isinstance(data.get("people"), list)
+    return people_of(data) is not None
+
+
+def people_of(image: Any) -> list[Any] | None:
+    """The people in an image's object, None if it is no such object."""
+    lists = [image.get(key) for key in _LISTS] if isinstance(image, dict) else []
+    return next((each for each in lists if isinstance(each, list)), None)
 
 
 def _records(contents: Contents) -> Iterator[Record]:
     data = contents.json
     for image in data if isinstance(data, list) else [data]:
-        people = image.get("people") if isinstance(image, dict) else None
-        if not isinstance(people, list):
+        people = people_of(image)
+        if people is None:
             raise ValueError(f"{contents.path} has no list of 'people', expected OpenPose's output")
-        yield from map(Record, people)
+        canvas = size_of(image.get("canvas_width"), image.get("canvas_height"))
+        yield from (Record((person, canvas)) for person in people)
+
+
+def _person(value: tuple[Any, tuple[int, int] | None]) -> Detection:
+    person, canvas = value
+    found = body_of(person)
+    return found if found.is_fraction else replace(found, picture=canvas)
 
 
 def body_of(person: Any) -> Detection:
@@ -85,4 +102,4 @@ def _subject(person: Any) -> str:
     return str(tag) if isinstance(tag, int) and tag >= 0 else ""
 
 
-read = detector_reader(_records, body_of, *ENDINGS)
+read = detector_reader(_records, _person, *ENDINGS)
