@@ -99,7 +99,7 @@ class FitOptions:
     """Focal length of the full-image camera, px; None takes the photo's EXIF, or else
     `FIELD_OF_VIEW`."""
     device: str = "cpu"
-    """Torch device."""
+    """Torch device; "auto" is CUDA, else MPS, else the CPU."""
     image_name: str | None = None
     """Name of the photo inside a keypoint file that covers many; None takes the path's."""
     joints: str = ""
@@ -125,7 +125,9 @@ class Fitter:
         self, regressor: str | Path = DEFAULT_REGRESSOR, options: FitOptions | None = None
     ):
         self.options = options or FitOptions()
-        self.device = usable_device(self.options.device)
+        # the guard's prior is float64
+        self.device = usable_device(self.options.device, float64=self.options.guard)
+        self.together = self.device.type == "cuda"
         module, self.info = load_regressor(regressor)
         self.regressor: nn.Module = module.to(self.device)
         self.regressor_name = str(regressor)
@@ -174,12 +176,17 @@ class Fitter:
         if keypoints is None and self.options.stop_px is None:
             config = replace(config, stop_px=DETECTED_STOP_PX)
 
-        def report(i: int) -> Callable[[int, float], None]:
-            return lambda step, error: progress(i, len(people), step, error)
-
+        side_by_side = len(people) if self.together else 1
         fits = [
-            self._person(pixels, person, camera, config, report(i))
-            for i, person in enumerate(people)
+            fit
+            for first in range(0, len(people), side_by_side)
+            for fit in self._fitted(
+                pixels,
+                people[first : first + side_by_side],
+                camera,
+                config,
+                lambda i, step, error, first=first: progress(first + i, len(people), step, error),
+            )
         ]
         return FitResult(
             image=pixels,
@@ -205,64 +212,72 @@ class Fitter:
         focal = max(height, width) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
         return focal, f"assumed, {FIELD_OF_VIEW:g} degrees along the longer side"
 
-    def _person(
+    def _fitted(
         self,
         pixels: np.ndarray,
-        joints: Float[np.ndarray, "49 3"],
+        people: Sequence[Float[np.ndarray, "49 3"]],
         camera: tuple[float, np.ndarray],
         config: EftConfig,
-        progress: Callable[[int, float], None],
-    ) -> PersonFit:
+        progress: Callable[[int, int, float], None],
+    ) -> list[PersonFit]:
+        """People fitted side by side."""
         started = time.perf_counter()
-        batch = self._batch(pixels, joints, *camera)
+        batch = self._batch(pixels, people, *camera)
 
         def report(rows: Tensor, step: int, evaluation: Evaluation) -> None:
-            progress(step, float(evaluation.error_px[0]))
+            for row, error in zip(rows.tolist(), evaluation.error_px.tolist(), strict=True):
+                progress(row, step, error)
 
         if self.auxiliary is not None:
-            fit = fit_dual(
+            fits = fit_dual(
                 self.regressor, self.auxiliary, self.body, batch, self.dual,
                 history=True, progress=report,
             )  # fmt: skip
         else:
-            fit = fit_exemplars(
+            fits = fit_exemplars(
                 self.regressor, self.body, batch, config,
                 guard=self.options.guard, history=True, progress=report,
             )  # fmt: skip
-        return self._on_photo(fit, batch.box, joints, time.perf_counter() - started)
+        seconds = (time.perf_counter() - started) / len(people)
+        return [
+            self._on_photo(fits, row, batch.box[row : row + 1], joints, seconds)
+            for row, joints in enumerate(people)
+        ]
 
     def _batch(
-        self, pixels: np.ndarray, joints: np.ndarray, focal: float, principal_point: np.ndarray
+        self,
+        pixels: np.ndarray,
+        people: Sequence[Float[np.ndarray, "49 3"]],
+        focal: float,
+        principal_point: np.ndarray,
     ) -> Batch:
-        """The person's crop, its keypoints in crop units, and the teacher's 3D joints."""
-        points = torch.from_numpy(joints).float()
-        box = replace(
-            person_box(points, framing_of(self.regressor)),
-            focal=torch.tensor(focal),
-            principal_point=torch.from_numpy(principal_point),
-        )
+        """Each person's crop, the keypoints in crop units, and the teacher's 3D joints."""
         width = getattr(self.regressor, "width", None)
-        person = crop_person(pixels, points, box, self.resolution, width)
-        batch = batch_of([person], self.device)
+        crops = []
+        for joints in people:
+            points = torch.from_numpy(joints).float()
+            box = replace(
+                person_box(points, framing_of(self.regressor)),
+                focal=torch.tensor(focal),
+                principal_point=torch.from_numpy(principal_point),
+            )
+            crops.append(crop_person(pixels, points, box, self.resolution, width))
+        batch = batch_of(crops, self.device)
         if self.teacher is None:
             return batch
         return replace(batch, joints_3d=teach(self.teacher, batch.image).joints_3d)
 
     def _on_photo(
-        self,
-        fit: Fits,
-        box: Box,
-        joints: np.ndarray,
-        seconds: float,
+        self, fits: Fits, row: int, box: Box, joints: np.ndarray, seconds: float
     ) -> PersonFit:
         iterates = [
-            pick(fit.trace.iterates, lambda x, k=k: x[:, k])
-            for k in range(1 + int(fit.trace.updates[0]))
+            pick(fits.trace.iterates, lambda x, k=k: x[row : row + 1, k])
+            for k in range(1 + int(fits.trace.updates[row]))
         ]
         return PersonFit(
-            status=fit.status[0],
+            status=fits.status[row],
             keypoints_2d=joints,
-            fitted=fit.fitted[0].cpu().numpy(),
+            fitted=fits.fitted[row].cpu().numpy(),
             box_centre=box.centre[0].cpu().numpy(),
             box_size=float(box.size[0]),
             box_angle=float(box.angle[0]),
@@ -298,7 +313,9 @@ def on_photo(
             prediction.camera, *image_camera(box), box.centre, box.size
         )
         defined = body.available("smpl49").expand(joints.shape[:-1])
-        translation = full_translation(joints, in_image, defined, *image_camera(box), rough)
+        # float64, which not every device has
+        asked = (joints, in_image, defined, *image_camera(box), rough)
+        translation = full_translation(*(x.cpu() for x in asked)).to(joints.device)
     posed = body(params)
 
     def numpy(tensor: Tensor) -> np.ndarray:

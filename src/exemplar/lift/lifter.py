@@ -77,7 +77,8 @@ class Lifter:
     def __init__(self, config: LiftConfig, device: str = "cpu", workers: int | None = None) -> None:
         """Load everything. `workers` threads of a CPU; by default as many as there are cores and
         memory has room for. ValueError or FileNotFoundError as `load_regressor` raises them."""
-        self.device = usable_device(device)
+        # SMPLify's and the guard's priors are float64
+        self.device = usable_device(device, float64=config.guard or config.smplify() is not None)
         self.guard = config.guard
         module, info = load_regressor(config.regressor)
         self.regressor: nn.Module = module.to(self.device)
@@ -151,6 +152,7 @@ class Lifter:
         batch = batch_of([one.person for one in sound if one.person is not None], self.device)
 
         def done(rows: Int[Tensor, " b"], fits: Fits) -> None:
+            fits = fits.cpu()
             for i, row in enumerate(rows.tolist()):
                 finished(sound[row].number, self._made(sound[row], fits, i))
 
