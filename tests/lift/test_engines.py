@@ -21,7 +21,8 @@ from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.job import open_job
 from exemplar.lift.lifter import Lifter
-from exemplar.lift.local import claim_size, run_local
+from exemplar.lift.local import claim_size, prepared, run_local
+from exemplar.lift.prepare import Preparer
 from exemplar.lift.ray_engine import RayConfig, run_ray
 from exemplar.lift.store import Ledger, Selection
 from tests.lift.toy import sample, write_annotation
@@ -54,6 +55,21 @@ def undisturbed(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         ledger.join()
         run_local(ledger, Lifter(FAST, workers=1), EVERYONE, lambda made: None)
         return list(ledger.truths())
+
+
+@pytest.mark.parametrize("readers", [2, 5])
+def test_several_readers_give_the_same_people_in_order(photographs: Path, readers: int) -> None:
+    """A GPU's samples are read by several threads; one of them is broken here."""
+    prepare = [Lifter(FAST, workers=1).preparer(photographs)]
+    claimed = [(i, sample(i)) for i in range(7)]
+    claimed[3] = (3, sample(3, problem="torn: in two"))
+    several = [Preparer(photographs, prepare[0].shown) for _ in range(readers)]
+    for one, other in zip(prepared(prepare, claimed), prepared(several, claimed), strict=True):
+        assert (one.number, one.message) == (other.number, other.message)
+        assert (one.person is None) == (one.number == 3)
+        if one.person is not None and other.person is not None:
+            assert np.array_equal(one.person.crop, other.person.crop)
+    assert prepared(several, []) == []
 
 
 def test_threads_change_no_number(
