@@ -29,6 +29,7 @@ from exemplar.bodies import Body
 from exemplar.environment import usable_device
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
+from exemplar.fitting.memory import free_bytes
 from exemplar.fitting.weights import Convolutions, moving_names
 from exemplar.samples import Batch
 from tests.golden import eft
@@ -89,7 +90,7 @@ class Bench:
             convolutions=way,
             progress=lambda rows, step, evaluation: sizes.add(len(rows)),
         )
-        if max(sizes) < len(batch):
+        if min(sizes) < len(batch):
             raise MemoryError(f"{len(batch)} exemplars do not fit side by side")
         return fits
 
@@ -108,6 +109,11 @@ class Bench:
         }  # fmt: skip
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
+            need = size * memory_of(
+                kept, self.body, exemplars(net, self.body, 1, self.device), self.settings(kept)
+            )
+            if need > (free := free_bytes(self.device)):
+                return {**found, "error": f"needs {need / 1e9:.0f} GB, {free / 1e9:.0f} are free"}
         try:
             with products(numbers):
                 runs = [
@@ -171,7 +177,6 @@ def main(config: Config) -> None:
     began = time.monotonic()
     device = usable_device(config.device)
     config = replace(config, device=str(device))
-    torch.backends.cudnn.benchmark = True
     bench = Bench(config, device, eft.body().to(device), [])
     results: dict[str, Any] = {"rows": bench.rows, "skipped": [], "networks": {}, "top_kernels": []}
 

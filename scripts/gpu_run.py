@@ -175,6 +175,8 @@ def jobs_of(options: argparse.Namespace, work: Path) -> list[Job]:
             "train_speed",
             module(
                 "benchmarks.train_speed", "--regressor", "hmr", "--batch-size", "32",
+                "--rounds", "3",
+                "--kinds", "supervised", "exemplar(head)", "exemplar(all)",
                 small="--batch-size 2 --rounds 1 --kinds supervised",
             ),
             70,
