@@ -21,7 +21,13 @@ from exemplar.data.detections import Detection
 from exemplar.fitting.exemplar import EftConfig, eft_objective, fit_exemplars, stream_exemplars
 from exemplar.fitting.smplify import SmplifyConfig, fit_smplify
 from exemplar.fitting.stages import evaluate
-from exemplar.fitting.weights import Products, RegressorWeights, moving_names, unfolded_conv2d
+from exemplar.fitting.weights import (
+    Convolutions,
+    Products,
+    RegressorWeights,
+    moving_names,
+    unfolded_conv2d,
+)
 from exemplar.image_files import read_image
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
@@ -101,7 +107,16 @@ def test_a_window_is_the_kernels() -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("convolutions", ["grouped", "unfold"])
-def test_side_by_side_is_one_by_one(device: str, convolutions) -> None:
+def test_side_by_side_is_one_by_one(
+    device: str, convolutions: Convolutions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfolded: list[torch.Size] = []
+
+    def counted(inputs: Tensor, weight: Tensor, *rest) -> Tensor:
+        unfolded.append(weight.shape)
+        return unfolded_conv2d(inputs, weight, *rest)
+
+    monkeypatch.setattr("exemplar.fitting.weights.unfolded_conv2d", counted)
     torch.manual_seed(1)
     net, body = ToyConvNet().double().eval(), load_open_body().double()
     batch, config = exemplar_of(body, people(5)), EftConfig(learning_rate=1e-3, iterations=5)
@@ -115,6 +130,8 @@ def test_side_by_side_is_one_by_one(device: str, convolutions) -> None:
         found = vars(beside.after.prediction)[name].cpu()
         assert torch.allclose(found, value, rtol=1e-8, atol=1e-11), name
     assert beside.status == alone.status
+    # the 3x3 convolution that is not grouped itself, once for each iterate
+    assert len(unfolded) == (6 if convolutions == "unfold" else 0)
 
 
 @pytest.mark.parametrize("device", DEVICES)
