@@ -38,6 +38,7 @@ from exemplar.fitting.weights import Adapt, RegressorWeights, moving_names, part
 from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.crops import Box
 from exemplar.regressors.checkpoints import load_regressor
+from exemplar.regressors.cliff import Cliff
 from exemplar.regressors.hmr import Hmr
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
@@ -68,11 +69,12 @@ class Config:
 
 
 def network(name: str) -> nn.Module:
-    """A regressor in eval mode; hmr with random weights, whose camera is upright enough."""
-    if name == "mobile":
-        return load_regressor("mobile")[0]
+    """A regressor in eval mode: a shipped one, or hmr or cliff with random weights, whose camera is
+    upright enough."""
+    if name not in ("hmr", "cliff"):
+        return load_regressor(name)[0]
     torch.manual_seed(0)
-    net = Hmr(camera_model="weak")
+    net = Hmr(camera_model="weak") if name == "hmr" else Cliff()
     net.init_pose.copy_(torch.eye(3)[:, :2].flatten().repeat(24)[None])
     net.init_cam.copy_(torch.tensor([[0.9, 0.0, 0.0]]))
     for layer in (net.decpose, net.decshape, net.deccam):
@@ -84,24 +86,28 @@ def exemplars(net: nn.Module, body: Body, count: int, device: torch.device) -> B
     """Noise pictures with the keypoints of random bodies: time does not depend on them."""
     generator = torch.Generator().manual_seed(1)
     side = int(getattr(net, "resolution"))  # noqa: B009 - a Module attribute
-    image = torch.rand(count, 3, side, side, generator=generator)
-    box = Box(
-        torch.full((count, 2), side / 2), torch.full((count,), float(side)), torch.zeros(count)
-    )
+    image = torch.rand(count, 3, side, int(getattr(net, "width", side)), generator=generator)
+    middle, size = torch.full((count, 2), side / 2), torch.full((count,), float(side))
+    box = Box(middle, size, torch.zeros(count), 2 * size, middle)
     points = 0.6 * torch.rand(count, 49, 2, generator=generator) - 0.3
     keypoints = torch.cat((points, torch.ones(count, 49, 1)), dim=-1)
     return Batch(image.to(device), box.to(device), keypoints.to(device))
 
 
 def plain(
-    net: nn.Module, body: Body, batch: Batch, kept: nn.Module, iterations: int = EFT.iterations
+    net: nn.Module,
+    body: Body,
+    batch: Batch,
+    kept: nn.Module,
+    iterations: int = EFT.iterations,
+    moves: frozenset[str] | None = None,
 ) -> list[Prediction]:
-    """EFT as a straightforward program writes it."""
+    """EFT as a straightforward program writes it, on the weights `moves` (None: all)."""
     weights = fitted_weights(batch.keypoints_2d[..., 2], body.available(), EFT)
     found = []
     for i in range(len(batch)):
         net.load_state_dict(copy.deepcopy(kept.state_dict()))
-        moves = moving_names(net, "all")
+        moves = moving_names(net, "all") if moves is None else moves
         for name, p in net.named_parameters():
             p.requires_grad_(name in moves)
         optimiser = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-6)
@@ -197,10 +203,11 @@ def gap_in_double(name: str, iterations: int = 5) -> float:
     return float((theirs.body_pose - ours.after.prediction.body_pose).abs().max())
 
 
-def memory_of(net: nn.Module, body: Body, batch: Batch) -> int:
+def memory_of(net: nn.Module, body: Body, batch: Batch, config: EftConfig = EFT) -> int:
     """What the package expects an exemplar to take, bytes."""
-    weights = RegressorWeights(net, batch.image, batch.box)
-    return bytes_per_group(weights, eft_objective(body, batch, EFT))
+    moves = moving_names(net, config.adapt)
+    weights = RegressorWeights(net, batch.image, batch.box, moves)
+    return bytes_per_group(weights, eft_objective(body, batch, config))
 
 
 def main(config: Config) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,32 @@ def test_torch_has_its_threads_again_afterwards() -> None:
     with environment.one_torch_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "float64", "expected"),
+    [
+        (True, True, False, "cuda"),
+        (False, True, False, "mps"),
+        (False, True, True, "cpu"),
+        (False, False, False, "cpu"),
+    ],
+)
+def test_auto_is_the_best_device_there_is(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, float64: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr(torch, "zeros", lambda *sizes, device: None)  # no such device is here
+    device = environment.usable_device("auto", float64=float64)
+    assert str(device) == expected
+    assert expected == "cuda" or environment.device_name(device) == expected
+
+
+def test_finding_a_device_imports_no_other_package() -> None:
+    code = (
+        "import sys, exemplar.environment as e; before = set(sys.modules); e.usable_device('auto');"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before};"
+        "sys.exit(', '.join(new - {'torch'} - set(sys.stdlib_module_names)) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

@@ -12,7 +12,7 @@ import exemplar
 from exemplar.data.detections import Detection, detections_of
 from exemplar.export.json_file import fit_to_dict
 from exemplar.geometry.cameras import NEAREST
-from exemplar.photo import DETECTED_STOP_PX
+from exemplar.photo import DETECTED_STOP_PX, FitOptions, Fitter
 from exemplar.results import NOTHING_TO_FIT, OK, FitResult, PersonFit
 from exemplar.skeletons import (
     COCO_17,
@@ -244,6 +244,25 @@ def test_people_are_chosen_by_number_size_and_box(portrait: np.ndarray, fitted: 
     assert np.allclose(centre(box=(0.0, 0.0, 120.0, 120.0)), centre(person="0"))
     everyone = exemplar.fit(portrait, two, options=exemplar.FitOptions(**none))
     assert len(everyone.people) == 2
+
+
+def test_people_fitted_together_are_as_if_alone(portrait: np.ndarray, fitted: FitResult) -> None:
+    """What a GPU does, here on a CPU; they stop at different times."""
+    points = coco_of(fitted)
+    moved = points + np.where(np.arange(17)[:, None] % 3 == 1, (9.0, -6.0, 0), 0)
+    fitter = Fitter(options=FitOptions(stop_px=5.0, iterations=6))
+    people, heard = np.stack((points, moved)), list[tuple[int, int, int]]()
+    alone = fitter.fit(portrait, people).people
+    fitter.together = True
+    together = fitter.fit(portrait, people, lambda *now: heard.append(now[:3])).people
+    assert alone[0].iterations != alone[1].iterations
+    for one, other in zip(alone, together, strict=True):
+        assert (one.status, one.iterations) == (other.status, other.iterations)
+        # float32 sums in another order, through Adam's division of small by small
+        assert np.allclose(one.after.body_pose, other.after.body_pose, atol=1e-3)
+        assert np.allclose(one.after.vertices, other.after.vertices, atol=5e-3)
+        assert np.array_equal(one.keypoints_2d, other.keypoints_2d)
+    assert {(person, people) for person, people, _ in heard} == {(0, 2), (1, 2)}
 
 
 def test_a_person_without_a_fitted_keypoint_keeps_the_regressors_answer(

@@ -42,6 +42,10 @@ class People:
         """Some of the people."""
         return self._each(lambda x: x[rows])
 
+    def to(self, device: torch.device) -> "People":
+        """The people on another device."""
+        return self._each(lambda x: x.to(device, non_blocking=True))
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> "People":
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         landmarks = Landmarks(*(change(x) for x in values.pop("landmarks")))

@@ -9,6 +9,9 @@ POSES.npz has `poses`, (n, 24, 3) axis-angle of a motion capture. `--real` are f
 
 import json
 import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,6 +21,7 @@ import tyro
 from torch import Tensor, nn
 
 from exemplar.bodies import Body, load_open_body
+from exemplar.environment import usable_device
 from exemplar.metrics import pa_mpjpe
 from exemplar.regressors.lifter import LifterConfig, LifterHead, frame_of
 from exemplar.regressors.prediction import Prediction
@@ -82,6 +86,19 @@ class Train:
     """.npz files with readings of real people and `truth` (n, 12, 3), the limb joints, metres."""
     seed: int = 0
     """Seed of everything random."""
+    device: str = "cpu"
+    """Torch device of the head; people are made on the CPU."""
+    workers: int = 0
+    """Threads that make people ahead; 0 makes them between the updates."""
+    bfloat16: bool = False
+    """Take the head's products in bfloat16."""
+    compile: bool = False
+    """Compile the head with torch.compile."""
+    seconds: float = float("inf")
+    """Stop after so long, with a checkpoint; the same command goes on."""
+    weights: Path | None = None
+    """Write the averaged weights here at the end, as `--start` reads them: a quarter of a
+    checkpoint."""
 
 
 def main(config: Train) -> None:
@@ -91,11 +108,14 @@ def main(config: Train) -> None:
     torch.manual_seed(config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
     (config.out / "config.json").write_text(json.dumps(asdict(config), default=str, indent=1))
-    body = load_open_body()
-    kinds = Kinds(config, body)
-    head = LifterHead(LifterConfig(config.hidden, config.blocks, config.dropout)).train()
+    device = usable_device(config.device)
+    kinds = Kinds(config, load_open_body())
+    body = load_open_body().to(device)
+    head = LifterHead(LifterConfig(config.hidden, config.blocks, config.dropout)).train().to(device)
     if config.start is not None:
-        head.load_state_dict(torch.load(config.start, weights_only=True)["average"])
+        head.load_state_dict(
+            torch.load(config.start, map_location=device, weights_only=True)["average"]
+        )
     average = {key: value.detach().clone() for key, value in head.state_dict().items()}
     optimiser = torch.optim.AdamW(head.parameters(), config.rate, weight_decay=1e-4, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -104,22 +124,26 @@ def main(config: Train) -> None:
     checkpoint = config.out / "head.pt"
     first = 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
         head.load_state_dict(state["head"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
         average, first = state["average"], state["step"]
-    auxiliary = None if config.auxiliary is None else load_head(config.auxiliary)
+    auxiliary = None if config.auxiliary is None else load_head(config.auxiliary).to(device)
     inner = None if config.inner is None else Inner(config.inner, auxiliary)
+
+    answers = torch.compile(head) if config.compile else head
 
     def predict(people: People, step: int) -> Prediction:
         if inner is None:
-            return head(people.landmarks, NO_BOX)
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
+                found = answers(people.landmarks, NO_BOX)
+            return Prediction(*(value.float() for value in vars(found).values()))
         return stepped(head, body, people, inner, torch.Generator().manual_seed(step))
 
     began, sums = time.time(), {}
-    for step in range(first, config.steps):
-        people = kinds.batch(step)
+    for step, made in ahead(kinds.batch, range(first, config.steps), config.workers):
+        people = made.to(device)
         terms = terms_of(body, predict(people, step), people)
         loss = loss_of(terms)
         if not torch.isfinite(loss):
@@ -133,10 +157,11 @@ def main(config: Train) -> None:
         for key, value in head.state_dict().items():
             average[key].lerp_(value, 1 - decay)
         for key, term in terms.items():
-            sums[key] = sums.get(key, 0.0) + float(term.detach().mean()) / config.every
-        if (step + 1) % config.every == 0 or step + 1 == config.steps:
+            sums[key] = sums.get(key, 0.0) + term.detach().mean() / config.every
+        late = time.time() - began > config.seconds
+        if (step + 1) % config.every == 0 or step + 1 == config.steps or late:
             line: dict[str, float] = {"step": step + 1, "seconds": round(time.time() - began)}
-            line |= kinds.validate(average) | sums
+            line |= kinds.validate(average) | {key: float(value) for key, value in sums.items()}
             sums = {}
             print(" ".join(f"{k}={v:.4g}" for k, v in line.items()), flush=True)
             with (config.out / "log.jsonl").open("a") as log:
@@ -149,6 +174,34 @@ def main(config: Train) -> None:
             part = checkpoint.with_suffix(".part")
             torch.save(state, part)
             part.rename(checkpoint)
+        if late:
+            break
+    if config.weights is not None:
+        kept = {key: value.cpu() for key, value in average.items()}
+        torch.save({"average": kept, "shape": [config.hidden, config.blocks]}, config.weights)
+
+
+def ahead(
+    make: Callable[[int], People], steps: Sequence[int], workers: int
+) -> Iterator[tuple[int, People]]:
+    """Steps and their people, of which threads make a few ahead; who they are depends on the step
+    alone."""
+    if workers == 0:
+        yield from ((step, make(step)) for step in steps)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[tuple[int, Future[People]]] = deque()
+        try:
+            for step in steps:
+                waiting.append((step, pool.submit(make, step)))
+                if len(waiting) > 2 * workers:
+                    first, made = waiting.popleft()
+                    yield first, made.result()
+            while waiting:
+                first, made = waiting.popleft()
+                yield first, made.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class Kinds:
@@ -213,7 +266,7 @@ class Kinds:
     def validate(self, weights: dict[str, Tensor]) -> dict[str, float]:
         """PA-MPJPE (mm, 12 limb joints) of averaged weights: simulated people, then real ones."""
         head = LifterHead(LifterConfig(self.config.hidden, self.config.blocks)).eval()
-        head.load_state_dict(weights)
+        head.load_state_dict({key: value.cpu() for key, value in weights.items()})
         found = self.body.keypoints(head(self.held_out.landmarks, NO_BOX).body_params())
         truth = self.body.keypoints(self.held_out.params())
         out = {"simulated": float(pa_mpjpe(found[:, LIMBS], truth[:, LIMBS]).mean())}

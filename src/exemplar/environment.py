@@ -89,8 +89,15 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def usable_device(name: str) -> torch.device:
-    """The torch device of that name; ValueError in one line if it cannot be used."""
+def usable_device(name: str, *, float64: bool = False) -> torch.device:
+    """The torch device of that name; ValueError in one line if it cannot be used.
+
+    "auto" is CUDA, else MPS, else the CPU. MPS knows no float64, so work that needs it (`float64`)
+    passes it over.
+    """
+    if name == "auto":
+        mps = not float64 and torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -98,3 +105,10 @@ def usable_device(name: str) -> torch.device:
         first_line = str(error).splitlines()[0]
         raise ValueError(f"device {name!r} cannot be used: {first_line}") from error
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """The device as a person calls it: its kind, and a CUDA card's name."""
+    if device.type != "cuda":
+        return str(device)
+    return f"{device}, {torch.cuda.get_device_name(device)}"

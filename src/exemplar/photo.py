@@ -22,7 +22,7 @@ from exemplar.data.detections import (
     scale_of,
     unit_of,
 )
-from exemplar.data.looks import Looker
+from exemplar.data.looks import Crop, Looker
 from exemplar.data.people_files import KeypointFile
 from exemplar.detect.landmarks import find_people
 from exemplar.environment import one_torch_thread, usable_device
@@ -30,7 +30,6 @@ from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
 from exemplar.fitting.projections import placed
-from exemplar.fitting.stages import Progress as StageProgress
 from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_sizes
 from exemplar.fitting.trace import Evaluation, Iterate, pick
 from exemplar.geometry.cameras import CameraModel
@@ -97,7 +96,7 @@ class FitOptions:
     """Focal length of the full-image camera, px; None takes the photo's EXIF, or else
     `FIELD_OF_VIEW`."""
     device: str = "cpu"
-    """Torch device."""
+    """Torch device; "auto" is CUDA, else MPS, else the CPU."""
     image_name: str | None = None
     """Name of the photo inside a keypoint file that covers many; None takes the path's."""
     joints: str = ""
@@ -123,7 +122,9 @@ class Fitter:
         self, regressor: str | Path = DEFAULT_REGRESSOR, options: FitOptions | None = None
     ):
         self.options = options or FitOptions()
-        self.device = usable_device(self.options.device)
+        # the guard's prior is float64
+        self.device = usable_device(self.options.device, float64=self.options.guard)
+        self.together = self.device.type == "cuda"
         module, self.info = load_regressor(regressor)
         self.regressor: nn.Module = module.to(self.device)
         self.regressor_name = str(regressor)
@@ -170,12 +171,17 @@ class Fitter:
         focal, source = self._focal(image, height, width)
         camera = (focal, np.array([width / 2, height / 2]))
 
-        def report(i: int) -> Callable[[int, float], None]:
-            return lambda step, error: progress(i, len(people), step, error)
-
+        side_by_side = len(people) if self.together else 1
         fits = [
-            self._person(pixels, person, camera, keypoints is None, report(i))
-            for i, person in enumerate(people)
+            fit
+            for first in range(0, len(people), side_by_side)
+            for fit in self._people(
+                pixels,
+                people[first : first + side_by_side],
+                camera,
+                keypoints is None,
+                lambda i, step, error, first=first: progress(first + i, len(people), step, error),
+            )
         ]
         return FitResult(
             image=pixels,
@@ -201,21 +207,52 @@ class Fitter:
         focal = max(height, width) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
         return focal, f"assumed, {FIELD_OF_VIEW:g} degrees along the longer side"
 
-    def _person(
+    def _people(
         self,
         pixels: np.ndarray,
-        joints: Float[np.ndarray, "49 3"],
+        people: Sequence[Float[np.ndarray, "49 3"]],
         camera: tuple[float, np.ndarray],
         built_in: bool,
-        progress: Callable[[int, float], None],
-    ) -> PersonFit:
-        """A person's fit, to keypoints of a user or to built-in ones.
+        progress: Callable[[int, int, float], None],
+    ) -> list[PersonFit]:
+        """People fitted side by side, to keypoints of a user or to built-in ones.
 
         Those are of the same kind of network: they are fitted no closer than they are good, and
         where the regressor misses them, they are as likely wrong.
         """
         started = time.perf_counter()
+        crops = [self._crop_of(pixels, joints, camera) for joints in people]
+        shown = [person for person, _ in crops]
+        config = self.config
+        if built_in and self.options.stop_px is None:
+            share = min(map(_visible_share, shown))
+            config = replace(config, stop_px=DETECTED_STOP_PX * share)
+        together = self._fits(shown, config, progress)
+        found = [(together, row, person) for row, person in enumerate(shown)]
+        if self.options.looks and not built_in:
+            errors = together.before.evaluation.error_px.tolist()
+            for i, (first, crop) in enumerate(crops):
+                if not self.looker.doubts(errors[i], first):
+                    continue
+                second = self.looker.best(first, crop)
+                if second is not first:
+                    fits = self._fits([second], config, lambda _, *told, i=i: progress(i, *told))
+                    found[i] = (fits, 0, second)
+        seconds = (time.perf_counter() - started) / len(people)
+        return [
+            self._on_photo(fits, row, batch_of([person], self.device).box, joints, seconds)
+            for (fits, row, person), joints in zip(found, people, strict=True)
+        ]
+
+    def _crop_of(
+        self,
+        pixels: np.ndarray,
+        joints: Float[np.ndarray, "49 3"],
+        camera: tuple[float, np.ndarray],
+    ) -> tuple[CroppedPerson, Crop]:
+        """A person's crop, and what makes others."""
         points = torch.from_numpy(joints).float()
+        width = getattr(self.regressor, "width", None)
         box = replace(
             person_box(points, framing_of(self.regressor)),
             focal=torch.tensor(camera[0]),
@@ -223,30 +260,25 @@ class Fitter:
         )
 
         def crop(box: Box) -> CroppedPerson:
-            width = getattr(self.regressor, "width", None)
             return crop_person(pixels, points, box, self.resolution, width)
 
-        def report(rows: Tensor, step: int, evaluation: Evaluation) -> None:
-            progress(step, float(evaluation.error_px[0]))
+        return crop(box), crop
 
-        config = self.config
-        if built_in and self.options.stop_px is None:
-            config = replace(config, stop_px=DETECTED_STOP_PX * _visible_share(points, box))
-        person = crop(box)
-        fit = self._fitted(person, config, report)
-        error = float(fit.before.evaluation.error_px[0])
-        if self.options.looks and not built_in and self.looker.doubts(error, person):
-            second = self.looker.best(person, crop)
-            if second is not person:
-                person, fit = second, self._fitted(second, config, report)
-        box = batch_of([person], self.device).box
-        return self._on_photo(fit, box, joints, time.perf_counter() - started)
-
-    def _fitted(self, person: CroppedPerson, config: EftConfig, report: StageProgress) -> Fits:
-        """The person's fit, with all iterates."""
-        batch = batch_of([person], self.device)
+    def _fits(
+        self,
+        people: Sequence[CroppedPerson],
+        config: EftConfig,
+        progress: Callable[[int, int, float], None],
+    ) -> Fits:
+        """People's fits, with all iterates."""
+        batch = batch_of(people, self.device)
         if self.teacher is not None:
             batch = replace(batch, joints_3d=teach(self.teacher, batch.image).joints_3d)
+
+        def report(rows: Tensor, step: int, evaluation: Evaluation) -> None:
+            for row, error in zip(rows.tolist(), evaluation.error_px.tolist(), strict=True):
+                progress(row, step, error)
+
         if self.auxiliary is not None:
             return fit_dual(
                 self.regressor, self.auxiliary, self.body, batch, self.dual,
@@ -258,19 +290,15 @@ class Fitter:
         )  # fmt: skip
 
     def _on_photo(
-        self,
-        fit: Fits,
-        box: Box,
-        joints: np.ndarray,
-        seconds: float,
+        self, fits: Fits, row: int, box: Box, joints: np.ndarray, seconds: float
     ) -> PersonFit:
-        count = 1 + int(fit.trace.updates[0])
-        iterates = pick(fit.trace.iterates, lambda x: x[0, :count])
+        count = 1 + int(fits.trace.updates[row])
+        iterates = pick(fits.trace.iterates, lambda x: x[row, :count])
         in_box = box[torch.zeros(count, dtype=torch.long)]
         return PersonFit(
-            status=fit.status[0],
+            status=fits.status[row],
             keypoints_2d=joints,
-            fitted=fit.fitted[0].cpu().numpy(),
+            fitted=fits.fitted[row].cpu().numpy(),
             box_centre=box.centre[0].cpu().numpy(),
             box_size=float(box.size[0]),
             box_angle=float(box.angle[0]),
@@ -448,12 +476,12 @@ def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:
     return [people[int(person)]]
 
 
-def _visible_share(joints: Float[Tensor, "49 3"], box: Box) -> float:
-    """Side of an ordinary crop of the visible keypoints, in sides of the box; at most 1.
+def _visible_share(person: CroppedPerson) -> float:
+    """Side of an ordinary crop of the visible keypoints, in sides of the person's; at most 1.
 
     The crop of a close-up is as large as if the legs were in it, and errors are small in it.
     """
-    return min(1.0, float(upright_box(joints, None).size / box.size))
+    return min(1.0, float(upright_box(person.keypoints_2d, None).size) / 2)
 
 
 def _has_extent(person: np.ndarray) -> bool:

@@ -48,6 +48,8 @@ def test_the_plan_takes_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert plan(10.5, cuda, 8) == (10, 1)
     assert plan(0.0, cuda, 8) == (1, 1)
+    assert plan(10 * memory.MOST_ON_GPU, cuda, 8) == (memory.MOST_ON_GPU, 1)
+    assert plan(10.5, torch.device("mps"), 8) == (1, 1)
     assert plan(10.5, cpu, 8) == (1, 8)
     assert plan(3.5, cpu, 8) == (1, 3)
     assert plan(0.0, cpu, 8) == (1, 1)

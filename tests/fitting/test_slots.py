@@ -123,7 +123,7 @@ def test_slots_report_each_exemplar_once(body: Body) -> None:
         idle=torch.zeros(7, dtype=torch.bool),
         history=False,
         progress=lambda rows, step, evaluation: None,
-        finished=lambda row, trace: heard.append(int(row)),
+        finished=lambda rows, trace: heard.extend(rows.tolist()),
     )
     assert sorted(heard) == [0, 3, 6]
 
@@ -139,12 +139,13 @@ def test_streamed_fits_are_those_of_a_batch(
     points[6, 30, 0] = float("nan")
     config = EftConfig(learning_rate=2e-3, iterations=4)
     whole = fit_exemplars(problem.net, body, problem.batch, config, guard=guard)
-    streamed: dict[int, Fits] = {}
+    streamed: dict[int, tuple[Fits, int]] = {}
     lock = threading.Lock()
 
     def finished(rows: Tensor, fits: Fits) -> None:
         with lock:
-            streamed[int(rows[0])] = fits
+            for i, row in enumerate(rows.tolist()):
+                streamed[row] = (fits, i)
 
     stream_exemplars(
         problem.net,
@@ -157,12 +158,12 @@ def test_streamed_fits_are_those_of_a_batch(
         workers=workers,
     )
     assert sorted(streamed) == list(range(7))
-    assert tuple(streamed[i].status[0] for i in range(7)) == whole.status
-    for i, fit in streamed.items():
+    assert tuple(fits.status[k] for fits, k in (streamed[i] for i in range(7))) == whole.status
+    for i, (fit, k) in streamed.items():
         expected = whole.after.prediction.body_pose[i]
-        assert torch.allclose(fit.after.prediction.body_pose[0], expected, **CLOSE)
-        assert int(fit.made[0]) == int(whole.made[i])
-        assert torch.allclose(fit.loss_2d, whole.loss_2d[i : i + 1], **CLOSE)
+        assert torch.allclose(fit.after.prediction.body_pose[k], expected, **CLOSE)
+        assert int(fit.made[k]) == int(whole.made[i])
+        assert torch.allclose(fit.loss_2d[k], whole.loss_2d[i], **CLOSE)
 
 
 @pytest.mark.parametrize(("chunk", "workers"), [(1, 1), (1, 2), (3, 1)])

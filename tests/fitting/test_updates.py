@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from exemplar.fitting.updates import Adam, Sgd, Update
+from exemplar.fitting.updates import Adam, Sgd, Update, step_each_in_place
 
 RULES = {
     "sgd": (Sgd(0.01), torch.optim.SGD),
@@ -65,3 +65,29 @@ def test_a_gradient_may_lie_in_memory_otherwise_than_its_weight() -> None:
     expected, _ = Adam(0.01).step(params, slopes, Adam(0.01).init(params))
     Adam(0.01).step_in_place(params, slopes, Adam(0.01).init(params))
     assert torch.allclose(params["b"], expected["b"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("update", [Sgd(0.01), Adam(0.01), Adam(0.01, eps_root=1e-3)])
+def test_groups_that_began_at_different_times_step_together_as_alone(update: Update) -> None:
+    """Rows of stacked tensors, each with its own count of steps, as slots have them."""
+    together, alone = started(), started()
+
+    def rows(params: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        return [{name: value[i : i + 1] for name, value in params.items()} for i in range(2)]
+
+    states = [update.init(row) for row in rows(together)]
+    others = [update.init(row) for row in rows(alone)]
+    for step in range(4):
+        taking = [0] if step == 0 else [0, 1]
+        mine, theirs = rows(together), rows(alone)
+        after = step_each_in_place(
+            update,
+            [mine[i] for i in taking],
+            [slopes_of(mine[i]) for i in taking],
+            [states[i] for i in taking],
+        )
+        for i, state in zip(taking, after, strict=True):
+            states[i] = state
+            others[i] = update.step_in_place(theirs[i], slopes_of(theirs[i]), others[i])
+    for name in together:
+        assert torch.equal(together[name], alone[name])

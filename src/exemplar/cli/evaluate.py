@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from exemplar.cli.lift import LINE_SECONDS, stopped_by_signals
+from exemplar.environment import device_name, usable_device
 from exemplar.evaluation.methods import Method
 from exemplar.evaluation.records import Row
 from exemplar.evaluation.report_page import write_report
@@ -38,8 +39,8 @@ class EvalCommand:
     """Write report.html and its pictures."""
     json: bool = False
     """Print the summary as JSON, and nothing else, instead of a table."""
-    device: str = "cpu"
-    """Torch device."""
+    device: str = "auto"
+    """Torch device: cpu, cuda, mps, or auto (CUDA, else the CPU)."""
     quiet: bool = False
     """Print nothing but errors."""
 
@@ -48,6 +49,8 @@ def run(command: tyro.conf.OmitArgPrefixes[EvalCommand]) -> None:
     """Score a regressor, and what can be done after it, on people whose bodies are known."""
     quiet = command.quiet or command.json
     console = Console(quiet=quiet, soft_wrap=True, highlight=False)
+    device = usable_device(command.device, float64=True)
+    console.print(f"device {device_name(device)}", markup=False)
     shown = Progress(console=console, transient=True, disable=not console.is_terminal)
     with stopped_by_signals(), shown as bar:
         task = bar.add_task("fits")
@@ -61,7 +64,7 @@ def run(command: tyro.conf.OmitArgPrefixes[EvalCommand]) -> None:
                 console.print(f"{done}/{total} fits")
 
         summary = evaluate(
-            command.config, command.output, command.method, device=command.device, told=told
+            command.config, command.output, command.method, device=str(device), told=told
         )
     for line in summary["differences"]:
         console.print(line, markup=False)

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from exemplar.assets import asset_path
 from exemplar.data.people_files import KeypointFile
+from exemplar.environment import device_name
 from exemplar.export import write_glb, write_json, write_npz
 from exemplar.image_files import write_image
 from exemplar.photo import FitOptions, Fitter
@@ -76,8 +77,8 @@ class FitCommand:
     focal: float | None = None
     """Focal length of the full-image camera, px (default: the photo's EXIF, else a field of view of
     55 degrees along the longer side)."""
-    device: str = "cpu"
-    """Torch device."""
+    device: str = "auto"
+    """Torch device: cpu, cuda, mps, or auto (CUDA, else MPS, else the CPU)."""
     quiet: bool = False
     """Print nothing but errors."""
 
@@ -179,7 +180,7 @@ def fit_one(
         written = write_all(result, folder, fitter.method)
     for warning in caught:
         console.print(f"[yellow]warning[/yellow] {escape(str(warning.message))}")
-    console.print(summary(result, image))
+    console.print(summary(result, image, fitter.device))
     console.print("wrote " + "  ".join(str(path) for path in written))
     return result
 
@@ -202,7 +203,7 @@ def write_all(result: FitResult, folder: Path, method: str = "EFT") -> list[Path
     return [folder / name for name in writers]
 
 
-def summary(result: FitResult, image: Path) -> Table:
+def summary(result: FitResult, image: Path, device: torch.device) -> Table:
     """One line a person."""
     height, width = result.image.shape[:2]
     table = Table(title=f"{image.name}  {width}x{height}", title_justify="left")
@@ -219,7 +220,7 @@ def summary(result: FitResult, image: Path) -> Table:
         )
     caption = [
         "mean 2D error over the fitted keypoints, px of a 224 px crop",
-        f"focal length {result.focal:.0f} px ({result.focal_source})",
+        f"focal length {result.focal:.0f} px ({result.focal_source}); device {device_name(device)}",
     ]
     for number, person in enumerate(result.people):
         misfit = result.camera_misfit_px(person.after)

@@ -17,6 +17,7 @@ from rich.table import Table
 from exemplar.cli.data import with_joints
 from exemplar.data.formats import table
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.environment import device_name, usable_device
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.job import export, open_job, settings
 from exemplar.lift.lifter import Lifter
@@ -76,8 +77,8 @@ class LiftCommand:
     """Threads, or Ray actors; by default as many as there are cores and memory has room for."""
     ray_address: str | None = None
     """Address of a running Ray cluster; without it one is started on this machine."""
-    device: str = "cpu"
-    """Torch device."""
+    device: str = "auto"
+    """Torch device: cpu, cuda, mps, or auto (CUDA, else MPS, else the CPU)."""
     export: tuple[Literal["table", "eft_json", "spin_npz"], ...] = ("table", "eft_json", "spin_npz")
     """Files to write when all is done."""
     quiet: bool = False
@@ -142,11 +143,14 @@ def _work(command: LiftCommand, ledger: Ledger, selection: Selection, console: C
     with Reporter(ledger, selection, console) as reporter:
         if command.engine == "ray":
             cluster = RayConfig(command.ray_address, command.workers)
-            run_ray(
-                ledger, config, command.device, selection, reporter.report, cluster, reporter.say
-            )
+            # nodes may have devices that this machine lacks: only "auto" is asked here
+            device = command.device
+            device = str(usable_device(device, float64=True)) if device == "auto" else device
+            console.print(f"device {device}", markup=False)
+            run_ray(ledger, config, device, selection, reporter.report, cluster, reporter.say)
         else:
             lifter = Lifter(config, command.device, command.workers)
+            console.print(f"device {device_name(lifter.device)}", markup=False)
             run_local(ledger, lifter, selection, reporter.report)
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from exemplar.cli.lift import stopped_by_signals
+from exemplar.environment import device_name, usable_device
 from exemplar.evaluation.reproduce.all_tables import PAGE, TABLES, reproduce, write_page
 from exemplar.evaluation.reproduce.findings import Finding, shown
 from exemplar.evaluation.reproduce.workbench import ScaleName, Workbench
@@ -34,8 +35,8 @@ class ReproduceCommand:
     """Folder of everything; results/ of the scale holds the tables."""
     open_folder: Path = Path("open")
     """Where the open sets are, or are drawn."""
-    device: str = "cpu"
-    """Torch device."""
+    device: str = "auto"
+    """Torch device: cpu, cuda, mps, or auto (CUDA, else the CPU)."""
     quiet: bool = False
     """Print nothing but errors."""
 
@@ -43,12 +44,14 @@ class ReproduceCommand:
 def run(command: tyro.conf.OmitArgPrefixes[ReproduceCommand]) -> None:
     """Make tables and figures of both papers on drawn people, and print ours beside the papers'."""
     console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
+    device = usable_device(command.device, float64=True)
+    console.print(f"device {device_name(device)}", markup=False)
     names = list(TABLES) if command.name == "all" else [command.name]
     bench = Workbench(
         command.output,
         command.scale,
         open_folder=command.open_folder,
-        device=command.device,
+        device=str(device),
         console=console,
     )
     line = f"exemplar reproduce {command.name} --scale {command.scale}"

@@ -93,8 +93,8 @@ class SupervisedCommand:
     """Whether batch norm follows the batches or keeps its statistics."""
     precision: Literal["32", "bf16-mixed", "16-mixed"] | None = None
     """Numbers of the forward pass."""
-    device: str = "cpu"
-    """cpu, cuda or mps."""
+    device: str = "auto"
+    """cpu, cuda, mps, or auto (CUDA, else the CPU)."""
     devices: int = 1
     """How many of them on this machine; -1 is all."""
     nodes: int = 1
@@ -154,10 +154,11 @@ def recipe_of(config: SupervisedCommand) -> Recipe:
         *("log_every", "validate_every", "checkpoint_every"),
     )
     loop = replace(recipe.loop, **_given(config, {name: name for name in loop_names}))
-    device = usable_device(config.device)
+    device = usable_device(config.device, float64=True)  # MPS trains where it is asked for only
     if device.index is not None:
         raise ValueError(
-            f"device {config.device!r}: expected cpu, cuda or mps (CUDA_VISIBLE_DEVICES chooses)"
+            f"device {config.device!r}: expected auto, cpu, cuda or mps (CUDA_VISIBLE_DEVICES"
+            " chooses)"
         )
     loop = replace(
         loop,
@@ -238,6 +239,7 @@ def run(config: SupervisedCommand) -> None:
         workers=config.workers,
         seed=config.seed,
     )
+    console.print(f"device {settings.recipe.loop.accelerator}", markup=False)
     run_training(settings, config.output, resume=config.resume, pictures=fits_of, console=console)
 
 

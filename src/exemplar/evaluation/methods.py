@@ -148,7 +148,7 @@ class Methods:
 
     def __init__(self, config: MethodConfig, device: str = "cpu") -> None:
         """Load everything. ValueError or FileNotFoundError as `load_regressor` raises them."""
-        self.device = usable_device(device)
+        self.device = usable_device(device, float64=True)
         self.config = config
         module, self.info = load_regressor(config.regressor)
         self.regressor: nn.Module = module.to(self.device)

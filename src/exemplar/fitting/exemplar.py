@@ -14,10 +14,10 @@ from exemplar.fitting.guard import GuardConfig, choose
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import minimise_in_memory
 from exemplar.fitting.projections import Projection, projection_of, weak_projection
-from exemplar.fitting.stages import Objective, Progress, Stage, Stop
+from exemplar.fitting.stages import Objective, Progress, Stage, Stop, unheard
 from exemplar.fitting.trace import Evaluation, Trace, ended_at, ends
 from exemplar.fitting.updates import Adam
-from exemplar.fitting.weights import Adapt, Precision, RegressorWeights, moving_names
+from exemplar.fitting.weights import Adapt, Convolutions, Precision, RegressorWeights, moving_names
 from exemplar.objectives import JointsAbout
 from exemplar.priors import load_pose_prior
 from exemplar.regressors.prediction import Prediction
@@ -176,17 +176,19 @@ def fit_exemplars(
     chunk_size: int | None = None,
     workers: int | None = None,
     precision: Precision = "float32",
-    progress: Progress = lambda rows, step, evaluation: None,
+    convolutions: Convolutions = "grouped",
+    progress: Progress = unheard,
 ) -> Fits:
     """Fit a batch of people, each with its own copy of the weights (EFT, Eq. 3).
 
     The regressor is left as it was. With a `guard` the result is the iterate that it judges best,
     instead of the last. `history`, `group_size`, `chunk_size` and `workers` are
     `minimise`'s; by default a CPU takes one exemplar a thread, and a GPU as many at once as its
-    free memory holds. People with broken input or without keypoints get a status and the
+    free memory holds, up to `MOST_ON_GPU`. `precision` and `convolutions` are those of
+    `RegressorWeights`. People with broken input or without keypoints get a status and the
     regressor's answer; they do not disturb the others.
     """
-    job = _job(regressor, body, batch, config, guard, history, precision)
+    job = _job(regressor, body, batch, config, guard, history, precision, convolutions)
     trace = minimise_in_memory(
         job.unknowns,
         [job.stage],
@@ -215,13 +217,14 @@ def stream_exemplars(
     chunk_size: int | None = None,
     workers: int | None = None,
     precision: Precision = "float32",
+    convolutions: Convolutions = "grouped",
 ) -> None:
     """`fit_exemplars` for long jobs: each fit is handed to `finished` as soon as it is done.
 
     In chunks of several exemplars the place of one that stops early is taken by the next. Calls of
     `finished` come in any order and, from several `workers`, from their threads.
     """
-    job = _job(regressor, body, batch, config, guard, False, precision)
+    job = _job(regressor, body, batch, config, guard, False, precision, convolutions)
     minimise_in_memory(
         job.unknowns,
         [job.stage],
@@ -254,12 +257,15 @@ def _job(
     guard: bool | GuardConfig,
     history: bool,
     precision: Precision,
+    convolutions: Convolutions,
 ) -> _Job:
     batch, broken = checked(batch)
     points = batch.keypoints_2d
     weights = fitted_weights(points[..., 2], body.available("smpl49"), config)
     moving = moving_names(regressor, config.adapt)
-    unknowns = RegressorWeights(regressor, batch.image, batch.box, moving, precision=precision)
+    unknowns = RegressorWeights(
+        regressor, batch.image, batch.box, moving, precision=precision, convolutions=convolutions
+    )
     objective = eft_objective(body, batch, config, projection_of(regressor, batch.box))
     stage = Stage(objective, Adam(config.learning_rate), config.iterations, stop=_stop(config))
     prior = None if guard is False else load_pose_prior()

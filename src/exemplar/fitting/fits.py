@@ -9,7 +9,7 @@ from torch import Tensor
 from exemplar import objectives
 from exemplar.bodies import Body
 from exemplar.fitting.projections import Projection
-from exemplar.fitting.trace import Iterate, Trace
+from exemplar.fitting.trace import Iterate, Trace, pick
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK, REJECTED
 
 FEWEST_KEYPOINTS = 2
@@ -68,6 +68,13 @@ class Fits:
     def after(self) -> Iterate:
         """The fits."""
         return self.trace.after
+
+    def cpu(self) -> "Fits":
+        """The fits on the CPU."""
+        trace = self.trace
+        moved = pick(trace.iterates, Tensor.cpu), trace.updates.cpu(), trace.diverged.cpu()
+        numbers = self.made.cpu(), self.fitted.cpu(), self.loss_2d.cpu()
+        return Fits(Trace(*moved), *numbers, self.status)
 
 
 def too_few(weights: Float[Tensor, "b 49"]) -> Bool[Tensor, " b"]:

@@ -10,7 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from exemplar.environment import cores
 from exemplar.fitting.memory_files import available_bytes
 from exemplar.fitting.optimiser import minimise
-from exemplar.fitting.stages import Finished, Objective, Progress, Stage, Unknowns
+from exemplar.fitting.stages import Finished, Objective, Progress, Stage, Unknowns, unheard
 from exemplar.fitting.trace import Trace
 
 COPIES = 4
@@ -21,6 +21,10 @@ SLACK = 1.2
 
 USED_SHARE = 0.8
 """Share of the free memory that a chunk may take."""
+
+MOST_ON_GPU = 256
+"""Most exemplars side by side on a GPU. With so many, work outweighs the cost of starting it; a
+head alone is so small that thousands would fit, whose crops would not."""
 
 
 def bytes_per_group(unknowns: Unknowns, objective: Objective, group_size: int = 1) -> int:
@@ -57,15 +61,17 @@ def plan(
 ) -> tuple[int, int]:
     """(chunk_size, workers) for `count` exemplars, as far as the free memory goes.
 
-    A GPU takes many exemplars side by side. A CPU gains nothing from that: it takes one group a
-    thread, on as many threads as it has cores.
+    A GPU takes many exemplars side by side, up to `MOST_ON_GPU`. A CPU gains nothing from that: it
+    takes one group a thread, on as many threads as it has cores. (MPS takes one group at a time.)
     """
-    threads = 1 if device.type == "cuda" else cores()
+    threads = cores() if device.type == "cpu" else 1
     if device.type != "cuda" and (threads == 1 or count <= group_size):
         return group_size, 1
     need = bytes_per_group(unknowns, objective, min(group_size, count))
     room = max(1, int(USED_SHARE * free_bytes(device)) // need)
-    return (room * group_size, 1) if device.type == "cuda" else (group_size, min(threads, room))
+    if device.type == "cuda":
+        return min(room, max(MOST_ON_GPU // group_size, 1)) * group_size, 1
+    return group_size, min(threads, room)
 
 
 def minimise_in_memory(
@@ -78,7 +84,7 @@ def minimise_in_memory(
     workers: int | None,
     history: bool,
     refill: bool = False,
-    progress: Progress = lambda rows, step, evaluation: None,
+    progress: Progress = unheard,
     finished: Finished = lambda rows, trace: None,
 ) -> Trace:
     """`minimise` for the exemplars of `skip`, with what is None chosen by `plan`."""

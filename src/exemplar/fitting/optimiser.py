@@ -17,7 +17,15 @@ from torch import Tensor
 
 from exemplar.environment import one_torch_thread
 from exemplar.fitting.slots import fit_in_slots
-from exemplar.fitting.stages import Finished, Progress, Stage, Unknowns, evaluate, group_means
+from exemplar.fitting.stages import (
+    Finished,
+    Progress,
+    Stage,
+    Unknowns,
+    evaluate,
+    group_means,
+    unheard,
+)
 from exemplar.fitting.trace import Evaluation, Record, Trace, concatenated
 from exemplar.fitting.updates import Params, Update
 
@@ -34,7 +42,7 @@ def minimise(
     workers: int = 1,
     device: torch.device | str = "cpu",
     refill: bool = False,
-    progress: Progress = lambda rows, step, evaluation: None,
+    progress: Progress = unheard,
     finished: Finished = lambda rows, trace: None,
 ) -> Trace:
     """Minimise the stages' objectives over the unknowns of `count` exemplars (EFT, Eq. 3).
@@ -66,10 +74,10 @@ def minimise(
 
     idle = torch.zeros(count, dtype=torch.bool) if skip is None else skip
     idle = idle.to(device)
-    done: dict[int, Trace] = {}
+    done: list[tuple[Tensor, Trace]] = []
 
     def keep(rows: Tensor, trace: Trace) -> None:
-        done[int(rows[0])] = trace
+        done.append((rows, trace))
         finished(rows, trace)
 
     def attempt(rows: Tensor, most: int) -> None:
@@ -77,10 +85,11 @@ def minimise(
             group = min(group_size, len(rows))
             keep(rows, _fit_chunk(unknowns, rows, stages, group, idle[rows], history, progress))
             return
-        left = torch.tensor([row not in done for row in rows.tolist()]).to(rows.device)
+        known = [torch.isin(rows, own) for own, _ in done]
+        left = rows[~torch.stack(known).any(0)] if known else rows
         fit_in_slots(
             unknowns,
-            rows[left],
+            left,
             stages[0],
             most,
             idle=idle,
@@ -99,7 +108,7 @@ def minimise(
                 work(rows)
         else:
             _in_threads(work, chunks, workers)
-    return concatenated([done[first] for first in sorted(done)])
+    return concatenated(done)
 
 
 def unroll(

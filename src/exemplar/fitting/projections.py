@@ -74,7 +74,9 @@ def placed(body: Body, found: Prediction, box: Box, model: CameraModel, resoluti
         camera = image_camera(box)
         rough = weak_to_full_translation(prediction.camera, *camera, box.centre, box.size)
         defined = body.available("smpl49").expand(joints.shape[:-1])
-        translation = full_translation(joints, joints_2d, defined, *camera, rough)
+        # float64, which not every device has
+        asked = (joints, joints_2d, defined, *camera, rough)
+        translation = full_translation(*(x.cpu() for x in asked)).to(joints.device)
     return Placed(prediction, joints, joints_2d, translation)
 
 

@@ -54,6 +54,11 @@ class Stage:
 Progress = Callable[[Int[Tensor, " b"], int, Evaluation], None]
 """Called with exemplars, the number of updates so far, and what the objective says."""
 
+
+def unheard(rows: Int[Tensor, " b"], step: int, evaluation: Evaluation) -> None:
+    """Progress that nobody wants to hear of."""
+
+
 Finished = Callable[[Int[Tensor, " b"], Trace], None]
 """Called with exemplars and what became of them, as soon as they are done."""
 

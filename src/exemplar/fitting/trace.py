@@ -121,6 +121,54 @@ class Record:
         return Trace(_joined(kept, torch.stack, 1), self.updates, self.diverged)
 
 
+class SlotRecords:
+    """Iterates of exemplars that began at different times, each in a slot: a `Record` of each."""
+
+    def __init__(self, slots: int, capacity: int, device: torch.device) -> None:
+        self.capacity = capacity
+        self.counts = [0] * slots
+        self._slots = torch.arange(slots, device=device)
+        self._updates = torch.zeros_like(self._slots)
+        self._diverged = torch.zeros_like(self._slots, dtype=torch.bool)
+        self._kept: Iterate | None = None
+
+    def clear(self, slot: int) -> None:
+        """Begin anew in a slot."""
+        self.counts[slot] = 0
+        self._updates[slot] = 0
+        self._diverged[slot] = False
+
+    def add(self, iterate: Iterate, taken: Sequence[bool]) -> Bool[Tensor, " slots"]:
+        """Keep the iterate of the slots that are `taken`; which of them go on, all finite."""
+        device = self._slots.device
+        count = torch.tensor(self.counts, device=device)
+        taking = torch.tensor(taken, device=device)
+        if self._kept is None:
+            self._kept = pick(iterate, lambda x: x.new_zeros(len(x), self.capacity, *x.shape[1:]))
+        place = count.clamp_max(self.capacity - 1)
+        latest = (count - 1).clamp(0, self.capacity - 1)
+        former = pick(self._kept, lambda x: x[self._slots, latest])
+        former = _where(count > 0, former, _unposed(iterate))
+        fresh = taking & _finite_rows(iterate)
+        merged = _where(fresh, iterate, former)
+        _zipped(
+            [self._kept, merged], lambda pair: pair[0].index_put_((self._slots, place), pair[1])
+        )
+        self._updates = torch.where(fresh, count, self._updates)
+        self._diverged = self._diverged | (taking & ~fresh)
+        self.counts = [n + own for n, own in zip(self.counts, taken, strict=True)]
+        return fresh
+
+    def trace(self, slots: Sequence[int]) -> Trace:
+        """Everything kept of these slots."""
+        assert self._kept is not None
+        own = torch.tensor(slots, device=self._slots.device)
+        last = torch.tensor([self.counts[i] - 1 for i in slots], device=own.device)
+        steps = torch.arange(self.capacity, device=own.device).minimum(last[:, None])
+        iterates = pick(self._kept, lambda x: x[own[:, None], steps])
+        return Trace(iterates, self._updates[own], self._diverged[own])
+
+
 def _finite_rows(iterate: Iterate) -> Bool[Tensor, " b"]:
     evaluation = iterate.evaluation
     judged = torch.isfinite(evaluation.loss) & torch.isfinite(evaluation.error_px)
@@ -177,10 +225,11 @@ def _zipped(iterates: Sequence[Iterate], combine: Callable[[Sequence[Tensor]], T
     )
 
 
-def concatenated(traces: Sequence[Trace]) -> Trace:
-    """Traces of successive exemplars as one."""
+def concatenated(traces: Sequence[tuple[Tensor, Trace]]) -> Trace:
+    """Exemplars and their traces as one trace, in the exemplars' order."""
+    order = torch.cat([rows for rows, _ in traces]).argsort()
     return Trace(
-        _joined([trace.iterates for trace in traces], torch.cat, 0),
-        torch.cat([trace.updates for trace in traces]),
-        torch.cat([trace.diverged for trace in traces]),
+        pick(_joined([trace.iterates for _, trace in traces], torch.cat, 0), lambda x: x[order]),
+        torch.cat([trace.updates for _, trace in traces])[order],
+        torch.cat([trace.diverged for _, trace in traces])[order],
     )

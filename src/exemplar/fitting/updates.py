@@ -1,6 +1,6 @@
 """Gradient updates: `init(params) -> state`, then steps in place or as differentiable functions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
@@ -93,19 +93,31 @@ class Adam:
         self, params: Params, grads: Mapping[str, Tensor], state: AdamState
     ) -> AdamState:
         """One step, in place, by torch's fused kernel: one pass over memory."""
+        return self.steps_in_place([params], [grads], [state])[0]
+
+    def steps_in_place(
+        self,
+        params: Sequence[Params],
+        grads: Sequence[Mapping[str, Tensor]],
+        states: Sequence[AdamState],
+    ) -> list[AdamState]:
+        """Steps of several, each with its own state, by one call of the kernel."""
         if self.eps_root > 0:
-            moved, after = self.step(params, grads, state)
-            for name, value in params.items():
-                value.copy_(moved[name])
-            return after
-        values = [_flat(value, value) for value in params.values()]
+            return [self._copied_step(*each) for each in zip(params, grads, states, strict=True)]
+        own = [
+            (_flat(value, value), *(_flat(x, value) for x in (slopes[n], s.first[n], s.second[n])))
+            for values, slopes, s in zip(params, grads, states, strict=True)
+            for n, value in values.items()
+        ]
+        values, slopes, first, second = (list(tensors) for tensors in zip(*own, strict=True))
+        counts = [float(s.count) for s, each in zip(states, params, strict=True) for _ in each]
         torch_adam(
             values,
-            [_flat(grads[name], value) for name, value in params.items()],
-            [_flat(state.first[name], value) for name, value in params.items()],
-            [_flat(state.second[name], value) for name, value in params.items()],
+            slopes,
+            first,
+            second,
             [],
-            [torch.tensor(float(state.count), device=value.device) for value in values],
+            list(torch.tensor(counts, device=values[0].device).unbind()),
             fused=True,
             amsgrad=False,
             beta1=self.beta1,
@@ -115,7 +127,15 @@ class Adam:
             eps=self.eps,
             maximize=False,
         )
-        return AdamState(state.count + 1, state.first, state.second)
+        return [AdamState(s.count + 1, s.first, s.second) for s in states]
+
+    def _copied_step(
+        self, params: Params, grads: Mapping[str, Tensor], state: AdamState
+    ) -> AdamState:
+        moved, after = self.step(params, grads, state)
+        for name, value in params.items():
+            value.copy_(moved[name])
+        return after
 
     def step(
         self, params: Params, grads: Mapping[str, Tensor], state: AdamState
@@ -133,12 +153,26 @@ class Adam:
         return moved, AdamState(count, first, second)
 
 
+def step_each_in_place(
+    update: Update[State],
+    params: Sequence[Params],
+    grads: Sequence[Mapping[str, Tensor]],
+    states: Sequence[State],
+) -> list[State]:
+    """A step of several groups in place, each with a state of its own; their next states."""
+    if isinstance(update, Adam):
+        return update.steps_in_place(params, grads, states)  # pyright: ignore - Adam's states
+    return [update.step_in_place(*each) for each in zip(params, grads, states, strict=True)]
+
+
 def _flat(tensor: Tensor, like: Tensor) -> Tensor:
-    """A tensor's numbers in the order in which those of `like` lie in memory.
+    """A tensor's numbers in the order in which those of `like` lie in memory, contiguous.
 
     A view where the two have the same layout, whatever it is: the fused kernel would copy anything
     that is not contiguous.
     """
+    if tensor.is_contiguous() and like.is_contiguous():
+        return tensor
     if tensor.stride() != like.stride():
         tensor = torch.empty_like(like).copy_(tensor)
     return tensor.as_strided((tensor.numel(),), (1,))

@@ -23,6 +23,10 @@ Precision = Literal["float32", "bfloat16"]
 """What a network's products are computed in. (For TF32 on a GPU, set
 `torch.set_float32_matmul_precision("high")`: it is a setting of the whole process.)"""
 
+Convolutions = Literal["grouped", "unfold"]
+"""How a convolution with own weights for each group is computed: as a grouped convolution, or as a
+batched matrix product with the unfolded input. The numbers differ by rounding."""
+
 Inputs = Tensor | tuple[Tensor, ...]
 """What passes between parts."""
 
@@ -83,6 +87,7 @@ class RegressorWeights:
     The regressor itself is never changed and must be in eval mode: batch-norm statistics and
     dropout stay frozen. Parts before the first moving weight run once. With "bfloat16" the
     network's products are taken in that precision; weights and their updates keep theirs.
+    `convolutions` counts where several groups are side by side.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class RegressorWeights:
         moves: frozenset[str] | None = None,
         *,
         precision: Precision = "float32",
+        convolutions: Convolutions = "grouped",
     ) -> None:
         assert not regressor.training, "put the regressor in eval mode before fitting"
         moves = moving_names(regressor, "all") if moves is None else moves
@@ -104,11 +110,12 @@ class RegressorWeights:
         inputs = _run(frozen, image)
         self.chain = Parts(parts)
         # Depthwise convolutions are a fifth faster channels last on a CPU, dense ones a bit slower.
-        convolutions = [m for m in self.chain.modules() if isinstance(m, nn.Conv2d)]
-        self._last = any(convolution.groups > 1 for convolution in convolutions)
+        layers = [m for m in self.chain.modules() if isinstance(m, nn.Conv2d)]
+        self._last = any(layer.groups > 1 for layer in layers)
         self.inputs = each_input(inputs, lambda x: x.contiguous(memory_format=self._layout(x)))
         self.box = box
         self._precision: Precision = precision
+        self._convolutions: Convolutions = convolutions
         self._owner = threading.get_ident()
         self._local = threading.local()
         self.initial: Params = {}
@@ -138,21 +145,24 @@ class RegressorWeights:
             return self._call({n: p.squeeze(0) for n, p in params.items()}, inputs, box)
 
         def one(params: Params, inputs: Inputs, box: Box) -> Prediction:
-            return self._call(params, inputs, box, pointwise=True)
+            return self._call(params, inputs, box, own=True)
 
         return predict_grouped(one, params, inputs, box, groups)
 
     def _layout(self, tensor: Tensor) -> torch.memory_format:
         return torch.channels_last if self._last and tensor.ndim == 4 else torch.contiguous_format
 
-    def _call(
-        self, params: Params, inputs: Inputs, box: Box, *, pointwise: bool = False
-    ) -> Prediction:
+    def _call(self, params: Params, inputs: Inputs, box: Box, *, own: bool = False) -> Prediction:
         moving = {self._chain_names[name]: p for name, p in params.items()}
         chain, tensors = self._own_chain(), {**self._still, **moving}
-        if self._precision == "float32" and not pointwise:
+        if self._precision == "float32" and not own:
             return functional_call(chain, tensors, (inputs, box))
-        with Products(pointwise=pointwise, precision=self._precision):
+        products = Products(
+            pointwise=own,
+            unfolded=own and self._convolutions == "unfold",
+            precision=self._precision,
+        )
+        with products:
             return functional_call(chain, tensors, (inputs, box))
 
     def _own_chain(self) -> Parts:
@@ -173,13 +183,15 @@ class Products(TorchFunctionMode):
     """How convolutions and linear layers are computed.
 
     With weights for each exemplar a convolution becomes a grouped one, which libraries run badly;
-    `pointwise` computes 1x1 convolutions as matrix products instead, which become batched ones.
+    `pointwise` computes 1x1 convolutions as matrix products instead, which become batched ones,
+    and `unfolded` the larger ones, too.
     With "bfloat16" operands are rounded to it; what lies between the layers keeps its type.
     """
 
-    def __init__(self, *, pointwise: bool, precision: Precision) -> None:
+    def __init__(self, *, pointwise: bool, precision: Precision, unfolded: bool = False) -> None:
         super().__init__()
         self.pointwise = pointwise
+        self.unfolded = unfolded
         self.rounded = precision == "bfloat16"
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -190,18 +202,38 @@ class Products(TorchFunctionMode):
         kind = args[0].dtype
         if self.rounded:
             args = [x.bfloat16() if isinstance(x, Tensor) else x for x in args]
-        if self.pointwise and func is nn.functional.conv2d:
-            func = _conv2d
+        if func is nn.functional.conv2d and (self.pointwise or self.unfolded):
+            return self._conv2d(*args).to(kind)
         return func(*args).to(kind)
 
+    def _conv2d(self, inputs, weight, bias, stride, padding, dilation, groups):
+        """`conv2d`, by a matrix product where the kernel is a point, or by choice."""
+        point = self.pointwise and weight.shape[-2:] == (1, 1) and not any(padding)
+        if groups == 1 and point:
+            inputs = inputs[..., :: stride[0], :: stride[1]]
+            out = torch.einsum("oi,bihw->bohw", weight[..., 0, 0], inputs)
+        elif self.unfolded and (groups, *dilation) == (1, 1, 1) and not isinstance(padding, str):
+            out = unfolded_conv2d(inputs, weight, stride, padding)
+        else:
+            return nn.functional.conv2d(inputs, weight, bias, stride, padding, dilation, groups)
+        return out if bias is None else out + bias[:, None, None]
 
-def _conv2d(inputs, weight, bias, stride, padding, dilation, groups):
-    """`conv2d`, by a matrix product where the kernel is a point."""
-    if weight.shape[-2:] != (1, 1) or groups != 1 or any(padding):
-        return nn.functional.conv2d(inputs, weight, bias, stride, padding, dilation, groups)
-    inputs = inputs[..., :: stride[0], :: stride[1]]
-    out = torch.einsum("oi,bihw->bohw", weight[..., 0, 0], inputs)
-    return out if bias is None else out + bias[:, None, None]
+
+def unfolded_conv2d(
+    inputs: Float[Tensor, "b i height width"],
+    weight: Float[Tensor, "o i down across"],
+    stride: Sequence[int],
+    padding: Sequence[int],
+) -> Float[Tensor, "b o h w"]:
+    """A convolution as one matrix product with every window of the input.
+
+    The windows are views until the product lays them out: one kernel forward and two back,
+    however many crops there are.
+    """
+    down, across = weight.shape[-2:]
+    inputs = nn.functional.pad(inputs, (padding[1], padding[1], padding[0], padding[0]))
+    windows = inputs.unfold(-2, down, stride[0]).unfold(-2, across, stride[1])
+    return torch.einsum("oiyx,bihwyx->bohw", weight, windows)
 
 
 def predict_grouped(

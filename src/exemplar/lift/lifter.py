@@ -45,6 +45,12 @@ from exemplar.skeletons import SMPL_49
 BLOCK = 32
 """Samples handed over together for each in work: threads or slots idle at the end of a block."""
 
+BLOCK_ON_GPU = 8
+"""The same for each slot of a GPU, which holds their crops beside the fits."""
+
+MOST_READERS = 8
+"""Threads that read and crop people for a GPU."""
+
 SMPLIFY_BATCH = 64
 """People that SMPLify fits together."""
 
@@ -81,7 +87,8 @@ class Lifter:
     def __init__(self, config: LiftConfig, device: str = "cpu", workers: int | None = None) -> None:
         """Load everything. `workers` threads of a CPU; by default as many as there are cores and
         memory has room for. ValueError or FileNotFoundError as `load_regressor` raises them."""
-        self.device = usable_device(device)
+        # SMPLify's and the guard's priors are float64
+        self.device = usable_device(device, float64=config.guard or config.smplify() is not None)
         self.guard = config.guard
         module, info = load_regressor(config.regressor)
         self.regressor: nn.Module = module.to(self.device)
@@ -123,7 +130,15 @@ class Lifter:
     @property
     def window(self) -> int:
         """How many samples are best handed over together."""
-        return BLOCK * self.room.slots * self.room.workers if not self.smplify else SMPLIFY_BATCH
+        if self.smplify:
+            return SMPLIFY_BATCH
+        block = BLOCK_ON_GPU if self.device.type == "cuda" else BLOCK
+        return block * self.room.slots * self.room.workers
+
+    @property
+    def readers(self) -> int:
+        """Threads that are to make samples ready: a GPU fits faster than one of them reads."""
+        return min(cores(), MOST_READERS) if self.device.type == "cuda" else 1
 
     def preparer(self, images: ImageStore | Path) -> Preparer:
         """What makes samples ready for this regressor, whose images can be looked at again."""
@@ -192,6 +207,7 @@ class Lifter:
         batch = batch_of([one.person for one in people if one.person is not None], self.device)
 
         def done(rows: Int[Tensor, " b"], fits: Fits) -> None:
+            fits = fits.cpu()
             for i, row in enumerate(rows.tolist()):
                 fitted(people[row], fits, i)
 

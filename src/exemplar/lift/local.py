@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import torch
+
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.image_store_files import open_images
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.prepare import Prepared, Preparer
 from exemplar.lift.store import Ledger, Selection
+from exemplar.samples import Sample
 
 Report = Callable[[Sequence[PseudoTruth]], None]
 """Called with results that were committed just now, from any thread."""
@@ -35,6 +38,22 @@ def sees_images(prepare: Preparer, people: Sequence[Prepared], some: Sequence[st
     return prepare.sees_images(some)
 
 
+def prepared(prepare: Sequence[Preparer], claimed: Sequence[tuple[int, Sample]]) -> list[Prepared]:
+    """The claimed samples made ready, a run of them by each preparer, in a thread of its own."""
+
+    def some(preparer: Preparer, part: Sequence[tuple[int, Sample]]) -> list[Prepared]:
+        return [preparer(number, sample) for number, sample in part]
+
+    if len(prepare) == 1:
+        return some(prepare[0], claimed)
+    size = max(1, -(-len(claimed) // len(prepare)))
+    parts = [claimed[i : i + size] for i in range(0, len(claimed), size)]
+    # each thread sets its own number of torch's threads
+    with ThreadPoolExecutor(len(prepare), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        done = pool.map(some, prepare[: len(parts)], parts)
+        return [one for part in done for one in part]
+
+
 def run_local(ledger: Ledger, lifter: Lifter, selection: Selection, report: Report) -> None:
     """Fit what waits in the ledger, until nothing does; each result is committed as it comes.
 
@@ -43,13 +62,14 @@ def run_local(ledger: Ledger, lifter: Lifter, selection: Selection, report: Repo
     image that is there for others.
     """
     images = open_images(ledger.images)
-    prepare, some = lifter.preparer(images), ledger.some_images(LOOKED_FOR)
+    prepare = [lifter.preparer(images) for _ in range(lifter.readers)]
+    some = ledger.some_images(LOOKED_FOR)
 
     def next_window() -> list[Prepared]:
         ledger.release_dead()
         size = claim_size(ledger, selection, lifter.window, lifter.room.workers)
-        people = [prepare(number, sample) for number, sample in ledger.claim(size, selection)]
-        if not sees_images(prepare, people, some):
+        people = prepared(prepare, ledger.claim(size, selection))
+        if not sees_images(prepare[0], people, some):
             raise OSError(
                 f"none of {len(some)} images, such as {some[0]}, can be found in {ledger.images}:"
                 " is it the right place, and is it mounted?"

@@ -132,9 +132,11 @@ def _steps(bench: Workbench, row: str, trained: Network) -> _Errors:
     main, _ = load_regressor(trained.weights)
     second = None if trained.auxiliary is None else Trainee(load_regressor(trained.auxiliary)[0])
     default = recipe_named("supervised", "default")
-    step = TrainingStep(
-        Trainee(main), load_body(), default.loss, inner if second else None, second
-    ).eval()
+    step = (
+        TrainingStep(Trainee(main), load_body(), default.loss, inner if second else None, second)
+        .to(bench.device)
+        .eval()
+    )
     total = bench.scale.tested
     files = open_set("wild", bench.open_folder, total, workers=bench.workers)
     source = load_people(SourceConfig("wild", files.annotations, files.images))
