@@ -134,13 +134,24 @@ def rest_pose(body: Body, betas: Float[np.ndarray, " shapes"]) -> BodyOutput:
     return body(BodyParams(eye, eye.expand(len(SMPL_24) - 1, 3, 3), _tensor(betas, body)))
 
 
+def joint_transforms(
+    motion: Motion, body: Body
+) -> tuple[Float[Tensor, "t 24 3 3"], Float[Tensor, "t 24 3"]]:
+    """Rotations from the body's rest pose, and positions (metres), in the motion's frame."""
+    rest = rest_pose(body, motion.betas).joints
+    rotmats = _tensor(rotmats_of(motion), body)
+    world, joints = forward_kinematics(rotmats, rest.expand(len(rotmats), -1, 3), body.parents)
+    return world, joints + _tensor(motion.translation, body)[:, None]
+
+
 def kinematic_joints(motion: Motion, body: Body) -> Float[np.ndarray, "t 24 3"]:
     """The 24 joints of each frame, metres in the motion's frame."""
-    rest = rest_pose(body, motion.betas).joints
-    rotmats = np.concatenate([motion.global_orient[:, None], motion.body_pose], axis=1)
-    turned = _tensor(rotmats, body)
-    _, joints = forward_kinematics(turned, rest.expand(len(turned), -1, 3), body.parents)
-    return joints.numpy() + motion.translation[:, None]
+    return joint_transforms(motion, body)[1].numpy()
+
+
+def rotmats_of(motion: Motion) -> Float[np.ndarray, "t 24 3 3"]:
+    """Rotations of all joints relative to their parents, the root's to the motion's frame."""
+    return np.concatenate([motion.global_orient[:, None], motion.body_pose], axis=1)
 
 
 def vertices_at(motion: Motion, body: Body, row: int) -> Float[np.ndarray, "v 3"]:
