@@ -111,6 +111,7 @@ def with_entry(array: np.ndarray, value: float) -> np.ndarray:
     ("change", "says"),
     [
         (lambda m: {"translation": with_entry(m.translation, np.nan)}, "not finite"),
+        (lambda m: {"translation": with_entry(m.translation, 1e30)}, "too large"),
         (lambda m: {"body_pose": with_entry(m.body_pose, 3.0)}, "not rotations"),
         (lambda m: {"global_orient": -m.global_orient}, "not rotations"),
         (lambda m: {"times": m.times[::-1].copy()}, "do not grow"),

@@ -21,6 +21,10 @@ MISSING = "missing"
 """Status of a frame without a body of this person; its row of the arrays is not looked at."""
 
 HIGHEST_FPS = 1000.0
+"""Frames a second that a motion may have."""
+
+LARGEST = 1e6
+"""Size that no number of a motion reaches: files of float32 hold it and what is made of it."""
 
 STILL_FPS = 30.0
 """Frames a second that a photo is given, since files of motion must name a number."""
@@ -109,12 +113,12 @@ class Motion:
                 continue
             if array.shape != (count, *shape):
                 raise ValueError(f"expected {name} {(count, *shape)}, got {array.shape}")
-            if not np.isfinite(array[self.seen]).all():
-                raise ValueError(f"{name} has numbers that are not finite")
+            if not _are_sane(array[self.seen]):
+                raise ValueError(f"{name} has numbers that are not finite, or too large")
             if name in _ROTATIONS and not _are_rotations(array[self.seen]):
                 raise ValueError(f"{name} has matrices that are not rotations")
-        if self.betas.ndim != 1 or not np.isfinite(self.betas).all():
-            raise ValueError("betas are not a row of finite numbers")
+        if self.betas.ndim != 1 or not _are_sane(self.betas):
+            raise ValueError("betas are not a row of numbers that are finite and not too large")
         _check_times(self.times, self.fps)
 
     @property
@@ -259,6 +263,10 @@ def still(
         body=body,
         keypoints_2d=keypoints_2d[None],
     )
+
+
+def _are_sane(numbers: np.ndarray) -> bool:
+    return bool((np.abs(numbers) < LARGEST).all())
 
 
 def _are_rotations(matrices: Float[np.ndarray, "*batch 3 3"]) -> bool:

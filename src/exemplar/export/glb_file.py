@@ -160,7 +160,7 @@ def _person(
     inverse_bind[:, 3, :3] = -rest  # transposed: glTF's matrices lie in columns
     nodes = [node + 1 + joint for joint in range(len(rest))]
     skin = {
-        "name": name,
+        "name": f"{name}_skeleton",
         "joints": nodes,
         "skeleton": nodes[_PELVIS],
         "inverseBindMatrices": gltf.accessor(inverse_bind.reshape(-1, 16)),
