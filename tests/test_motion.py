@@ -53,6 +53,21 @@ def test_a_photo_is_a_motion_of_one_frame() -> None:
         assert motion.camera.image_size == (400, 300)
 
 
+def test_a_person_of_a_photo_without_numbers_is_missing() -> None:
+    """Others of the photo, and what is not seen of it, cost nothing."""
+    result = made_result(np.zeros((300, 400, 3), np.uint8), [(100.0, 150.0)] * 2, 260.0, steps=0)
+    bad, good = result.people
+    state = replace(bad.after, translation=np.full(3, np.nan), betas=np.full(10, np.inf))
+    points = good.keypoints_2d.copy()
+    points[points[:, 2] == 0] = np.nan
+    people = (replace(bad, steps=(state,)), replace(good, keypoints_2d=points))
+    first, second = motions_of(replace(result, people=people))
+    assert first.status == (MISSING,)
+    assert second.status == (OK,)
+    assert second.keypoints_2d is not None
+    assert np.isfinite(second.keypoints_2d).all()
+
+
 def test_a_camera_is_turned_to_y_up_about_x() -> None:
     motion = made_motion()
     world = y_up(motion, BODY)

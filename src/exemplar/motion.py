@@ -45,7 +45,7 @@ _SHAPES = {
 _ROTATIONS = ("global_orient", "body_pose")
 
 _ORTHONORMAL = 1e-3
-"""How far entries of R R^T may be from the identity's; float16 rotations pass."""
+"""How far entries of R R^T may be from the identity's."""
 
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])
 
@@ -248,20 +248,24 @@ def still(
     camera: Camera,
     body: str,
 ) -> Motion:
-    """A person of a photo, in its camera's frame, as a motion of one frame."""
+    """A person of a photo, in its camera's frame, as a motion of one frame.
+
+    The frame is `MISSING` if the body's numbers are not finite, or too large.
+    """
     given = keypoints_2d[:, 2] > 0
+    sane = all(_are_sane(part) for part in (global_orient, body_pose, betas, translation))
     return Motion(
         times=np.zeros(1),
         fps=STILL_FPS,
         global_orient=global_orient[None],
         body_pose=body_pose[None],
-        betas=betas,
+        betas=betas if sane else np.zeros_like(betas),
         translation=translation[None],
-        status=(status,),
+        status=(status if sane else MISSING,),
         confidence=np.array([keypoints_2d[given, 2].mean() if given.any() else 0.0]),
         camera=camera,
         body=body,
-        keypoints_2d=keypoints_2d[None],
+        keypoints_2d=np.where(given[:, None], keypoints_2d, 0.0)[None],
     )
 
 

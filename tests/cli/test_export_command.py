@@ -87,6 +87,9 @@ def test_a_person_of_a_photo_is_one_file(photo: Path, to: str) -> None:
 def test_gaps_are_told(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(clip, "--to", "bvh", "--person", 1) == 0
     assert "person 1: 1 of 4 frames bridged" in capsys.readouterr().out
+    assert run(clip, "--to", "csv", "--person", 1) == 0
+    assert "1 of 4 frames left out" in capsys.readouterr().out
+    assert (clip / "motion.csv").read_text().splitlines()[1].startswith("1,0,0.000000,ok,")
     assert run(clip, "--to", "obj", "-o", clip / "meshes") == 0
     told = capsys.readouterr().out
     assert "person 1: 1 of 4 frames left out" in told

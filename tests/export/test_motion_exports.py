@@ -135,7 +135,7 @@ def test_glb_moves_joints_and_vertices_as_the_body_does(tmp_path: Path, frame) -
     loses = ((BODY.skinning_weights > 0).sum(1) > 4).numpy()
     assert loses.mean() < 0.05
     people = [made_motion(frame=frame), made_motion(frame=frame, seed=1)]
-    write_motion_glb(people, BODY, tmp_path / "a.glb")
+    write_motion_glb(dict(enumerate(people)), BODY, tmp_path / "a.glb")
     file = pygltflib.GLTF2().load(str(tmp_path / "a.glb"))
     for i, motion in enumerate(people):
         for row in FRAMES:
@@ -153,7 +153,7 @@ def test_glb_moves_joints_and_vertices_as_the_body_does(tmp_path: Path, frame) -
 
 
 def test_glb_is_a_valid_scene_for_a_second_reader(tmp_path: Path) -> None:
-    write_motion_glb([made_motion(), made_motion(seed=1)], BODY, tmp_path / "a.glb")
+    write_motion_glb({0: made_motion(), 1: made_motion(seed=1)}, BODY, tmp_path / "a.glb")
     scene = trimesh.load_scene(tmp_path / "a.glb", process=False)
     assert sorted(scene.graph.nodes_geometry) == ["person_0", "person_1"]
     mesh = scene.geometry["person_0"]
@@ -167,7 +167,7 @@ def test_glb_is_a_valid_scene_for_a_second_reader(tmp_path: Path) -> None:
 
 def test_glb_keys_the_frames_with_a_body_at_their_times(tmp_path: Path) -> None:
     motion = with_gap(made_motion(frames=6, fps=10.0), 0, 3)
-    write_motion_glb([replace(motion, times=motion.times + 7)], BODY, tmp_path / "a.glb")
+    write_motion_glb({0: replace(motion, times=motion.times + 7)}, BODY, tmp_path / "a.glb")
     file = pygltflib.GLTF2().load(str(tmp_path / "a.glb"))
     times = array_of(file, file.animations[0].samplers[0].input)[:, 0]
     np.testing.assert_allclose(times, [0.1, 0.2, 0.4, 0.5], atol=1e-6)
@@ -181,7 +181,7 @@ def test_quaternions_of_a_glb_keep_to_one_side(tmp_path: Path) -> None:
     angles = np.linspace(0, 4 * np.pi, 40)
     turns = roma.rotvec_to_rotmat(torch.tensor([[a, 0.0, 0.0] for a in angles])).numpy()
     motion = replace(made_motion(frames=40, frame="world"), global_orient=turns)
-    write_motion_glb([motion], BODY, tmp_path / "a.glb")
+    write_motion_glb({0: motion}, BODY, tmp_path / "a.glb")
     file = pygltflib.GLTF2().load(str(tmp_path / "a.glb"))
     for sampler in file.animations[0].samplers[1:]:
         values = array_of(file, sampler.output)
@@ -200,7 +200,7 @@ def corrected_body() -> Body:
 
 def test_pose_correctives_are_exact_in_a_still_glb(tmp_path: Path) -> None:
     body, motion = corrected_body(), made_motion(frames=1, frame="world")
-    write_motion_glb([motion], body, tmp_path / "a.glb")
+    write_motion_glb({0: motion}, body, tmp_path / "a.glb")
     file = pygltflib.GLTF2().load(str(tmp_path / "a.glb"))
     assert not file.animations
     vertices, _ = skinned(file, "person_0", None)
@@ -209,13 +209,15 @@ def test_pose_correctives_are_exact_in_a_still_glb(tmp_path: Path) -> None:
     assert worst(vertices, true) < 1e-5
 
 
-def test_a_glb_needs_people_with_bodies(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="at least one person"):
-        write_motion_glb([], BODY, tmp_path / "a.glb")
-    motions = [made_motion(frames=2), with_gap(made_motion(frames=2), 0, 1)]
-    with pytest.raises(ValueError, match="person 1 is in none"):
-        write_motion_glb(motions, BODY, tmp_path / "a.glb")
-    assert not list(tmp_path.iterdir())
+def test_a_glb_leaves_out_who_has_no_body(tmp_path: Path) -> None:
+    gone = with_gap(made_motion(frames=2), 0, 1)
+    write_motion_glb({0: gone, 3: made_motion(frames=2)}, BODY, tmp_path / "a.glb")
+    file = pygltflib.GLTF2().load(str(tmp_path / "a.glb"))
+    assert [node.name for node in file.nodes if node.mesh is not None] == ["person_3"]
+    for nobody in ({}, {0: gone}):
+        with pytest.raises(ValueError, match="nobody has a body"):
+            write_motion_glb(nobody, BODY, tmp_path / "b.glb")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.glb"]
 
 
 # AMASS
@@ -279,7 +281,7 @@ def test_trc_is_what_opensim_reads(tmp_path: Path) -> None:
 
 def test_csv_has_a_row_for_each_person_and_frame(tmp_path: Path) -> None:
     people = [made_motion(), with_gap(made_motion(seed=1), 2)]
-    write_csv(people, BODY, tmp_path / "a.csv")
+    write_csv(dict(enumerate(people)), BODY, tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 24

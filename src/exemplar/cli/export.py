@@ -23,7 +23,7 @@ from exemplar.motion_files import motions_path, read_motions
 
 Target = Literal["bvh", "glb", "trc", "amass", "csv", "obj", "ply"]
 
-_OF_ALL: Mapping[str, Callable[[Sequence[Motion], Body, Path], None]] = {
+_OF_ALL: Mapping[str, Callable[[Mapping[int, Motion], Body, Path], None]] = {
     "glb": write_motion_glb,
     "csv": write_csv,
 }
@@ -38,7 +38,7 @@ _OF_ONE: Mapping[str, Callable[[Motion, Body, Path], None]] = {
 
 _SUFFIXES = {name: f".{name}" for name in get_args(Target)} | {"amass": ".npz"}
 
-_STEADY = ("bvh", "amass")
+_BRIDGED = ("bvh", "amass", "glb")
 """Formats without gaps."""
 
 
@@ -82,7 +82,7 @@ def run(command: tyro.conf.OmitArgPrefixes[ExportCommand]) -> None:
     for number, motion in people.items():
         gaps = int((~motion.seen).sum())
         if gaps:
-            what = "bridged" if command.to in _STEADY else "left out"
+            what = "bridged" if command.to in _BRIDGED else "left out"
             console.print(f"person {number}: {gaps} of {len(motion.times)} frames {what}")
     if len(written) > 3:
         console.print(
@@ -137,7 +137,7 @@ def _files(
 ) -> Iterator[tuple[Path, Callable[[Path], None]]]:
     """The files to write, and what writes each."""
     if to in _OF_ALL:
-        yield target, partial(_OF_ALL[to], list(people.values()), body)
+        yield target, partial(_OF_ALL[to], people, body)
         return
     for number, motion in people.items():
         of_person = target if len(people) == 1 else _numbered(target, f"person{number}")

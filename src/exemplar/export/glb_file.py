@@ -1,6 +1,6 @@
 """glTF scenes: every person's mesh on its skeleton, moving, as 3D tools open them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,23 +53,24 @@ def write_glb(result: FitResult, path: str | Path) -> None:
     """
     if not result.people:
         raise ValueError("the result has no people, and a scene needs at least one")
-    write_motion_glb(motions_of(result), load_body(result.body), path)
+    write_motion_glb(dict(enumerate(motions_of(result))), load_body(result.body), path)
 
 
-def write_motion_glb(motions: Sequence[Motion], body: Body, path: str | Path) -> None:
+def write_motion_glb(people: Mapping[int, Motion], body: Body, path: str | Path) -> None:
     """Write the people of a clip as a binary glTF scene of skinned, animated meshes.
 
-    Metres, y up, time from the clip's first frame. Nodes are `person_0`, `person_1`, ... in the
-    order of `motions`, each with a skin of `SMPL_24`'s joints, which stand as in the first frame
-    with a body. Poses are keyed in the frames with a body; players interpolate between them. A
-    vertex keeps its `INFLUENCES` largest weights, and glTF has no pose correctives; the mesh at
-    rest makes up for both as far as it can (`_bound_vertices`), in a photo altogether.
+    Metres, y up, time from the clip's first frame. Nodes are `person_0`, `person_1`, ... by the
+    people's numbers, each with a skin of `SMPL_24`'s joints, which stand as in the first frame with
+    a body; people without such a frame are left out. Poses are keyed in the frames with a body;
+    players interpolate between them. A vertex keeps its `INFLUENCES` largest weights, and glTF has
+    no pose correctives; the mesh at rest makes up for both as far as it can (`_bound_vertices`), in
+    a photo altogether.
 
-    ValueError if there is nobody, or somebody without a frame; OSError when the file cannot be
-    written.
+    ValueError if nobody is left; OSError when the file cannot be written.
     """
-    if not motions:
-        raise ValueError("a scene needs at least one person")
+    shown = {number: motion for number, motion in people.items() if motion.seen.any()}
+    if not shown:
+        raise ValueError("nobody has a body in any frame, and a scene needs at least one")
     gltf = Gltf()
     joints, weights = _influences(body)
     shared = {
@@ -78,9 +79,7 @@ def write_motion_glb(motions: Sequence[Motion], body: Body, path: str | Path) ->
     }
     indices = gltf.accessor(body.faces.flatten().numpy().astype(np.uint32), "indices")
     roots, channels, samplers = [], [], []
-    for i, motion in enumerate(motions):
-        if not motion.seen.any():
-            raise ValueError(f"person {i} is in none of the frames")
+    for number, motion in shown.items():
         moving = y_up(motion, body)
         vertices = _bound_vertices(moving, body, joints, weights)
         mesh = {
@@ -88,7 +87,9 @@ def write_motion_glb(motions: Sequence[Motion], body: Body, path: str | Path) ->
             "NORMAL": gltf.accessor(vertex_normals(vertices, body.faces).numpy(), "vertices"),
         }
         rest = rest_pose(body, motion.betas).joints.float().numpy()
-        roots += _person(gltf, i, body, rest, {"attributes": mesh | shared, "indices": indices})
+        roots += _person(
+            gltf, number, body, rest, {"attributes": mesh | shared, "indices": indices}
+        )
         _animate(gltf, roots[-1], moving, body, channels, samplers)
     if channels:
         gltf.add("animations", {"name": "motion", "channels": channels, "samplers": samplers})

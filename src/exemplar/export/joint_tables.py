@@ -1,11 +1,8 @@
 """Joints over time as tables: OpenSim's `.trc`, and `.csv`. Metres, y up."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Float
 
 from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
@@ -38,11 +35,12 @@ def write_trc(motion: Motion, body: Body, path: str | Path) -> None:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_csv(motions: Sequence[Motion], body: Body, path: str | Path) -> None:
+def write_csv(people: Mapping[int, Motion], body: Body, path: str | Path) -> None:
     """Write everybody's joints, a row for each person and frame.
 
-    Columns: `person` and `frame` from 0, `time` (s), `status`, then `pelvis_x`, `pelvis_y`, ... of
-    `SMPL_24`, empty in frames without a body. OSError when the file cannot be written.
+    Columns: `person`, the number; `frame`, from 0; `time` (s); `status`; then `pelvis_x`,
+    `pelvis_y`, ... of `SMPL_24`, empty in frames without a body. OSError when the file cannot be
+    written.
     """
     columns = [f"{name}_{axis}" for name in SMPL_24 for axis in "xyz"]
     with (
@@ -51,7 +49,7 @@ def write_csv(motions: Sequence[Motion], body: Body, path: str | Path) -> None:
     ):
         table = csv.writer(file)
         table.writerow(["person", "frame", "time", "status", *columns])
-        for person, motion in enumerate(motions):
+        for person, motion in people.items():
             frames = zip(motion.times, motion.status, _cells(motion, body), strict=True)
             for frame, (time, status, cells) in enumerate(frames):
                 table.writerow([person, frame, f"{time:.6f}", status, *cells])
@@ -59,9 +57,7 @@ def write_csv(motions: Sequence[Motion], body: Body, path: str | Path) -> None:
 
 def _cells(motion: Motion, body: Body) -> list[list[str]]:
     """The joints' coordinates of each frame."""
-    joints: Float[np.ndarray, "t 72"] = kinematic_joints(y_up(motion, body), body).reshape(
-        len(motion.times), -1
-    )
+    joints = kinematic_joints(y_up(motion, body), body).reshape(len(motion.times), -1)
     return [
         [f"{value:.6f}" if seen else "" for value in row]
         for row, seen in zip(joints, motion.seen, strict=True)
