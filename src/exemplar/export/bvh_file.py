@@ -89,5 +89,6 @@ def _euler_degrees(
     rotmats: Float[np.ndarray, "t joints 3 3"],
 ) -> Float[np.ndarray, "t joints 3"]:
     """Angles in `ORDER` about the turning axes, without jumps of a whole turn between frames."""
-    angles = roma.rotmat_to_euler(ORDER, torch.from_numpy(rotmats).double(), degrees=True)
-    return np.unwrap(angles.numpy(), period=360.0, axis=0)
+    turns = torch.from_numpy(rotmats).double()
+    angles = roma.rotmat_to_euler(ORDER, turns, degrees=True, as_tuple=True)
+    return np.unwrap(np.stack([angle.numpy() for angle in angles], -1), period=360.0, axis=0)
