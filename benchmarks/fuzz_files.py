@@ -27,6 +27,8 @@ from exemplar.evaluation.reproduce.findings import read_finding
 from exemplar.image_files import image_size, read_image
 from exemplar.image_store_files import open_images
 from exemplar.lift.store import LEDGER, Ledger, Selection
+from exemplar.motion import steady
+from exemplar.motion_files import read_motions
 from exemplar.npy_files import map_npy, read_npy, read_npz
 from exemplar.prior_files import read_gmm
 from exemplar.regressors.checkpoints import load_regressor
@@ -638,11 +640,27 @@ def _keypoints(path: Path) -> object:
     return people_of_photo(path, image="1.jpg", size=(64, 64))
 
 
+def _motion() -> dict[str, Any]:
+    people, frames = 2, 3
+    eye = np.eye(3)
+    return {
+        "times": np.arange(frames) / 30, "fps": 30.0, "frame": "world", "body": "open",
+        "focal": 900.0, "principal_point": [320.0, 240.0], "image_size": [640, 480],
+        "global_orient": np.tile(eye, (people, frames, 1, 1)),
+        "body_pose": np.tile(eye, (people, frames, 23, 1, 1)),
+        "betas": np.zeros((people, 10)), "translation": np.ones((people, frames, 3)),
+        "status": np.full((people, frames), OK), "confidence": np.ones((people, frames)),
+        "keypoints_2d": np.ones((people, frames, 49, 3)),
+    }  # fmt: skip
+
+
 KINDS: Mapping[str, Kind] = {
     "npz": Kind("a.npz", _spin, _npz, read_npz),
     "npz of objects": Kind("a.npz", lambda: _spin(True), _npz, read_npz),
     "npy": Kind("a.npy", lambda: {"array": np.ones((3, 4))}, lambda c, p: np.save(p, c["array"]),
                 lambda path: (read_npy(path), map_npy(path).tolist())),
+    "motion": Kind("motion.npz", _motion, _npz,
+                   lambda path: [steady(motion) for motion in read_motions(path)]),
     "keypoints, OpenPose": Kind("a.json", _detections({"pose_keypoints_2d": _points(25)}), _json,
                                 _keypoints),
     "keypoints, COCO": Kind("a.json", lambda: _coco_style(COCO_17), _json, _keypoints),

@@ -1,13 +1,16 @@
-"""fit.glb opens as a glTF scene in metres, y up, one node a person."""
+"""A photo's glb opens as a glTF scene in metres, y up, one skinned node a person."""
 
 from pathlib import Path
 
 import numpy as np
+import pygltflib
 import pytest
 import trimesh
 
 from exemplar.export import write_glb
 from exemplar.results import FitResult
+from exemplar.skeletons import SMPL_24
+from tests.fixtures.gltf_skinning import skinned
 from tests.fixtures.made_results import made_result
 
 
@@ -22,26 +25,28 @@ def scene_of(result: FitResult, folder: Path) -> trimesh.Scene:
     return trimesh.load_scene(folder / "fit.glb", process=False)
 
 
-def test_each_person_is_a_named_node_in_metres_with_y_up(tmp_path: Path, result: FitResult) -> None:
-    """The vertices are the fit's, turned by pi about x; float32 holds them to a micrometre."""
-    scene = scene_of(result, tmp_path)
-    assert sorted(scene.graph.nodes_geometry) == ["person_0", "person_1"]
+def test_each_person_is_a_named_node_whose_skin_poses_it(tmp_path: Path, result: FitResult) -> None:
+    """Metres, y up: the fit's vertices, turned by pi about x; float32 holds 5 micrometres."""
+    assert sorted(scene_of(result, tmp_path).graph.nodes_geometry) == ["person_0", "person_1"]
+    file = pygltflib.GLTF2().load(str(tmp_path / "fit.glb"))
+    assert not file.animations
     for i, person in enumerate(result.people):
-        transform, name = scene.graph[f"person_{i}"]
-        assert np.array_equal(transform, np.eye(4))
-        mesh = scene.geometry[name]
-        np.testing.assert_allclose(
-            mesh.vertices, person.after.vertices * [1, -1, -1], rtol=0, atol=2e-6
-        )
-        assert np.array_equal(mesh.faces, result.faces)
+        vertices, joints = skinned(file, f"person_{i}")
+        np.testing.assert_allclose(vertices, person.after.vertices * [1, -1, -1], atol=5e-6)
+        points = np.array([joints[name] for name in SMPL_24])
+        np.testing.assert_allclose(points, person.after.kinematic_joints * [1, -1, -1], atol=5e-6)
 
 
-def test_the_head_is_up_and_normals_point_outward(tmp_path: Path, result: FitResult) -> None:
+def test_the_mesh_at_rest_is_upright_and_its_normals_point_outward(
+    tmp_path: Path, result: FitResult
+) -> None:
     mesh = scene_of(result, tmp_path).geometry["person_0"]
-    joints = result.people[0].after.kinematic_joints * [1, -1, -1]
-    assert joints[:, 1].argmax() in np.argsort(joints[:, 1])[-3:]
+    assert np.array_equal(mesh.faces, result.faces)
     assert mesh.volume > 0.03  # cubic metres; inside out it would be negative
     assert 1.2 < np.ptp(mesh.vertices[:, 1]) < 2.2
+    of_faces = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).vertex_normals
+    agreeing = (of_faces * mesh.vertex_normals).sum(1) > 0.9  # weighed by angles there, areas here
+    assert np.mean(agreeing) > 0.95
 
 
 def test_normals_are_smooth_and_in_the_file(tmp_path: Path, result: FitResult) -> None:

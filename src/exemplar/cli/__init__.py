@@ -23,6 +23,7 @@ VERBS = {
     "eval": "evaluate",
     "reproduce": "reproduce",
     "compare": "compare",
+    "export": "export",
 }
 """Modules of this package, by verb."""
 

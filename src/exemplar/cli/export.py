@@ -1,0 +1,154 @@
+"""`exemplar export`: fitted people as files of animation, biomechanics and 3D programs."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import tyro
+from rich.console import Console
+
+from exemplar.bodies import Body, load_body
+from exemplar.export import (
+    write_amass,
+    write_bvh,
+    write_csv,
+    write_mesh,
+    write_motion_glb,
+    write_trc,
+)
+from exemplar.motion import Motion, y_up
+from exemplar.motion_files import motions_path, read_motions
+
+Target = Literal["bvh", "glb", "trc", "amass", "csv", "obj", "ply"]
+
+_OF_ALL: Mapping[str, Callable[[Mapping[int, Motion], Body, Path], None]] = {
+    "glb": write_motion_glb,
+    "csv": write_csv,
+}
+"""Formats of which one file has everybody."""
+
+_OF_ONE: Mapping[str, Callable[[Motion, Body, Path], None]] = {
+    "bvh": write_bvh,
+    "trc": write_trc,
+    "amass": write_amass,
+}
+"""Formats of a file for each person; the others have one for each frame, too."""
+
+_SUFFIXES = {name: f".{name}" for name in get_args(Target)} | {"amass": ".npz"}
+
+_BRIDGED = ("bvh", "amass", "glb")
+"""Formats without gaps."""
+
+
+@dataclass(frozen=True)
+class ExportCommand:
+    """Write the people of a fitted photo or clip as files of other programs.
+
+    docs/export.md has each format's axes and units, and how to open it.
+    """
+
+    result: Annotated[Path, tyro.conf.Positional]
+    """The folder that exemplar fit wrote, or the .npz in it."""
+    to: Target
+    """bvh: skeletons; glb: skinned, animated meshes; trc: joints for OpenSim; amass: AMASS's .npz;
+    csv: joints; obj, ply: a mesh for each frame."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """A file, or a folder (default: the result's). Several people's and frames' files get
+    numbers."""
+    person: int | None = None
+    """Number of the one person to write, from 0; all of them without it."""
+    body: str | None = None
+    """"open", or the SMPL file of the fit, where it is not where it was."""
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def run(command: tyro.conf.OmitArgPrefixes[ExportCommand]) -> None:
+    """Write the people of a fitted photo or clip as files of other programs."""
+    console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
+    source = motions_path(command.result)
+    motions = read_motions(source)
+    people = _chosen(motions, command.person, source)
+    body = _body(motions, command.body)
+    target = _target(command, source, motions)
+    written = []
+    for path, write in _files(command.to, target, people, body):
+        if path.resolve() == source.resolve():
+            raise ValueError(f"{path} would replace what it is made from")
+        write(path)
+        written.append(path)
+    for number, motion in people.items():
+        gaps = int((~motion.seen).sum())
+        if gaps:
+            what = "bridged" if command.to in _BRIDGED else "left out"
+            console.print(f"person {number}: {gaps} of {len(motion.times)} frames {what}")
+    if len(written) > 3:
+        console.print(
+            f"wrote {len(written)} files, {written[0]} to {written[-1].name}", markup=False
+        )
+    else:
+        console.print("wrote " + "  ".join(str(path) for path in written), markup=False)
+
+
+def _chosen(motions: Sequence[Motion], person: int | None, source: Path) -> dict[int, Motion]:
+    """The people to write, by number; ValueError if there is nobody."""
+    if person is not None and not 0 <= person < len(motions):
+        count = f"{len(motions)} people" if len(motions) != 1 else "1 person"
+        raise ValueError(f"--person {person}: {source} has {count}, counted from 0")
+    people = {
+        number: motion
+        for number, motion in enumerate(motions)
+        if motion.seen.any() and person in (None, number)
+    }
+    if not people:
+        raise ValueError(f"{source}: nobody has a body in any frame")
+    return people
+
+
+def _body(motions: Sequence[Motion], chosen: str | None) -> Body:
+    name = chosen or motions[0].body
+    try:
+        return load_body(name)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}: --body FILE tells where it is") from None
+
+
+def _target(command: ExportCommand, source: Path, motions: Sequence[Motion]) -> Path:
+    """The file that is written, before people's and frames' numbers."""
+    still = len(motions[0].times) == 1
+    stem, suffix = "body" if still else "motion", _SUFFIXES[command.to]
+    if command.to == "amass":
+        stem += "_amass"
+    output = command.output
+    if output is None:
+        series = command.to in ("obj", "ply") and not still
+        output = source.parent / command.to if series else source.parent
+    if output.suffix.lower() == suffix and not output.is_dir():
+        return output
+    if output.suffix and not output.is_dir():
+        raise ValueError(f"{output}: expected a folder, or a file with the ending {suffix}")
+    return output / f"{stem}{suffix}"
+
+
+def _files(
+    to: Target, target: Path, people: Mapping[int, Motion], body: Body
+) -> Iterator[tuple[Path, Callable[[Path], None]]]:
+    """The files to write, and what writes each."""
+    if to in _OF_ALL:
+        yield target, partial(_OF_ALL[to], people, body)
+        return
+    for number, motion in people.items():
+        of_person = target if len(people) == 1 else _numbered(target, f"person{number}")
+        if to in _OF_ONE:
+            yield of_person, partial(_OF_ONE[to], motion, body)
+            continue
+        upright = y_up(motion, body)
+        for row in motion.seen.nonzero()[0].tolist():
+            path = of_person if len(motion.times) == 1 else _numbered(of_person, f"{row:06d}")
+            yield path, partial(write_mesh, upright, body, row)
+
+
+def _numbered(path: Path, number: str) -> Path:
+    return path.with_name(f"{path.stem}_{number}{path.suffix}")
