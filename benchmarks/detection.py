@@ -25,6 +25,7 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmarks.common import write_results
 from benchmarks.real_people import is_held_out_name
+from exemplar.atomic_files import replacing
 from exemplar.data.detections import LEAST_CONFIDENCE
 from exemplar.detect.landmarks import find_people
 from exemplar.image_files import read_image
@@ -69,6 +70,8 @@ class Config:
     """COCO: person_keypoints.json and images."""
     every: int = 1
     """Take every n-th photograph."""
+    cache: Path | None = None
+    """Folder that keeps what was found on each photograph, to go on from or to draw."""
     threads: int = 1
     """Torch's threads."""
     output: Path | None = None
@@ -215,16 +218,33 @@ def annotated(folder: Path) -> Iterator[tuple[Path, list[Annotated]]]:
             yield path, people.get(image["id"], [])
 
 
+def found_people(path: Path, cache: Path | None) -> tuple[Float[np.ndarray, "n 33 3"], float]:
+    """Keypoints of everyone who is found on a photograph, and the seconds that it took."""
+    kept = None if cache is None else cache / f"{path.stem}.npz"
+    if kept is not None and kept.exists():
+        with np.load(kept) as file:
+            return file["keypoints"], float(file["seconds"])
+    image = read_image(path)
+    began = time.process_time()
+    people = find_people(image)
+    seconds = time.process_time() - began
+    keypoints = np.array([p.keypoints for p in people]).reshape(-1, len(BLAZEPOSE_33), 3)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        scores = np.array([person.score for person in people])
+        with replacing(kept) as half, half.open("wb") as file:
+            np.savez(file, keypoints=keypoints, scores=scores, seconds=seconds)
+    return keypoints, seconds
+
+
 def main(config: Config) -> None:
     """Find, compare, print, write."""
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
     parts = {"all": Score(), "chosen on": Score(), "held out": Score()}
     for path, people in list(annotated(config.coco))[:: config.every]:
-        image = read_image(path)
-        began = time.process_time()
-        found = [person.keypoints[_ROWS] for person in find_people(image)]
-        score = judged(found, people, time.process_time() - began)
+        keypoints, seconds = found_people(path, config.cache)
+        score = judged(list(keypoints[:, _ROWS]), people, seconds)
         part = "held out" if is_held_out_name(path.name) else "chosen on"
         parts["all"] += score
         parts[part] += score
