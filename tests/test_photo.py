@@ -250,7 +250,7 @@ def test_people_fitted_together_are_as_if_alone(portrait: np.ndarray, fitted: Fi
     """What a GPU does, here on a CPU; they stop at different times."""
     points = coco_of(fitted)
     moved = points + np.where(np.arange(17)[:, None] % 3 == 1, (9.0, -6.0, 0), 0)
-    fitter = Fitter(options=FitOptions(stop_px=5.0, iterations=6))
+    fitter = Fitter(options=FitOptions(stop_px=6.5, iterations=6))
     people, heard = np.stack((points, moved)), list[tuple[int, int, int]]()
     alone = fitter.fit(portrait, people).people
     fitter.together = True
