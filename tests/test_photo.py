@@ -369,3 +369,9 @@ def test_an_smpl_file_takes_the_place_of_the_open_body(
     lower, upper = SMPL_49.index("left_hip"), SMPL_49.index("left_shoulder")
     assert person.fitted[lower] == 0  # needs a regressor file that is not there
     assert person.fitted[upper] > 0
+
+
+@pytest.mark.parametrize("focal", [0.0, -5.0, float("inf"), float("nan")])
+def test_a_focal_length_is_a_positive_number(focal: float) -> None:
+    with pytest.raises(ValueError, match="must be a positive number"):
+        exemplar.FitOptions(focal=focal)

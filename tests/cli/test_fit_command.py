@@ -82,6 +82,8 @@ def test_photos_of_one_name_keep_their_results_apart(tmp_path: Path) -> None:
     assert folders("a/1.jpg", "a/1.png", "b/1.jpg") == ["a_1.jpg", "a_1.png", "b_1.jpg"]
     with pytest.raises(ValueError, match=r"a/1.jpg is given twice"):
         folders("a/1.jpg", "b/1.jpg", "b/../a/1.jpg")
+    with pytest.raises(ValueError, match=r"a/1.jpg is given twice, or differs in capitals"):
+        folders("a/1.jpg", "a/1.JPG")
 
 
 def test_a_keypoint_file_of_one_photo_is_not_taken_for_two(

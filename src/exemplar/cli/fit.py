@@ -143,7 +143,10 @@ def output_folders(images: Sequence[Path], output: Path) -> list[Path]:
                 return [output / name for name in names]
     alike = [str(path).casefold() for path in paths]
     twice = next(path for path, name in zip(paths, alike, strict=True) if alike.count(name) > 1)
-    raise ValueError(f"{twice} is given twice: their results would overwrite each other")
+    raise ValueError(
+        f"{twice} is given twice, or differs in capitals alone: their results would overwrite each"
+        " other"
+    )
 
 
 def _check_names(keypoints: KeypointFile, photos: int) -> None:
