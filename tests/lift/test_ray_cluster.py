@@ -77,7 +77,8 @@ class Cluster:
         log = self.folder / f"node{len(self.nodes)}.log"
         with log.open("w") as file:
             node = subprocess.Popen(
-                command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=self.environment,
+                ["setpriv", "--pdeathsig", "TERM", *command],  # it ends with the tests
+                stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=self.environment,
                 start_new_session=True,
             )  # fmt: skip
         self.nodes.append(node)
@@ -137,6 +138,8 @@ class Cluster:
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
+    if shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv (util-linux)")
     made = Cluster()
     yield made
     made.stop()
