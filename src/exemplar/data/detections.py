@@ -4,6 +4,7 @@ Scores become confidences in 0..1 by one rule (`confidences`), a point at exactl
 number that is not finite is missing whatever its score, and joints go to the 49 by name.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -255,7 +256,12 @@ def _sample(
         raise found
     if not isinstance(found, Detection) or len(found.points) == 0:
         return None
-    size = image_size() if found.is_fraction or found.picture else None
+    size = None
+    if found.is_fraction:
+        size = image_size()
+    elif found.picture is not None:
+        with contextlib.suppress(OSError, ValueError):  # whoever reads the image will say so
+            size = image_size()
     keypoints = to_joints(found, unit_of(found, size))
     if not keypoints.any():
         return None

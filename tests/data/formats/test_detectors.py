@@ -275,6 +275,9 @@ def test_points_of_a_picture_of_another_size_say_so_where_nothing_tells_the_imag
     assert person.image_size == (WIDTH // 2, HEIGHT // 2)
     with pytest.raises(ValueError, match="image size"):
         person.check_image_size(WIDTH, HEIGHT)
+    (tmp_path / "images").mkdir()
+    (person,) = read(path, images=tmp_path / "images")
+    assert not person.problem, "that the image is missing is for whoever reads it"
 
 
 @pytest.mark.parametrize("ending", ["json", "txt"])
