@@ -9,6 +9,7 @@ matter here.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -66,7 +67,7 @@ SAME_PERSON = 0.1
 SAME_FACE = 0.06
 """Two people whose faces are nearer than this part of the smaller extent are one."""
 
-SAME_PLACE = 0.5
+SAME_PLACE = 0.3
 """Overlap (intersection over union) of two people, head to feet, who are one read twice."""
 
 SHARED_JOINT = 0.04
@@ -221,13 +222,13 @@ def _read_people(
 ) -> list[DetectedPerson]:
     """The people in the crops of detections: the better of two readings of each."""
     readings = read_landmarks(image, [detection.box for detection in detections], trunk)
-    first = distinct(
-        [
-            _person(reading, detection)
-            for reading, detection in zip(readings, detections, strict=True)
-            if reading.presence >= FIRST_PRESENCE
-        ]
-    )
+    there = [
+        _person(reading, detection)
+        for reading, detection in zip(readings, detections, strict=True)
+        if reading.presence >= FIRST_PRESENCE
+    ]
+    # not yet those upside down: which way up is right shows when they are read again
+    first = distinct(there, _coincide)
     people = []
     for person, (again, moved) in zip(first, _read_again(image, first, trunk), strict=True):
         best = max(person, again, key=lambda each: each.score)
@@ -304,19 +305,22 @@ def _checked(
     return checked
 
 
-def _is_same(a: DetectedPerson, b: DetectedPerson) -> bool:
-    """Whether two people are one: a face in common, or landmarks that coincide as they are or
-    mirrored, or the same body read upside down."""
+def _coincide(a: DetectedPerson, b: DetectedPerson) -> bool:
+    """Whether two people have a face in common, or landmarks as they are or mirrored."""
     first, second = a.keypoints[:, :2], b.keypoints[:, :2]
     extent = min(_extent(first), _extent(second))
     if float(np.linalg.norm(_face(first) - _face(second))) < SAME_FACE * extent:
         return True
     distances = (float(np.median(_moved(first, each))) for each in (second, second[_MIRRORED]))
-    if min(distances) < SAME_PERSON * extent:
-        return True
+    return min(distances) < SAME_PERSON * extent
+
+
+def _is_same(a: DetectedPerson, b: DetectedPerson) -> bool:
+    """Whether two people are one: they coincide, or the same body is read upside down."""
+    first, second = a.keypoints[:, :2], b.keypoints[:, :2]
     bounds = [np.concatenate((p.min(axis=0), p.max(axis=0))) for p in (first, second)]
     is_opposite = float(_up(first) @ _up(second)) < 0.0
-    return is_opposite and overlap(bounds[0], bounds[1]) > SAME_PLACE
+    return _coincide(a, b) or (is_opposite and overlap(bounds[0], bounds[1]) > SAME_PLACE)
 
 
 def overlap(a: Float[np.ndarray, "4"], b: Float[np.ndarray, "4"]) -> float:
@@ -327,11 +331,14 @@ def overlap(a: Float[np.ndarray, "4"], b: Float[np.ndarray, "4"]) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def distinct(people: list[DetectedPerson]) -> list[DetectedPerson]:
+def distinct(
+    people: list[DetectedPerson],
+    is_same: Callable[[DetectedPerson, DetectedPerson], bool] = _is_same,
+) -> list[DetectedPerson]:
     """The best of each group of people who are one person, best first."""
     kept: list[DetectedPerson] = []
     for candidate in sorted(people, key=lambda person: -person.score):
-        if not any(_is_same(candidate, other) for other in kept):
+        if not any(is_same(candidate, other) for other in kept):
             kept.append(candidate)
     return kept
 
@@ -385,7 +392,7 @@ def find_people(
     people = _read_people(image, detections, trunk)
     people += _read_doubtful(image, detections, people, trunk)
     people += _read_wider(image, people, trunk)
-    people = distinct([person for person in people if person.score >= FIRST_SCORE])
+    people = distinct([p for p in people if p.score >= FIRST_SCORE], _coincide)
     people = _checked(image, people, checker)
     # where the networks differ, the second has to agree with itself
     people += _checked(image, [p for p in people if _is_doubtful(p, min_score)], checker)
