@@ -481,7 +481,8 @@ def _visible_share(person: CroppedPerson) -> float:
 
     The crop of a close-up is as large as if the legs were in it, and errors are small in it.
     """
-    return min(1.0, float(upright_box(person.keypoints_2d, None).size) / 2)
+    in_px = person.keypoints_2d * torch.tensor([*[float(person.box.size) / 2] * 2, 1.0])
+    return min(1.0, float(upright_box(in_px, None).size / person.box.size))
 
 
 def _has_extent(person: np.ndarray) -> bool:
