@@ -107,6 +107,13 @@ def test_one_person_read_upside_down_is_kept_once():
     assert distinct([wrong, right]) == [right]
 
 
+def test_a_narrow_body_upside_down_within_a_wide_one_is_the_same():
+    """As it was with a man who holds out an arm: the narrow one fills a quarter of his place."""
+    right, wrong = stick_person(), stick_person(math.pi)
+    right[BLAZEPOSE_33.index("left_wrist"), :2] = (300, -50)
+    assert [one.score for one in distinct([person(wrong, 0.8), person(right, 0.9)])] == [0.9]
+
+
 def test_one_person_read_with_left_for_right_is_kept_once():
     right = person(stick_person(), 0.9)
     exchanged = person(stick_person()[flip_permutation(BLAZEPOSE_33)], 0.8)

@@ -67,8 +67,9 @@ SAME_PERSON = 0.1
 SAME_FACE = 0.06
 """Two people whose faces are nearer than this part of the smaller extent are one."""
 
-SAME_PLACE = 0.3
-"""Overlap (intersection over union) of two people, head to feet, who are one read twice."""
+SAME_PLACE = 0.6
+"""Share of the smaller of two people, head to feet, within the other, if one is upside down: they
+are then one, read twice."""
 
 SHARED_JOINT = 0.04
 """Distance, over a body's extent, below which two people's joints are in one place."""
@@ -318,17 +319,16 @@ def _coincide(a: DetectedPerson, b: DetectedPerson) -> bool:
 def _is_same(a: DetectedPerson, b: DetectedPerson) -> bool:
     """Whether two people are one: they coincide, or the same body is read upside down."""
     first, second = a.keypoints[:, :2], b.keypoints[:, :2]
-    bounds = [np.concatenate((p.min(axis=0), p.max(axis=0))) for p in (first, second)]
     is_opposite = float(_up(first) @ _up(second)) < 0.0
-    return _coincide(a, b) or (is_opposite and overlap(bounds[0], bounds[1]) > SAME_PLACE)
+    return _coincide(a, b) or (is_opposite and shared_place(first, second) > SAME_PLACE)
 
 
-def overlap(a: Float[np.ndarray, "4"], b: Float[np.ndarray, "4"]) -> float:
-    """Intersection over union of two boxes (left, top, right, bottom)."""
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    shared = float(np.clip(sides, 0, None).prod())
-    union = float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()) - shared
-    return shared / union if union > 0 else 0.0
+def shared_place(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]) -> float:
+    """What the upright rectangles about two sets of points share, over the smaller of them."""
+    low, high = np.maximum(a.min(axis=0), b.min(axis=0)), np.minimum(a.max(axis=0), b.max(axis=0))
+    smaller = min(float(np.ptp(points, axis=0).prod()) for points in (a, b))
+    shared = float(np.clip(high - low, 0, None).prod())
+    return shared / smaller if smaller > 0 else 0.0
 
 
 def distinct(
