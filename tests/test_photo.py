@@ -250,8 +250,10 @@ def test_people_fitted_together_are_as_if_alone(portrait: np.ndarray, fitted: Fi
     """What a GPU does, here on a CPU; they stop at different times."""
     points = coco_of(fitted)
     moved = points + np.where(np.arange(17)[:, None] % 3 == 1, (9.0, -6.0, 0), 0)
-    fitter = Fitter(options=FitOptions(stop_px=6.5, iterations=6))
     people, heard = np.stack((points, moved)), list[tuple[int, int, int]]()
+    endless = exemplar.fit(portrait, points, options=FitOptions(stop_px=0.0, iterations=6))
+    stop_px = endless.people[0].steps[3].error_px + 0.01
+    fitter = Fitter(options=FitOptions(stop_px=stop_px, iterations=6))
     alone = fitter.fit(portrait, people).people
     fitter.together = True
     together = fitter.fit(portrait, people, lambda *now: heard.append(now[:3])).people

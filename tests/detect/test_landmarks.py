@@ -6,22 +6,12 @@ import numpy as np
 import pytest
 import skimage.data
 
-from exemplar.detect.landmarks import (
-    DetectedPerson,
-    box_of,
-    distinct,
-    find_people,
-    read_landmarks,
-    without_shared,
-)
-from exemplar.detect.person_detector import Detection, square
-from exemplar.skeletons import BLAZEPOSE_33, flip_permutation
+from exemplar.detect.landmarks import DetectedPerson, box_of, distinct, find_people, read_landmarks
+from exemplar.detect.person_detector import square
+from exemplar.skeletons import BLAZEPOSE_33
 
 FACE = {"nose": (224, 127), "left_eye": (243, 108), "right_eye": (204, 110)}
 """Read off the picture of the astronaut by eye, px; her left is on the right."""
-
-
-LEGS = ("knee", "ankle", "heel", "foot_index")
 
 
 def point(person: DetectedPerson, name: str) -> np.ndarray:
@@ -41,8 +31,7 @@ def stick_person(angle: float = 0.0, shift: tuple[float, float] = (0.0, 0.0)) ->
 
 
 def person(keypoints: np.ndarray, score: float) -> DetectedPerson:
-    box = square(0.0, 0.0, 100.0)
-    return DetectedPerson(keypoints, score, box, Detection(score, keypoints[0, :2], box))
+    return DetectedPerson(keypoints, score, square(0.0, 0.0, 100.0))
 
 
 def test_finds_exactly_one_astronaut():
@@ -63,11 +52,11 @@ def test_seen_landmarks_turn_with_the_image(quarters):
     for _ in range(quarters):
         x, y = y, -x
     back = np.stack((x, y), axis=1) + 256
-    above = [row for row, name in enumerate(BLAZEPOSE_33) if name in FACE or "shoulder" in name]
-    assert upright.keypoints[above, 2].min() > 0.5
-    # Her crop is over 1,000 px wide for 256, and another one in each turn: 15 px are 4 there.
-    # What is at the photo's edge or outside is a guess and moves more.
-    assert np.abs(back - upright.keypoints[:, :2])[above].max() < 15
+    seen = upright.keypoints[:, 2] > 0.5
+    assert seen.sum() >= 9
+    # Interpolation differs a little between turns; a px here is a quarter of one in the crop.
+    # Landmarks that are not seen (her feet, far outside the photo) are guesses and move more.
+    assert np.abs(back - upright.keypoints[:, :2])[seen].max() < 3
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 1), (4000, 1, 3), (90, 90, 1), (0, 5, 3)])
@@ -107,52 +96,6 @@ def test_one_person_read_upside_down_is_kept_once():
     assert distinct([wrong, right]) == [right]
 
 
-def test_a_narrow_body_upside_down_within_a_wide_one_is_the_same():
-    """As it was with a man who holds out an arm: the narrow one fills a quarter of his place."""
-    right, wrong = stick_person(), stick_person(math.pi)
-    right[BLAZEPOSE_33.index("left_wrist"), :2] = (300, -50)
-    assert [one.score for one in distinct([person(wrong, 0.8), person(right, 0.9)])] == [0.9]
-
-
-def test_one_person_read_with_left_for_right_is_kept_once():
-    right = person(stick_person(), 0.9)
-    exchanged = person(stick_person()[flip_permutation(BLAZEPOSE_33)], 0.8)
-    assert distinct([exchanged, right]) == [right]
-
-
-def test_two_sizes_of_one_face_are_kept_once():
-    face = stick_person()[0, :2]
-    larger = stick_person()
-    larger[:, :2] = face + 2 * (larger[:, :2] - face)
-    larger[:11, :2] = stick_person()[:11, :2]
-    both = [person(larger, 0.9), person(stick_person(), 0.8)]
-    assert distinct(both) == both[:1]
-
-
 def test_two_people_side_by_side_are_both_kept():
     both = [person(stick_person(), 0.9), person(stick_person(shift=(60, 0)), 0.8)]
     assert distinct(both) == both
-    assert without_shared(both) == both
-
-
-def test_legs_that_two_people_claim_are_the_surer_ones():
-    sure, mixed = stick_person(), stick_person(shift=(60, 0))
-    legs = [BLAZEPOSE_33.index(f"{s}_{part}") for s in ("left", "right") for part in LEGS]
-    mixed[legs] = sure[legs]
-    first, second = without_shared([person(sure, 0.9), person(mixed, 0.8)])
-    assert first.keypoints[legs, 2].min() == 1.0
-    assert second.keypoints[legs, 2].max() == 0.0
-    assert second.keypoints[:11, 2].min() == 1.0
-    # of 12 limb joints the 4 of the legs are lost
-    assert second.score == pytest.approx(0.8 * 8 / 12)
-
-
-@pytest.mark.slow
-def test_three_people_in_a_row_are_found():
-    image = np.full((480, 960, 3), 90, np.uint8)
-    places = (40, 350, 660)
-    for x in places:
-        image[224:480, x : x + 256] = skimage.data.astronaut()[::2, ::2]
-    found = find_people(image)
-    noses = sorted(point(each, "nose")[0] for each in found)
-    np.testing.assert_allclose(noses, np.array(places) + FACE["nose"][0] / 2, atol=15)

@@ -208,8 +208,8 @@ def npz(path: Path, **changes: object) -> Path:
 
 FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "file that is not there": (lambda folder: folder / "none.json", "no annotations"),
-    "file that is not JSON": (lambda folder: annotation(folder / "a.json", "{"), "known formats"),
-    "empty file": (lambda folder: annotation(folder / "a.json", ""), "known formats"),
+    "file that is not JSON": (lambda folder: annotation(folder / "a.json", "{"), "not JSON"),
+    "empty file": (lambda folder: annotation(folder / "a.json", ""), "not JSON"),
     "JSON of something else": (
         lambda folder: annotation(folder / "a.json", {"shopping": ["milk"]}),
         "known formats",

@@ -3,15 +3,14 @@
 Detector, turned crop, landmark network, as in Bazarevsky et al., "BlazePose: On-device Real-time
 Body Pose Tracking", 2020. The network is sure of itself even where it mistakes head for feet or
 mixes two people, so each reading is checked: drawing the crop again from the landmarks must give
-the same landmarks, they must put the face where the detector saw it, and a larger network must
-agree. A doubtful crop is tried in four turns, since people who lie, bend or stand on their hands
-matter here.
+the same landmarks, and they must put the face where the detector saw it. A doubtful crop is tried
+in four turns, since people who lie, bend or stand on their hands matter here.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,75 +22,54 @@ from exemplar.detect.person_detector import (
     PersonDetector,
     as_rgb,
     detect_people,
+    overlap,
     square,
 )
 from exemplar.geometry.crops import Box, crop_to_image
 from exemplar.image_files import crop_image
 from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk, Size
 from exemplar.regressors.checkpoints import load_trunk
-from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, flip_permutation
+from exemplar.skeletons import BLAZEPOSE_33
 
-FIRST_PRESENCE = 0.2
+MIN_PRESENCE = 0.5
 """Crops to which the landmark network gives less than this probability of a person are dropped."""
 
-FIRST_SCORE = 0.3
-"""People who score less with the first network are not shown to the second."""
+MIN_SCORE = 0.5
+"""People who score less are tried in three further turns of their crop, and then dropped."""
 
-MIN_SCORE = 0.45
-"""People who score less in the end are dropped: animals and things scored up to 0.41, people mostly
-over 0.5."""
+LEAST_SCORE = 0.2
+"""Where nobody reaches `MIN_SCORE`, the best person is taken who reaches this: a grey portrait, in
+which most landmarks are guesses, scores 0.35."""
 
 MOVE_SCALE = 0.2
-"""Movement between two readings of a network, over the body's extent, that lowers a score to 1/e:
-right readings moved by under 0.15 on our photographs, wrong ones mostly by 0.15 to 0.6."""
+"""Movement between two readings, over the body's extent, that lowers a score to 1/e: right
+readings moved by under 0.1 on our photographs, wrong ones mostly by 0.15 to 0.6."""
 
-CHECK_SCALE = 0.3
-"""Likewise between two networks, of which the second mends some of the first one's mistakes."""
-
-FACE_SCALE = 0.1
-"""Distance of the landmarks' face from the detector's, over the crop's side, that lowers a score
-to 1/e: right readings were under 0.07 away, upside-down ones about 0.5."""
-
-DOUBTFUL_THRESHOLD = 0.5
-"""Where the detector is this sure of a face and nobody is found, other crops are tried."""
-
-CLOSER = 0.6
-"""Side of the crop about the upper body that is one of these, over the detector's crop."""
-
-MOST_CROPS = 32
-"""Detections that are read, best first: a crowd costs no more."""
+FACE_SCALE = 0.8
+"""Distance of the landmarks' face from the detector's, over its size, that lowers a score to 1/e:
+right readings were under 0.5 away on our photographs, upside-down ones about 1."""
 
 SAME_PERSON = 0.1
 """Two sets of landmarks whose median distance is below this part of a body's extent are one."""
 
-SAME_FACE = 0.06
-"""Two people whose faces are nearer than this part of the smaller extent are one."""
-
-SAME_PLACE = 0.6
-"""Share of the smaller of two people, head to feet, within the other, if one is upside down: they
-are then one, read twice."""
-
-SHARED_JOINT = 0.04
-"""Distance, over a body's extent, below which two people's joints are in one place."""
-
-SHARED_JOINTS = 3
-"""Limb joints in one place of which one person is robbed: bodies touch in fewer."""
-
-CUT_CONFIDENCE = 0.3
-"""Mean confidence of knees and ankles below which somebody counts as cut off."""
-
-WIDER = 1.5
-"""How much larger a further crop of somebody is who is cut off."""
+SAME_PLACE = 0.5
+"""Overlap (intersection over union) of two people, head to feet, who are one read twice."""
 
 BATCH = 8
 """Crops that pass through the network together."""
 
-_FACE = list(range(BLAZEPOSE_33.index("left_shoulder")))
-_LEGS = [
-    BLAZEPOSE_33.index(f"{side}_{part}") for side in ("left", "right") for part in ("knee", "ankle")
+_FACE = [
+    BLAZEPOSE_33.index(name)
+    for name in (
+        "nose",
+        "left_eye",
+        "right_eye",
+        "left_ear",
+        "right_ear",
+        "mouth_left",
+        "mouth_right",
+    )
 ]
-_LIMBS = [BLAZEPOSE_33.index(name) for name in LIMBS_12]
-_MIRRORED = flip_permutation(BLAZEPOSE_33)
 
 
 @dataclass(frozen=True)
@@ -100,16 +78,13 @@ class DetectedPerson:
 
     keypoints: Float[np.ndarray, "33 3"]
     """`skeletons.BLAZEPOSE_33`: x, y in image px, also outside the image; confidence 0..1, the
-    probability that the landmark is in the crop and not hidden, lowered as far as two networks put
-    it in different places, 0 if it is somebody else's."""
+    probability that the landmark is in the crop and not hidden."""
     score: float
-    """0..1: the probability of a person, lowered as far as readings of the landmarks differ and as
-    the face is not where the detector saw it."""
+    """0..1: the probability of a person, lowered as far as a second reading of the landmarks
+    differs from the first and as the face is not where the detector saw it."""
     box: Box
     """The crop (unbatched) in which the landmarks were found: around the middle of the hips, the
     person upright in it unless they bend."""
-    detection: Detection
-    """Where the detector saw them."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +92,7 @@ class Reading:
     """What the landmark network sees in one crop, whether or not somebody is there."""
 
     keypoints: Float[np.ndarray, "33 3"]
-    """As `DetectedPerson.keypoints`; confidence as the network has it."""
+    """As `DetectedPerson.keypoints`."""
     presence: float
     """Probability of a person."""
     box: Box
@@ -186,184 +161,56 @@ def read_landmarks(
     return readings
 
 
-def _face(keypoints: np.ndarray) -> np.ndarray:
-    return keypoints[_FACE, :2].mean(axis=0)
+def _face_agreement(reading: Reading, face: np.ndarray) -> float:
+    """1 where the landmarks' face is in the middle of the detector's, towards 0 far from it."""
+    distance = reading.keypoints[_FACE, :2].mean(axis=0) - (face[:2] + face[2:]) / 2.0
+    relative = float(np.linalg.norm(distance)) / max(float(face[2] - face[0]), 1e-6)
+    return math.exp(-((relative / FACE_SCALE) ** 2))
 
 
-def _moved(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(a[:, :2] - b[:, :2], axis=1)
+def _settle(first: Reading, second: Reading, face: np.ndarray) -> DetectedPerson:
+    """The better of two readings of one person, the second in the crop that the first asked for."""
+    moved = np.linalg.norm(first.keypoints[:, :2] - second.keypoints[:, :2], axis=1).mean()
+    agreement = math.exp(-((float(moved) / _extent(first.keypoints) / MOVE_SCALE) ** 2))
 
+    def score(reading: Reading) -> float:
+        if reading.presence < MIN_PRESENCE:
+            return 0.0
+        return reading.presence * _face_agreement(reading, face) * agreement
 
-def _agreement(distance: float, scale: float) -> float:
-    """1 where something is where it should be, 1/e at a distance of `scale`."""
-    return math.exp(-((distance / scale) ** 2))
-
-
-def _person(reading: Reading, detection: Detection) -> DetectedPerson:
-    """A reading as a person: as sure as the network is, and as the face is the detector's."""
-    distance = float(np.linalg.norm(_face(reading.keypoints) - detection.face))
-    score = reading.presence * _agreement(distance, FACE_SCALE * float(detection.box.size))
-    return DetectedPerson(reading.keypoints, score, reading.box, detection)
-
-
-def _read_again(
-    image: np.ndarray, people: list[DetectedPerson], trunk: BlazePoseTrunk
-) -> list[tuple[DetectedPerson, float]]:
-    """People in the crops that their landmarks ask for, and how far these move, in extents."""
-    boxes = [box_of(person.keypoints) or person.box for person in people]
-    pairs = []
-    for person, reading in zip(people, read_landmarks(image, boxes, trunk), strict=True):
-        moved = _moved(person.keypoints, reading.keypoints) / _extent(person.keypoints)
-        pairs.append((_person(reading, person.detection), float(moved.mean())))
-    return pairs
+    best = max(first, second, key=score)
+    return DetectedPerson(best.keypoints, score(best), best.box)
 
 
 def _read_people(
-    image: np.ndarray, detections: list[Detection], trunk: BlazePoseTrunk
+    image: np.ndarray, detections: list[Detection], trunk: BlazePoseTrunk | None, quarters: int
 ) -> list[DetectedPerson]:
-    """The people in the crops of detections: the better of two readings of each."""
-    readings = read_landmarks(image, [detection.box for detection in detections], trunk)
-    there = [
-        _person(reading, detection)
-        for reading, detection in zip(readings, detections, strict=True)
-        if reading.presence >= FIRST_PRESENCE
-    ]
-    # not yet those upside down: which way up is right shows when they are read again
-    first = distinct(there, _coincide)
-    people = []
-    for person, (again, moved) in zip(first, _read_again(image, first, trunk), strict=True):
-        best = max(person, again, key=lambda each: each.score)
-        people.append(replace(best, score=best.score * _agreement(moved, MOVE_SCALE)))
-    return people
-
-
-def _read_doubtful(
-    image: np.ndarray,
-    detections: list[Detection],
-    people: list[DetectedPerson],
-    trunk: BlazePoseTrunk,
-) -> list[DetectedPerson]:
-    """Those whose face the detector saw, but who are not among `people`.
-
-    They may be the other way up, or somebody else in their crop may be easier to see.
-    """
-    doubtful = [
-        detection
-        for detection in detections
-        if detection.score >= DOUBTFUL_THRESHOLD
-        and not any(_is_at(detection, person) for person in people if person.score >= MIN_SCORE)
-    ]
-    crops = [turned(d.box, quarters) for quarters in (1, 2, 3) for d in doubtful]
-    crops += [_closer(d) for d in doubtful]
-    return _read_people(
-        image, [replace(d, box=box) for d, box in zip(doubtful * 4, crops, strict=True)], trunk
-    )
-
-
-def _closer(detection: Detection) -> Box:
-    """A smaller crop nearer to the face."""
-    face = torch.from_numpy(detection.face).float()
-    centre = face + CLOSER * (detection.box.centre - face)
-    return replace(detection.box, centre=centre, size=CLOSER * detection.box.size)
-
-
-def _is_at(detection: Detection, person: DetectedPerson) -> bool:
-    distance = float(np.linalg.norm(_face(person.keypoints) - detection.face))
-    return distance < FACE_SCALE * float(detection.box.size)
-
-
-def _is_doubtful(person: DetectedPerson, min_score: float) -> bool:
-    return person.score < min_score and person.detection.score >= DOUBTFUL_THRESHOLD
-
-
-def _read_wider(
-    image: np.ndarray, people: list[DetectedPerson], trunk: BlazePoseTrunk
-) -> list[DetectedPerson]:
-    """People whose legs are not seen, in larger crops: the network squeezes a body into its own."""
-    crops = [
-        replace(person.detection, box=replace(person.box, size=WIDER * person.box.size))
-        for person in people
-        if person.score >= FIRST_SCORE and person.keypoints[_LEGS, 2].mean() < CUT_CONFIDENCE
-    ]
-    return _read_people(image, crops, trunk)
-
-
-def _checked(
-    image: np.ndarray, people: list[DetectedPerson], trunk: BlazePoseTrunk
-) -> list[DetectedPerson]:
-    """People as another network reads them.
-
-    Scores fall as far as the networks differ, and so does each landmark's confidence: where one
-    body is continued in somebody else's, they mostly do.
-    """
-    checked = []
-    for person, (other, moved) in zip(people, _read_again(image, people, trunk), strict=True):
-        keypoints = other.keypoints.copy()
-        distances = _moved(person.keypoints, keypoints) / _extent(person.keypoints)
-        keypoints[:, 2] *= np.exp(-((distances / MOVE_SCALE) ** 2))
-        score = other.score * _agreement(moved, CHECK_SCALE)
-        checked.append(replace(other, keypoints=keypoints, score=score))
-    return checked
-
-
-def _coincide(a: DetectedPerson, b: DetectedPerson) -> bool:
-    """Whether two people have a face in common, or landmarks as they are or mirrored."""
-    first, second = a.keypoints[:, :2], b.keypoints[:, :2]
-    extent = min(_extent(first), _extent(second))
-    if float(np.linalg.norm(_face(first) - _face(second))) < SAME_FACE * extent:
-        return True
-    distances = (float(np.median(_moved(first, each))) for each in (second, second[_MIRRORED]))
-    return min(distances) < SAME_PERSON * extent
+    """One person for each detection, in crops turned by quarters of a turn; score 0 if absent."""
+    first = read_landmarks(image, [turned(d.box, quarters) for d in detections], trunk)
+    again = [box_of(reading.keypoints) or reading.box for reading in first]
+    second = read_landmarks(image, again, trunk)
+    faces = [d.face for d in detections]
+    return [_settle(*both) for both in zip(first, second, faces, strict=True)]
 
 
 def _is_same(a: DetectedPerson, b: DetectedPerson) -> bool:
-    """Whether two people are one: they coincide, or the same body is read upside down."""
+    """Whether two people are one: the landmarks coincide, or the same body is read upside down."""
     first, second = a.keypoints[:, :2], b.keypoints[:, :2]
+    distance = float(np.median(np.linalg.norm(first - second, axis=1)))
+    if distance < SAME_PERSON * min(_extent(first), _extent(second)):
+        return True
+    bounds = [np.concatenate((p.min(axis=0), p.max(axis=0))) for p in (first, second)]
     is_opposite = float(_up(first) @ _up(second)) < 0.0
-    return _coincide(a, b) or (is_opposite and shared_place(first, second) > SAME_PLACE)
+    return is_opposite and overlap(bounds[0], bounds[1]) > SAME_PLACE
 
 
-def shared_place(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]) -> float:
-    """What the upright rectangles about two sets of points share, over the smaller of them."""
-    low, high = np.maximum(a.min(axis=0), b.min(axis=0)), np.minimum(a.max(axis=0), b.max(axis=0))
-    smaller = min(float(np.ptp(points, axis=0).prod()) for points in (a, b))
-    shared = float(np.clip(high - low, 0, None).prod())
-    return shared / smaller if smaller > 0 else 0.0
-
-
-def distinct(
-    people: list[DetectedPerson],
-    is_same: Callable[[DetectedPerson, DetectedPerson], bool] = _is_same,
-) -> list[DetectedPerson]:
+def distinct(people: list[DetectedPerson]) -> list[DetectedPerson]:
     """The best of each group of people who are one person, best first."""
     kept: list[DetectedPerson] = []
     for candidate in sorted(people, key=lambda person: -person.score):
-        if not any(is_same(candidate, other) for other in kept):
+        if not any(_is_same(candidate, other) for other in kept):
             kept.append(candidate)
     return kept
-
-
-def without_shared(people: list[DetectedPerson]) -> list[DetectedPerson]:
-    """People, given and returned best first, without the limbs that are a better one's.
-
-    Several limb joints in one place are one body's: the less sure person's are then not seen
-    (confidence 0), and their score falls by the share of what they lose.
-    """
-    kept: list[DetectedPerson] = []
-    for person in people:
-        keypoints, taken = person.keypoints, np.zeros(len(BLAZEPOSE_33), bool)
-        for other in kept:
-            shared = _moved(keypoints, other.keypoints) < SHARED_JOINT * _extent(other.keypoints)
-            shared &= other.keypoints[:, 2] > keypoints[:, 2] / 2  # else it is the other's guess
-            if shared[_LIMBS].sum() >= SHARED_JOINTS:
-                taken |= shared
-        if taken.any():
-            left = np.where(taken, 0.0, keypoints[:, 2])
-            share = left[_LIMBS].sum() / max(keypoints[_LIMBS, 2].sum(), 1e-6)
-            keypoints = np.column_stack((keypoints[:, :2], left))
-            person = replace(person, keypoints=keypoints, score=person.score * float(share))
-        kept.append(person)
-    return sorted(kept, key=lambda person: -person.score)
 
 
 def find_people(
@@ -371,30 +218,25 @@ def find_people(
     *,
     threshold: float = 0.3,
     min_score: float = MIN_SCORE,
-    zooms: bool = True,
+    tiling: Literal["auto", "always", "never"] = "auto",
     detector: PersonDetector | None = None,
     trunk: BlazePoseTrunk | None = None,
-    checker: BlazePoseTrunk | None = None,
 ) -> list[DetectedPerson]:
     """The people in an image (RGB or grey, 0..255) and their landmarks, best first.
 
-    `threshold` and `zooms` are the detector's (`detect_people`); the threshold is low, since the
-    landmark networks sort out what is no person: `trunk` (`full` unless given) looks at all
-    candidates, `checker` (`heavy`) at those who are left, and its landmarks are returned. People
-    whose `score` is under `min_score` are left out. Raises ValueError for an array that is no 8-bit
-    image.
+    `threshold` and `tiling` are the detector's (`detect_people`); the threshold is low, since the
+    landmark network sorts out what is no person. People whose `score` is under `min_score` in
+    every turn of their crop are left out, but for the best if it reaches `LEAST_SCORE`. Raises
+    ValueError for an array that is no 8-bit image.
     """
     image = as_rgb(image)
-    trunk = default_trunk() if trunk is None else trunk
-    checker = default_trunk("heavy") if checker is None else checker
-    detections = detect_people(image, threshold=threshold, zooms=zooms, model=detector)
-    detections = detections[:MOST_CROPS]
-    people = _read_people(image, detections, trunk)
-    people += _read_doubtful(image, detections, people, trunk)
-    people += _read_wider(image, people, trunk)
-    people = distinct([p for p in people if p.score >= FIRST_SCORE], _coincide)
-    people = _checked(image, people, checker)
-    # where the networks differ, the second has to agree with itself
-    people += _checked(image, [p for p in people if _is_doubtful(p, min_score)], checker)
-    found = without_shared(distinct(people))
-    return [person for person in found if person.score >= min_score]
+    detections = detect_people(image, threshold=threshold, tiling=tiling, model=detector)
+    people = _read_people(image, detections, trunk, quarters=0)
+    doubtful = [i for i, person in enumerate(people) if person.score < min_score]
+    for quarters in (1, 2, 3):
+        others = _read_people(image, [detections[i] for i in doubtful], trunk, quarters)
+        for i, other in zip(doubtful, others, strict=True):
+            people[i] = max(people[i], other, key=lambda person: person.score)
+    best = max((person.score for person in people), default=0.0)
+    least = min(min_score, max(best, LEAST_SCORE))
+    return distinct([person for person in people if person.score >= least])

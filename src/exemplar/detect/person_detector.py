@@ -1,16 +1,16 @@
 """BlazePose's person detector: a single-shot detector of faces with the body's scale and turn.
 
 Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking", 2020, after Liu et al.,
-"SSD: Single Shot MultiBox Detector", 2016. A detection is three points: the middle of the face, the
-middle of the hips, and a point on the circle around them that holds the whole body, straight above
-them for an upright person. (The network's face box has the same size whatever the face's.) The
-weights come from Google's published `pose_detection` (Apache-2.0;
+"SSD: Single Shot MultiBox Detector", 2016. A detection is a face box and two points: the middle of
+the hips, and a point on the circle around them that holds the whole body, straight above them for
+an upright person. The weights come from Google's published `pose_detection` (Apache-2.0;
 `scripts/convert_trunk.py`).
 """
 
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,31 +29,20 @@ RESOLUTION = 224
 CROP_MARGIN = 1.25
 """Side of a person's crop over the diameter of the circle that holds the body (BlazePose's)."""
 
-SAME_FACE = 0.08
-"""Detections whose faces are nearer than this part of the smaller crop are one person's."""
+FACE_OVERLAP = 0.3
+"""Detections whose face boxes overlap by more (intersection over union) are one person."""
 
-SAME_SIZE = 1.3
-"""Detections of one face are read once if the larger crop is less than this times the smaller:
-how large a body is whose legs are cut off or hidden is a guess, and two are better than one."""
+TILE_LEVELS = (2, 4)
+"""The longer side of the image over a tile's side, coarse to fine."""
 
-SMALL = 0.17
-"""Crops under this part of the image's longer side are of small people."""
+SMALLEST_TILE = 64
+"""Tiles with a shorter side, px, hold too little to find."""
 
-SMALL_THRESHOLD = 0.7
-"""Least score of small people, whatever the caller's threshold: boots and lamps reach 0.65."""
+TILE_THRESHOLD = 0.5
+"""Least score in a tile, whatever the caller's threshold: close up, much looks like a person."""
 
-STRIDE = 32
-"""The network takes images whose sides are multiples of this, px."""
-
-ZOOMS = (2, 3, 4)
-"""The network sees the longer side of the image this many times larger than `RESOLUTION`."""
-
-MOST_ENLARGED = 2.0
-"""An image is not enlarged more than this: there is nothing to see."""
-
-FRAME = 2.0
-"""The network also sees the image in a black frame, the whole this many times the image's longer
-side: faces that fill the image are too large for it otherwise."""
+BATCH = 8
+"""Windows that pass through the network together."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +51,11 @@ class Detection:
 
     score: float
     """Probability of a person, 0..1."""
-    face: Float[np.ndarray, "2"]
-    """Middle of the face, image px."""
+    face: Float[np.ndarray, "4"]
+    """Face box: left, top, right, bottom, image px."""
     box: Box
     """The crop for the landmark network: a square around the middle of the hips that holds the
     whole body with a margin, turned so that the person is upright in it."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """What the network sees of an image."""
-
-    box: Box
-    """Unbatched; `size` is the height."""
-    rows: int = RESOLUTION
-    """Height of the network's image, px."""
-    columns: int = RESOLUTION
-    """Its width, px, with pixels as large as those of the rows."""
 
 
 class Lateral(nn.Sequential):
@@ -140,7 +117,7 @@ def depth_to_space(x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "bat
 
 
 class PersonDetector(nn.Module):
-    """The detector's network: anchors on grids with cells of 8, 16 and 32 px."""
+    """The detector's network: 2,254 anchors on grids of 28, 14 and 7 cells a side."""
 
     def __init__(self):
         super().__init__()
@@ -168,12 +145,9 @@ class PersonDetector(nn.Module):
         self.box_heads = nn.ModuleList(AnchorHead(c, anchors, 12) for c, anchors in levels)
 
     def forward(
-        self, image: Float[Tensor, "batch 3 rows columns"]
-    ) -> tuple[Float[Tensor, "batch anchors"], Float[Tensor, "batch anchors 12"]]:
-        """Logits and raw boxes (see `decode`) of RGB images in -1..1.
-
-        It was trained on images of `RESOLUTION` a side; others have sides of whole `STRIDE`s.
-        """
+        self, image: Float[Tensor, "batch 3 224 224"]
+    ) -> tuple[Float[Tensor, "batch 2254"], Float[Tensor, "batch 2254 12"]]:
+        """Logits and raw boxes (see `decode`) of RGB images in -1..1."""
         fine = self.fine(image)
         medium = self.medium(fine)
         coarse = self.coarse(medium)
@@ -213,94 +187,88 @@ def default_detector() -> PersonDetector:
     return model.eval().requires_grad_(False)
 
 
-@cache
-def anchors(rows: int = RESOLUTION, columns: int = RESOLUTION) -> Float[np.ndarray, "anchors 2"]:
-    """Centres of the anchors, px of the network's image (`rows` high)."""
+def anchors() -> Float[np.ndarray, "2254 2"]:
+    """Centres of the anchors, as fractions of the window's side."""
     levels = []
-    for cell, per_cell in ((8, 2), (16, 2), (STRIDE, 6)):
-        lines = [(np.arange(side // cell) + 0.5) * cell for side in (columns, rows)]
-        levels.append(np.stack(np.meshgrid(*lines), axis=-1).reshape(-1, 2).repeat(per_cell, 0))
+    for cells, per_cell in ((28, 2), (14, 2), (7, 6)):
+        line = (np.arange(cells) + 0.5) / cells
+        grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+        levels.append(grid.repeat(per_cell, axis=0))
     return np.concatenate(levels)
 
 
 def decode(
-    scores: Float[np.ndarray, "anchors"],
-    values: Float[np.ndarray, "anchors 12"],
-    window: Window,
+    scores: Float[np.ndarray, "2254"],
+    values: Float[np.ndarray, "2254 12"],
+    window: Box,
     threshold: float,
 ) -> list[Detection]:
     """The people in one window, duplicates included.
 
-    A row of `values` is in px of the network's image: the face's centre from the anchor, width and
-    height (always the same), then the points from the anchor: middle of the hips, point of the
+    A row of `values` is in px of the window at `RESOLUTION`: the face's centre from the anchor,
+    its width and height, then the points from the anchor: middle of the hips, point of the
     body's circle, and the same two for the upper body (not used).
     """
     found = np.flatnonzero(scores > threshold)
-    rows = values[found]
-    points = np.stack((rows[:, 0:2], rows[:, 4:6], rows[:, 6:8]), axis=1)
-    points += anchors(window.rows, window.columns)[found][:, None]
-    units = (2.0 * points - (window.columns, window.rows)) / window.rows
+    units = values[found] * (2.0 / RESOLUTION)  # crop units: the window spans -1..1
+    from_anchor = 2.0 * anchors()[found] - 1.0
+    points = np.stack((units[:, 0:2], units[:, 4:6], units[:, 6:8]), axis=1) + from_anchor[:, None]
+    half_face = units[:, 2:4].mean(axis=1) * float(window.size) / 4.0
     detections = []
-    for index, three in zip(found, units, strict=True):
-        places = crop_to_image(torch.from_numpy(three).float(), window.box).double().numpy()
-        face, hips, top = places
+    for index, three, half in zip(found, points, half_face, strict=True):
+        face, hips, top = crop_to_image(torch.from_numpy(three).float(), window).double().numpy()
         up = top - hips
         size = 2.0 * CROP_MARGIN * float(np.linalg.norm(up))
-        if np.isfinite(places).all() and size > 1.0:
-            box = square(float(hips[0]), float(hips[1]), size, math.atan2(up[0], -up[1]))
-            detections.append(Detection(float(scores[index]), face, box))
+        if not (np.isfinite(three).all() and size > 1.0):
+            continue
+        box = square(float(hips[0]), float(hips[1]), size, math.atan2(up[0], -up[1]))
+        face_box = np.concatenate((face - half, face + half))
+        detections.append(Detection(float(scores[index]), face_box, box))
     return detections
 
 
-def is_repeated(a: Detection, b: Detection) -> bool:
-    """Whether two detections are of one face and ask for about the same crop."""
-    sizes = sorted((float(a.box.size), float(b.box.size)))
-    apart = float(np.linalg.norm(a.face - b.face))
-    return apart < SAME_FACE * sizes[0] and sizes[1] < SAME_SIZE * sizes[0]
+def overlap(a: Float[np.ndarray, "4"], b: Float[np.ndarray, "4"]) -> float:
+    """Intersection over union of two boxes (left, top, right, bottom)."""
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    shared = float(np.clip(sides, 0, None).prod())
+    union = float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()) - shared
+    return shared / union if union > 0 else 0.0
 
 
 def suppress(detections: list[Detection]) -> list[Detection]:
-    """The best of each group of detections of one face and size, best first."""
+    """The best of each group of detections with overlapping faces, best first."""
     kept: list[Detection] = []
     for candidate in sorted(detections, key=lambda d: -d.score):
-        if not any(is_repeated(candidate, other) for other in kept):
+        if all(overlap(candidate.face, other.face) <= FACE_OVERLAP for other in kept):
             kept.append(candidate)
     return kept
 
 
-def whole_windows(width: int, height: int) -> list[Window]:
-    """The image upright and turned by a quarter, a half and three quarters; then in its frame."""
-    x, y, longer = width / 2, height / 2, float(max(width, height))
-    turned = [Window(square(x, y, longer, quarter * math.pi / 2)) for quarter in range(4)]
-    return [*turned, Window(square(x, y, FRAME * longer))]
+def tiles(width: int, height: int, side: float) -> list[Box]:
+    """Squares that cover the image, each half over the next."""
 
+    def centres(length: int) -> list[float]:
+        if length <= side:
+            return [length / 2]
+        count = math.ceil(2 * (length - side) / side) + 1
+        return np.linspace(side / 2, length - side / 2, count).tolist()
 
-def enlarged_windows(width: int, height: int) -> list[Window]:
-    """The whole image at each of `ZOOMS`, for small people; the first sees it smallest."""
-    windows = []
-    for zoom in ZOOMS:
-        scale = zoom * RESOLUTION / max(width, height)
-        if scale > MOST_ENLARGED:
-            break
-        # 448 / 6000 * 6000 is a little more than 448
-        strides = (math.ceil(scale * side / STRIDE - 1e-6) for side in (height, width))
-        rows, columns = (STRIDE * count for count in strides)
-        box = square(width / 2, height / 2, rows / scale)
-        windows.append(Window(box, rows, columns))
-    return windows
+    return [square(x, y, side) for y in centres(height) for x in centres(width)]
 
 
 @torch.no_grad()
 def _search(
-    model: PersonDetector, image: np.ndarray, windows: list[Window], threshold: float
+    model: PersonDetector, image: np.ndarray, windows: list[Box], threshold: float
 ) -> list[Detection]:
     """The people in several windows of an image, duplicates included."""
     detections = []
-    for window in windows:
-        pixels = crop_image(image, window.box, window.rows, window.columns)
-        batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1.0
-        logits, values = model(batch)
-        detections += decode(logits[0].sigmoid().numpy(), values[0].numpy(), window, threshold)
+    for start in range(0, len(windows), BATCH):
+        batch = windows[start : start + BATCH]
+        crops = np.stack([crop_image(image, window, RESOLUTION) for window in batch])
+        pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        logits, values = model(pixels)
+        for window, scores, rows in zip(batch, logits.sigmoid(), values, strict=True):
+            detections += decode(scores.numpy(), rows.numpy(), window, threshold)
     return detections
 
 
@@ -308,24 +276,30 @@ def detect_people(
     image: UInt8[np.ndarray, "height width *channels"],
     *,
     threshold: float = 0.5,
-    zooms: bool = True,
+    tiling: Literal["auto", "always", "never"] = "auto",
     model: PersonDetector | None = None,
 ) -> list[Detection]:
-    """The people in an image (RGB or grey, 0..255), best first; twice where their size is doubtful.
+    """The people in an image (RGB or grey, 0..255), best first.
 
-    The network sees the whole image in four turns and in a black frame at the resolution that it
-    was trained for and, with `zooms`, upright at larger ones, which are as many tiles without
-    seams: their number does not grow with the image. Raises ValueError for an array that is no
-    8-bit image.
+    The network sees the whole image, upright and turned by a quarter, a half and three quarters of
+    a turn, and then overlapping tiles of a half and a quarter of its longer side: `tiling` says
+    whether always, never, or (`auto`) while nobody is found or somebody is found who is smaller
+    than such a tile, since others may be smaller still. Raises ValueError for an array that is
+    no 8-bit image.
     """
     image = as_rgb(image)
     height, width = image.shape[:2]
     if min(height, width) == 0:
         return []
     model = default_detector() if model is None else model
-    windows = whole_windows(width, height)
-    if zooms:
-        windows += enlarged_windows(width, height)
-    found = _search(model, image, windows, threshold)
-    least = SMALL * max(height, width)
-    return suppress([d for d in found if d.box.size >= least or d.score >= SMALL_THRESHOLD])
+    longer = float(max(height, width))
+    turns = [square(width / 2, height / 2, longer, k * math.pi / 2) for k in range(4)]
+    people = suppress(_search(model, image, turns, threshold))
+    for level in TILE_LEVELS if tiling != "never" else ():
+        side = longer / level
+        wanted = tiling == "always" or not people or min(float(p.box.size) for p in people) < side
+        if side < SMALLEST_TILE or not wanted:
+            break
+        found = _search(model, image, tiles(width, height, side), max(threshold, TILE_THRESHOLD))
+        people = suppress(people + found)
+    return people
