@@ -187,7 +187,7 @@ def test_an_interrupt_while_reading_is_an_interrupt(
 ) -> None:
     plain().save(tmp_path / "a.png")
 
-    def interrupted(stream: object) -> None:
+    def interrupted(stream: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Image, "open", interrupted)
@@ -200,7 +200,7 @@ def test_a_disk_that_fails_is_no_damaged_file(
 ) -> None:
     plain().save(tmp_path / "a.png")
 
-    def failing(stream: object) -> None:
+    def failing(stream: object, **options: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(Image, "open", failing)
