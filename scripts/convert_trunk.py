@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tflite
@@ -169,13 +169,27 @@ def _vector(metadata: Any, name: str) -> np.ndarray:
     return vector.ValuesAsNumpy().astype(int)
 
 
-def convert(graph: Graph, outputs: tuple[str, ...], module: nn.Module) -> dict[str, torch.Tensor]:
+class Convolutions(Protocol):
+    """A published graph."""
+
+    def convolutions(
+        self, outputs: tuple[str, ...]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Weight (out, in, h, w) and bias of each convolution, inputs before what uses them."""
+        ...
+
+
+def convert(
+    graph: Convolutions, outputs: tuple[str, ...], module: nn.Module
+) -> dict[str, torch.Tensor]:
     """The module's state, float16, from the graph: both list their convolutions in one order."""
     names = [name for name, part in module.named_modules() if isinstance(part, nn.Conv2d)]
     expected = module.state_dict()
     state = {}
     for name, (weight, bias) in zip(names, graph.convolutions(outputs), strict=True):
         for key, value in ((f"{name}.weight", weight), (f"{name}.bias", bias)):
+            if value is None:
+                continue
             if value.dtype != np.float16:
                 raise ValueError(f"{key} is stored as {value.dtype}, expected float16")
             if value.shape != tuple(expected[key].shape):

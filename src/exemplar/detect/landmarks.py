@@ -1,53 +1,53 @@
 """The built-in 2D keypoints: people in a photo and BlazePose's 33 landmarks of each.
 
-Detector, turned crop, landmark network, as in Bazarevsky et al., "BlazePose: On-device Real-time
-Body Pose Tracking", 2020. The network is sure of itself even where it mistakes head for feet or
-mixes two people, so each reading is checked: drawing the crop again from the landmarks must give
-the same landmarks, and they must put the face where the detector saw it. A doubtful crop is tried
-in four turns, since people who lie, bend or stand on their hands matter here.
+Two networks that know nothing of each other: MoveNet sees everyone in the picture at once
+(`pose_finder`), and BlazePose reads a turned crop of each (Bazarevsky et al., "BlazePose: On-device
+Real-time Body Pose Tracking", 2020). Alone, the second is sure of itself even where it mistakes
+head for feet or mixes two people; so each reading is held against the first network's keypoints,
+and the joints that both have are placed by both.
 """
 
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from exemplar.detect.person_detector import (
-    CROP_MARGIN,
-    Detection,
-    PersonDetector,
-    as_rgb,
-    detect_people,
-    overlap,
-    square,
-)
+from exemplar.detect.pose_finder import PoseFinder, Sighting, overlap, see_people
 from exemplar.geometry.crops import Box, crop_to_image
 from exemplar.image_files import crop_image
 from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk, Size
 from exemplar.regressors.checkpoints import load_trunk
-from exemplar.skeletons import BLAZEPOSE_33
+from exemplar.skeletons import BLAZEPOSE_33, COCO_17
 
-MIN_PRESENCE = 0.5
-"""Crops to which the landmark network gives less than this probability of a person are dropped."""
+MIN_SCORE = 0.35
+"""People who score less are left out."""
 
-MIN_SCORE = 0.5
-"""People who score less are tried in three further turns of their crop, and then dropped."""
+DOUBTFUL = 0.4
+"""Crops whose reading is trusted less are tried in three further turns."""
 
-LEAST_SCORE = 0.2
-"""Where nobody reaches `MIN_SCORE`, the best person is taken who reaches this: a grey portrait, in
-which most landmarks are guesses, scores 0.35."""
+CROP_MARGIN = 1.25
+"""Side of a person's crop over the diameter of the circle that holds the body (BlazePose's)."""
+
+FIRST_MARGIN = 1.1
+"""How much larger the crop about a sighting is: it has 17 joints, which end at wrists and
+ankles."""
+
+LEAST_LENGTH = 1.2
+"""Least radius of that circle, in lengths of the torso: where legs and arms are not seen."""
+
+SEEN = 0.1
+"""Joints of a sighting with less probability do not count."""
+
+NEAR = 0.15
+"""Joints of a sighting and a reading that are nearer than this, in sides of a square as large as
+the person's box, are one place; of others the surer one is taken."""
 
 MOVE_SCALE = 0.2
-"""Movement between two readings, over the body's extent, that lowers a score to 1/e: right
+"""Movement between two readings, over the body's extent, that lowers the trust to 1/e: right
 readings moved by under 0.1 on our photographs, wrong ones mostly by 0.15 to 0.6."""
-
-FACE_SCALE = 0.8
-"""Distance of the landmarks' face from the detector's, over its size, that lowers a score to 1/e:
-right readings were under 0.5 away on our photographs, upside-down ones about 1."""
 
 SAME_PERSON = 0.1
 """Two sets of landmarks whose median distance is below this part of a body's extent are one."""
@@ -58,18 +58,8 @@ SAME_PLACE = 0.5
 BATCH = 8
 """Crops that pass through the network together."""
 
-_FACE = [
-    BLAZEPOSE_33.index(name)
-    for name in (
-        "nose",
-        "left_eye",
-        "right_eye",
-        "left_ear",
-        "right_ear",
-        "mouth_left",
-        "mouth_right",
-    )
-]
+_COMMON = [BLAZEPOSE_33.index(name) for name in COCO_17]
+"""BlazePose's rows of the joints that MoveNet has."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +68,15 @@ class DetectedPerson:
 
     keypoints: Float[np.ndarray, "33 3"]
     """`skeletons.BLAZEPOSE_33`: x, y in image px, also outside the image; confidence 0..1, the
-    probability that the landmark is in the crop and not hidden."""
+    probability that the landmark is in the crop and not hidden, halved where the two networks put
+    it in different places."""
     score: float
-    """0..1: the probability of a person, lowered as far as a second reading of the landmarks
-    differs from the first and as the face is not where the detector saw it."""
+    """0..1: how sure the networks are that here is a person."""
     box: Box
     """The crop (unbatched) in which the landmarks were found: around the middle of the hips, the
     person upright in it unless they bend."""
+    agreement: float = 1.0
+    """0..1: how far the two networks put the joints in the same places."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +97,15 @@ def default_trunk(size: Size = "full") -> BlazePoseTrunk:
     return load_trunk(size)
 
 
+def square(x: float, y: float, size: float, angle: float = 0.0) -> Box:
+    """An unbatched box: centre and side in px, angle in radians."""
+    return Box(torch.tensor([x, y]), torch.tensor(size), torch.tensor(angle))
+
+
 def _middle(keypoints: np.ndarray, part: str) -> np.ndarray:
     """Middle between the left and the right joint called `part`, x and y."""
-    rows = [BLAZEPOSE_33.index(f"{side}_{part}") for side in ("left", "right")]
+    names = BLAZEPOSE_33 if len(keypoints) == len(BLAZEPOSE_33) else COCO_17
+    rows = [names.index(f"{side}_{part}") for side in ("left", "right")]
     return keypoints[rows, :2].mean(axis=0)
 
 
@@ -125,8 +123,21 @@ def box_of(keypoints: Float[np.ndarray, "33 3"]) -> Box | None:
     Its centre is the middle of the hips, the middle of the shoulders is straight above it, and its
     side is `CROP_MARGIN` times the diameter of the circle that holds all landmarks.
     """
+    radius = float(np.linalg.norm(keypoints[:, :2] - _middle(keypoints, "hip"), axis=1).max())
+    return _about_hips(keypoints, radius)
+
+
+def first_box(person: Sighting) -> Box | None:
+    """The crop about somebody who has been seen; None where they have no extent."""
+    points = person.keypoints
+    far = np.linalg.norm(points[:, :2] - _middle(points, "hip"), axis=1)
+    seen = points[:, 2] > SEEN
+    radius = max(float(far[seen].max(initial=0.0)), LEAST_LENGTH * np.linalg.norm(_up(points)))
+    return _about_hips(points, FIRST_MARGIN * radius)
+
+
+def _about_hips(keypoints: np.ndarray, radius: float) -> Box | None:
     hips, up = _middle(keypoints, "hip"), _up(keypoints)
-    radius = float(np.linalg.norm(keypoints[:, :2] - hips, axis=1).max())
     size = 2.0 * CROP_MARGIN * radius
     if not (math.isfinite(size) and size > 1.0):
         return None
@@ -161,36 +172,73 @@ def read_landmarks(
     return readings
 
 
-def _face_agreement(reading: Reading, face: np.ndarray) -> float:
-    """1 where the landmarks' face is in the middle of the detector's, towards 0 far from it."""
-    distance = reading.keypoints[_FACE, :2].mean(axis=0) - (face[:2] + face[2:]) / 2.0
-    relative = float(np.linalg.norm(distance)) / max(float(face[2] - face[0]), 1e-6)
-    return math.exp(-((relative / FACE_SCALE) ** 2))
+@dataclass(frozen=True)
+class _Match:
+    """A reading, held against the sighting that asked for it."""
+
+    reading: Reading
+    agreement: float
+    trust: float
 
 
-def _settle(first: Reading, second: Reading, face: np.ndarray) -> DetectedPerson:
-    """The better of two readings of one person, the second in the crop that the first asked for."""
+def _distances(reading: Reading, person: Sighting) -> Float[np.ndarray, "17"]:
+    """Between the joints of a reading and of a sighting, in sides of the person."""
+    side = math.sqrt(max(float(np.prod(person.box[2:] - person.box[:2])), 1.0))
+    apart = reading.keypoints[_COMMON, :2] - person.keypoints[:, :2]
+    return np.linalg.norm(apart, axis=1) / side
+
+
+def _matched(person: Sighting, first: Reading, second: Reading) -> _Match:
+    """The better of two readings, the second in the crop that the first asked for.
+
+    It is trusted if the sighting says the same, or else if both readings do.
+    """
     moved = np.linalg.norm(first.keypoints[:, :2] - second.keypoints[:, :2], axis=1).mean()
-    agreement = math.exp(-((float(moved) / _extent(first.keypoints) / MOVE_SCALE) ** 2))
+    alike = math.exp(-((float(moved) / _extent(first.keypoints) / MOVE_SCALE) ** 2))
+    weight = np.where(person.keypoints[:, 2] > SEEN, person.keypoints[:, 2], 1e-6)
 
-    def score(reading: Reading) -> float:
-        if reading.presence < MIN_PRESENCE:
-            return 0.0
-        return reading.presence * _face_agreement(reading, face) * agreement
+    def match(reading: Reading) -> _Match:
+        near = np.exp(-((_distances(reading, person) / NEAR) ** 2))
+        agreement = float(np.average(near, weights=weight))
+        return _Match(reading, agreement, reading.presence * max(agreement, alike))
 
-    best = max(first, second, key=score)
-    return DetectedPerson(best.keypoints, score(best), best.box)
+    return max(match(first), match(second), key=lambda found: found.agreement)
 
 
-def _read_people(
-    image: np.ndarray, detections: list[Detection], trunk: BlazePoseTrunk | None, quarters: int
-) -> list[DetectedPerson]:
-    """One person for each detection, in crops turned by quarters of a turn; score 0 if absent."""
-    first = read_landmarks(image, [turned(d.box, quarters) for d in detections], trunk)
+def _read(
+    image: np.ndarray,
+    people: list[Sighting],
+    trunks: tuple[BlazePoseTrunk, BlazePoseTrunk],
+    quarters: int = 0,
+) -> list[_Match]:
+    """A reading of each person, in crops turned by quarters of a turn."""
+    boxes = [first_box(person) or square(0.0, 0.0, 2.0) for person in people]
+    first = read_landmarks(image, [turned(box, quarters) for box in boxes], trunks[0])
     again = [box_of(reading.keypoints) or reading.box for reading in first]
-    second = read_landmarks(image, again, trunk)
-    faces = [d.face for d in detections]
-    return [_settle(*both) for both in zip(first, second, faces, strict=True)]
+    second = read_landmarks(image, again, trunks[1])
+    return [_matched(*three) for three in zip(people, first, second, strict=True)]
+
+
+def _joined(person: Sighting, match: _Match) -> DetectedPerson:
+    """Somebody as both networks see them."""
+    keypoints = match.reading.keypoints.astype(np.float64)
+    read, seen = keypoints[_COMMON], person.keypoints
+    total = np.maximum(read[:, 2] + seen[:, 2], 1e-6)
+    share = np.where(
+        _distances(match.reading, person) < NEAR, seen[:, 2] / total, seen[:, 2] > read[:, 2]
+    )[:, None]
+    keypoints[_COMMON, :2] = (1.0 - share) * read[:, :2] + share * seen[:, :2]
+    sure = np.maximum(read[:, 2], seen[:, 2])
+    near = _distances(match.reading, person) < NEAR
+    keypoints[_COMMON, 2] = np.where(near, sure, sure / 2.0)
+    return DetectedPerson(
+        keypoints, _glance(person) * match.reading.presence, match.reading.box, match.agreement
+    )
+
+
+def _glance(person: Sighting) -> float:
+    """How sure a sighting is: the surest joint tells more than the centre."""
+    return math.sqrt(person.score) * float(person.keypoints[:, 2].max())
 
 
 def _is_same(a: DetectedPerson, b: DetectedPerson) -> bool:
@@ -213,30 +261,41 @@ def distinct(people: list[DetectedPerson]) -> list[DetectedPerson]:
     return kept
 
 
+def as_rgb(
+    image: UInt8[np.ndarray, "height width *channels"],
+) -> UInt8[np.ndarray, "height width 3"]:
+    """An 8-bit grey, RGB or RGBA image as RGB; ValueError for anything else."""
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3, 4):
+        raise ValueError(
+            f"expected a uint8 image (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), "
+            f"got {image.dtype} {image.shape}"
+        )
+    if channels == 1:
+        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    return image[:, :, :3]
+
+
 def find_people(
     image: UInt8[np.ndarray, "height width *channels"],
     *,
-    threshold: float = 0.3,
     min_score: float = MIN_SCORE,
-    tiling: Literal["auto", "always", "never"] = "auto",
-    detector: PersonDetector | None = None,
+    finder: PoseFinder | None = None,
     trunk: BlazePoseTrunk | None = None,
 ) -> list[DetectedPerson]:
     """The people in an image (RGB or grey, 0..255) and their landmarks, best first.
 
-    `threshold` and `tiling` are the detector's (`detect_people`); the threshold is low, since the
-    landmark network sorts out what is no person. People whose `score` is under `min_score` in
-    every turn of their crop are left out, but for the best if it reaches `LEAST_SCORE`. Raises
-    ValueError for an array that is no 8-bit image.
+    People whose `score` is under `min_score` are left out. `trunk` takes the place of both sizes of
+    the landmark network. Raises ValueError for an array that is no 8-bit image.
     """
     image = as_rgb(image)
-    detections = detect_people(image, threshold=threshold, tiling=tiling, model=detector)
-    people = _read_people(image, detections, trunk, quarters=0)
-    doubtful = [i for i, person in enumerate(people) if person.score < min_score]
+    trunks = (trunk or default_trunk("full"), trunk or default_trunk("heavy"))
+    people = [p for p in see_people(image, model=finder) if _glance(p) >= min_score]
+    matches = _read(image, people, trunks)
+    doubtful = [i for i, match in enumerate(matches) if match.trust < DOUBTFUL]
     for quarters in (1, 2, 3):
-        others = _read_people(image, [detections[i] for i in doubtful], trunk, quarters)
+        others = _read(image, [people[i] for i in doubtful], trunks, quarters)
         for i, other in zip(doubtful, others, strict=True):
-            people[i] = max(people[i], other, key=lambda person: person.score)
-    best = max((person.score for person in people), default=0.0)
-    least = min(min_score, max(best, LEAST_SCORE))
-    return distinct([person for person in people if person.score >= least])
+            matches[i] = max(matches[i], other, key=lambda match: match.trust)
+    found = [_joined(*both) for both in zip(people, matches, strict=True)]
+    return distinct([person for person in found if person.score >= min_score])
