@@ -15,14 +15,22 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from exemplar.detect.pose_finder import PoseFinder, Sighting, overlap, see_people
+from exemplar.detect.pose_finder import (
+    PoseFinder,
+    Sighting,
+    middle,
+    overlap,
+    see_people,
+    side_of,
+    square,
+)
 from exemplar.geometry.crops import Box, crop_to_image
 from exemplar.image_files import crop_image
 from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk, Size
 from exemplar.regressors.checkpoints import load_trunk
 from exemplar.skeletons import BLAZEPOSE_33, COCO_17
 
-MIN_SCORE = 0.35
+MIN_SCORE = 0.3
 """People who score less are left out."""
 
 DOUBTFUL = 0.4
@@ -97,16 +105,8 @@ def default_trunk(size: Size = "full") -> BlazePoseTrunk:
     return load_trunk(size)
 
 
-def square(x: float, y: float, size: float, angle: float = 0.0) -> Box:
-    """An unbatched box: centre and side in px, angle in radians."""
-    return Box(torch.tensor([x, y]), torch.tensor(size), torch.tensor(angle))
-
-
 def _middle(keypoints: np.ndarray, part: str) -> np.ndarray:
-    """Middle between the left and the right joint called `part`, x and y."""
-    names = BLAZEPOSE_33 if len(keypoints) == len(BLAZEPOSE_33) else COCO_17
-    rows = [names.index(f"{side}_{part}") for side in ("left", "right")]
-    return keypoints[rows, :2].mean(axis=0)
+    return middle(keypoints, part, BLAZEPOSE_33)
 
 
 def _up(keypoints: np.ndarray) -> np.ndarray:
@@ -123,21 +123,22 @@ def box_of(keypoints: Float[np.ndarray, "33 3"]) -> Box | None:
     Its centre is the middle of the hips, the middle of the shoulders is straight above it, and its
     side is `CROP_MARGIN` times the diameter of the circle that holds all landmarks.
     """
-    radius = float(np.linalg.norm(keypoints[:, :2] - _middle(keypoints, "hip"), axis=1).max())
-    return _about_hips(keypoints, radius)
+    hips = _middle(keypoints, "hip")
+    radius = float(np.linalg.norm(keypoints[:, :2] - hips, axis=1).max())
+    return _circle(hips, _up(keypoints), radius)
 
 
 def first_box(person: Sighting) -> Box | None:
     """The crop about somebody who has been seen; None where they have no extent."""
-    points = person.keypoints
-    far = np.linalg.norm(points[:, :2] - _middle(points, "hip"), axis=1)
-    seen = points[:, 2] > SEEN
-    radius = max(float(far[seen].max(initial=0.0)), LEAST_LENGTH * np.linalg.norm(_up(points)))
-    return _about_hips(points, FIRST_MARGIN * radius)
+    hips = middle(person.keypoints, "hip")
+    far = np.linalg.norm(person.keypoints[:, :2] - hips, axis=1)
+    reach = float(far[person.keypoints[:, 2] > SEEN].max(initial=0.0))
+    radius = max(reach, LEAST_LENGTH * float(np.linalg.norm(person.up)))
+    return _circle(hips, person.up, FIRST_MARGIN * radius)
 
 
-def _about_hips(keypoints: np.ndarray, radius: float) -> Box | None:
-    hips, up = _middle(keypoints, "hip"), _up(keypoints)
+def _circle(hips: np.ndarray, up: np.ndarray, radius: float) -> Box | None:
+    """The crop for somebody who fits into a circle about the hips."""
     size = 2.0 * CROP_MARGIN * radius
     if not (math.isfinite(size) and size > 1.0):
         return None
@@ -183,9 +184,8 @@ class _Match:
 
 def _distances(reading: Reading, person: Sighting) -> Float[np.ndarray, "17"]:
     """Between the joints of a reading and of a sighting, in sides of the person."""
-    side = math.sqrt(max(float(np.prod(person.box[2:] - person.box[:2])), 1.0))
     apart = reading.keypoints[_COMMON, :2] - person.keypoints[:, :2]
-    return np.linalg.norm(apart, axis=1) / side
+    return np.linalg.norm(apart, axis=1) / side_of(person)
 
 
 def _matched(person: Sighting, first: Reading, second: Reading) -> _Match:
@@ -223,22 +223,14 @@ def _joined(person: Sighting, match: _Match) -> DetectedPerson:
     """Somebody as both networks see them."""
     keypoints = match.reading.keypoints.astype(np.float64)
     read, seen = keypoints[_COMMON], person.keypoints
-    total = np.maximum(read[:, 2] + seen[:, 2], 1e-6)
-    share = np.where(
-        _distances(match.reading, person) < NEAR, seen[:, 2] / total, seen[:, 2] > read[:, 2]
-    )[:, None]
-    keypoints[_COMMON, :2] = (1.0 - share) * read[:, :2] + share * seen[:, :2]
-    sure = np.maximum(read[:, 2], seen[:, 2])
+    believed = read[:, 2] * (1.0 + match.agreement) / 2.0
     near = _distances(match.reading, person) < NEAR
-    keypoints[_COMMON, 2] = np.where(near, sure, sure / 2.0)
-    return DetectedPerson(
-        keypoints, _glance(person) * match.reading.presence, match.reading.box, match.agreement
-    )
-
-
-def _glance(person: Sighting) -> float:
-    """How sure a sighting is: the surest joint tells more than the centre."""
-    return math.sqrt(person.score) * float(person.keypoints[:, 2].max())
+    mean = seen[:, 2] / np.maximum(believed + seen[:, 2], 1e-6)
+    share = np.where(near, mean, seen[:, 2] > believed)[:, None]
+    keypoints[_COMMON, :2] = (1.0 - share) * read[:, :2] + share * seen[:, :2]
+    keypoints[_COMMON, 2] = np.maximum(believed, seen[:, 2]) * np.where(near, 1.0, 0.5)
+    score = person.sureness * match.reading.presence
+    return DetectedPerson(keypoints, score, match.reading.box, match.agreement)
 
 
 def _is_same(a: DetectedPerson, b: DetectedPerson) -> bool:
@@ -248,7 +240,7 @@ def _is_same(a: DetectedPerson, b: DetectedPerson) -> bool:
     if distance < SAME_PERSON * min(_extent(first), _extent(second)):
         return True
     bounds = [np.concatenate((p.min(axis=0), p.max(axis=0))) for p in (first, second)]
-    is_opposite = float(_up(first) @ _up(second)) < 0.0
+    is_opposite = float(_up(a.keypoints) @ _up(b.keypoints)) < 0.0
     return is_opposite and overlap(bounds[0], bounds[1]) > SAME_PLACE
 
 
@@ -290,7 +282,7 @@ def find_people(
     """
     image = as_rgb(image)
     trunks = (trunk or default_trunk("full"), trunk or default_trunk("heavy"))
-    people = [p for p in see_people(image, model=finder) if _glance(p) >= min_score]
+    people = [p for p in see_people(image, model=finder) if p.sureness >= min_score]
     matches = _read(image, people, trunks)
     doubtful = [i for i, match in enumerate(matches) if match.trust < DOUBTFUL]
     for quarters in (1, 2, 3):

@@ -6,6 +6,8 @@ centre tells about where its joints are, and the joints' heatmaps say it better.
 Google's published ones (Apache-2.0; `scripts/convert_finder.py`).
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -18,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exemplar.assets import load_asset_state
+from exemplar.geometry.crops import Box, crop_to_image
+from exemplar.image_files import crop_image
 from exemplar.regressors.blazepose import InvertedResidual
 from exemplar.skeletons import COCO_17
 
@@ -34,6 +38,9 @@ who fills the picture is found best; in a larger one, smaller people are."""
 LEAST = 0.15
 """Centres with less probability are nobody."""
 
+SURE = 0.3
+"""Where nobody is this sure, the picture is turned."""
+
 MOST = 60
 """People that are looked for in a picture at one level."""
 
@@ -47,8 +54,22 @@ is this times the map's shorter side, cells² (MoveNet's)."""
 UNSEEN = 0.1
 """Joints of less probability are put where their person's centre expects them."""
 
+LEANING = math.pi / 4
+"""Turn of the torso from upright beyond which a person is looked at again, radians."""
+
+AROUND = 1.25
+"""Side of the square that is looked at again, over the longer side of the person's box."""
+
 SAME = 0.6
 """Boxes that overlap by more (intersection over union) are one person's."""
+
+SAME_JOINTS = 0.5
+"""Similarity of the joints that two people have in common, above which they are one: a bust and the
+whole body have one face."""
+
+NEAR = 0.08
+"""Distance at which two places of a joint are similar to exp(-1/2), in sides of a square as large
+as the smaller box."""
 
 
 class Maps(NamedTuple):
@@ -146,6 +167,19 @@ class PoseFinder(nn.Module):
         return Maps(*(head(y)[0] for head in self.heads))
 
 
+def square(x: float, y: float, size: float, angle: float = 0.0) -> Box:
+    """An unbatched box: centre and side in px, angle in radians."""
+    return Box(torch.tensor([x, y]), torch.tensor(size), torch.tensor(angle))
+
+
+def middle(
+    keypoints: Float[np.ndarray, "k 3"], part: str, names: Sequence[str] = COCO_17
+) -> Float[np.ndarray, "2"]:
+    """Middle between the left and the right joint called `part`, px."""
+    rows = [names.index(f"{side}_{part}") for side in ("left", "right")]
+    return keypoints[rows, :2].mean(axis=0)
+
+
 @dataclass(frozen=True)
 class Sighting:
     """Somebody in a picture, as the network sees it at a glance."""
@@ -156,6 +190,17 @@ class Sighting:
     """About the body: left, top, right, bottom, image px."""
     keypoints: Float[np.ndarray, "17 3"]
     """`skeletons.COCO_17`: x, y in image px; probability that the joint is there."""
+
+    @property
+    def up(self) -> Float[np.ndarray, "2"]:
+        """From the middle of the hips to the middle of the shoulders, px."""
+        return middle(self.keypoints, "shoulder") - middle(self.keypoints, "hip")
+
+    @property
+    def sureness(self) -> float:
+        """0..1: how sure it is that here is a person; the surest joint tells more of that than the
+        centre, which upside-down people have as well."""
+        return math.sqrt(self.score) * float(self.keypoints[:, 2].max())
 
 
 @cache
@@ -215,11 +260,28 @@ def overlap(a: Float[np.ndarray, "4"], b: Float[np.ndarray, "4"]) -> float:
     return shared / union if union > 0 else 0.0
 
 
+def side_of(person: Sighting) -> float:
+    """Side of a square as large as the box, px; at least 1."""
+    return math.sqrt(max(float(np.prod(person.box[2:] - person.box[:2])), 1.0))
+
+
+def is_same(a: Sighting, b: Sighting) -> bool:
+    """Whether two sightings are of one person."""
+    if overlap(a.box, b.box) > SAME:
+        return True
+    seen = np.minimum(a.keypoints[:, 2], b.keypoints[:, 2])
+    if seen.max() < UNSEEN:
+        return False
+    apart = np.linalg.norm(a.keypoints[:, :2] - b.keypoints[:, :2], axis=1)
+    relative = apart / (NEAR * min(side_of(a), side_of(b)))
+    return float(np.average(np.exp(-(relative**2) / 2.0), weights=seen)) > SAME_JOINTS
+
+
 def suppress(people: list[Sighting]) -> list[Sighting]:
-    """The best of each group of sightings whose boxes overlap, best first."""
+    """The surest of each group of sightings of one person, surest first."""
     kept: list[Sighting] = []
-    for candidate in sorted(people, key=lambda person: -person.score):
-        if all(overlap(candidate.box, other.box) <= SAME for other in kept):
+    for candidate in sorted(people, key=lambda person: -person.sureness):
+        if not any(is_same(candidate, other) for other in kept):
             kept.append(candidate)
     return kept
 
@@ -232,22 +294,65 @@ def see_people(
     levels: tuple[int, ...] = LEVELS,
     model: PoseFinder | None = None,
 ) -> list[Sighting]:
-    """The people in an RGB image (0..255), best first, seen at several sizes."""
-    height, width = image.shape[:2]
-    if min(height, width) == 0:
+    """The people in an RGB image (0..255), surest first.
+
+    The image is seen at several sizes, and where nobody is sure, turned by a quarter, a half and
+    three quarters of a turn as well. Who leans is looked at again in a crop where they do not.
+    """
+    if min(image.shape[:2]) == 0:
         return []
     model = default_finder() if model is None else model
-    people = []
-    for longer in levels:
-        scale = longer / max(height, width)
-        seen_height, seen_width = (
-            max(GRAIN, round(side * scale / GRAIN) * GRAIN) for side in (height, width)
-        )
-        method = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
-        seen = cv2.resize(image, (seen_width, seen_height), interpolation=method)
-        pixels = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 127.5 - 1.0
-        factor = np.array([width / seen_width, height / seen_height])
-        for person in sightings_of(model(pixels), least):
-            keypoints = person.keypoints * np.array([*factor, 1.0])
-            people.append(Sighting(person.score, person.box * np.tile(factor, 2), keypoints))
+    people = [person for longer in levels for person in _look(image, longer, least, model)]
+    if not any(person.sureness >= SURE for person in people):
+        whole = np.array([0, 0, image.shape[1], image.shape[0]])
+        for quarters in (1, 2, 3):
+            people += _turned_look(image, whole, quarters * math.pi / 2, least, model)
+    people = suppress(people)
+    for person in people:
+        angle = math.atan2(*(person.up * (1, -1)))
+        if abs(angle) > LEANING:
+            again = _turned_look(image, person.box, angle, least, model)
+            people = people + [each for each in again if is_same(each, person)]
     return suppress(people)
+
+
+def _look(image: np.ndarray, longer: int, least: float, model: PoseFinder) -> list[Sighting]:
+    """Everyone in an image that is seen with that longer side."""
+    height, width = image.shape[:2]
+    scale = longer / max(height, width)
+    rows, columns = (max(GRAIN, round(side * scale / GRAIN) * GRAIN) for side in (height, width))
+    method = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
+    seen = cv2.resize(image, (columns, rows), interpolation=method)
+    pixels = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 127.5 - 1.0
+    factor = np.array([width / columns, height / rows])
+    return [
+        Sighting(
+            person.score,
+            person.box * np.tile(factor, 2),
+            np.column_stack((person.keypoints[:, :2] * factor, person.keypoints[:, 2])),
+        )
+        for person in sightings_of(model(pixels), least)
+    ]
+
+
+def _turned_look(
+    image: np.ndarray, box: np.ndarray, angle: float, least: float, model: PoseFinder
+) -> list[Sighting]:
+    """Everyone in a turned square (radians, x towards y) about a box."""
+    left, top, right, bottom = box.tolist()
+    side = AROUND * max(right - left, bottom - top)
+    window = square((left + right) / 2, (top + bottom) / 2, side, angle)
+    seen = crop_image(image, window, LEVELS[0])
+    pixels = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 127.5 - 1.0
+
+    def back(points: np.ndarray) -> np.ndarray:
+        units = torch.from_numpy(points * 2.0 / LEVELS[0] - 1.0).float()
+        return crop_to_image(units, window).double().numpy()
+
+    people = []
+    for person in sightings_of(model(pixels), least):
+        corners = back(person.box[[0, 1, 2, 1, 0, 3, 2, 3]].reshape(4, 2))
+        keypoints = np.column_stack((back(person.keypoints[:, :2]), person.keypoints[:, 2]))
+        around = np.concatenate((corners.min(0), corners.max(0)))
+        people.append(Sighting(person.score, around, keypoints))
+    return people
