@@ -36,7 +36,7 @@ OUTPUTS = {
 }
 """The graph's maps, by their names in `Maps`."""
 
-SQUARES = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+SQUARES = np.random.default_rng(0).integers(0, 256, (8, 16, 3), dtype=np.uint8)
 """The picture that the reference answers are about, four pixels a square."""
 
 RUNNER = """

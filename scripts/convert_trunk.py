@@ -3,9 +3,9 @@
     python scripts/convert_trunk.py [--wheel mediapipe-0.10.21-<platform>.whl] \\
         [--npm-archive mediapipe-pose-0.5.1675469404.tgz] [--golden]
 
-The wheel (`pip download --no-deps mediapipe==0.10.21`) has the detector and the full landmark
-network, the archive (`npm pack @mediapipe/pose@0.5.1675469404`) the heavy one; both are Apache-2.0
-and only read as archives. Needs the extra `build` (tflite). Weights are float16 in the source and
+The wheel (`pip download --no-deps mediapipe==0.10.21`) has the full landmark network, the archive
+(`npm pack @mediapipe/pose@0.5.1675469404`) the heavy one; both are Apache-2.0 and only read as
+archives. Needs the extra `build` (tflite). Weights are float16 in the source and
 stay so: nothing is lost. `--golden` also records what the networks answer to a small random
 picture, run by Google's own interpreter (`pip install ai-edge-litert`); tests compare with that.
 """
@@ -24,7 +24,6 @@ import tyro
 from safetensors.torch import save_file
 from torch import nn
 
-from exemplar.detect.person_detector import PersonDetector
 from exemplar.regressors.blazepose import BlazePoseTrunk
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -32,18 +31,13 @@ ASSETS = REPOSITORY / "src" / "exemplar" / "assets"
 GOLDEN = REPOSITORY / "tests" / "golden" / "trunk"
 
 LANDMARK_FILE = "mediapipe/modules/pose_landmark/pose_landmark_full.tflite"
-DETECTOR_FILE = "mediapipe/modules/pose_detection/pose_detection.tflite"
 HEAVY_FILE = "package/pose_landmark_heavy.tflite"
-
-GOLDEN_STEP = 23
-"""Every so many anchors of the detector are recorded: a few kilobytes are enough."""
 
 SQUARES = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
 """The picture that the reference answers are about, a pixel a square."""
 
-# Outputs to keep, in the order in which the torch module registers what computes them.
 LANDMARK_OUTPUTS = ("Identity", "Identity_4", "Identity_1")
-DETECTOR_OUTPUTS = ("Identity_1", "Identity")
+"""Outputs to keep, in the order in which the torch module registers what computes them."""
 
 OPERATIONS = {code: name for name, code in vars(tflite.BuiltinOperator).items() if name.isupper()}
 
@@ -53,7 +47,7 @@ class Options:
     """Where the networks are, and what to make of them."""
 
     wheel: Path | None = None
-    """The mediapipe 0.10.21 wheel: `pose_trunk` and `person_detector` are made of it."""
+    """The mediapipe 0.10.21 wheel: `pose_trunk` is made of it."""
     npm_archive: Path | None = None
     """The archive of the npm package @mediapipe/pose: `pose_trunk_heavy` is made of it."""
     golden: bool = False
@@ -227,16 +221,6 @@ def landmark_answers(landmark: bytes) -> dict[str, np.ndarray]:
     }
 
 
-def detector_answers(detector: bytes) -> dict[str, np.ndarray]:
-    """What the detector answers to the picture at some anchors."""
-    people = reference(detector, picture(224) * 2 - 1)
-    return {
-        "anchors": np.arange(0, 2254, GOLDEN_STEP),
-        "scores": people["Identity_1"][::GOLDEN_STEP, 0],
-        "boxes": people["Identity"][::GOLDEN_STEP],
-    }
-
-
 def write_golden(name: str, answers: dict[str, np.ndarray]) -> None:
     """Write reference answers for the tests."""
     np.savez_compressed(GOLDEN / f"{name}.npz", **answers)  # pyright: ignore[reportArgumentType]
@@ -249,13 +233,12 @@ def write_asset(name: str, state: dict[str, torch.Tensor]) -> None:
 
 
 def convert_wheel(path: Path, golden: bool) -> None:
-    """The full trunk and the detector."""
+    """The full trunk."""
     with zipfile.ZipFile(path) as wheel:
-        landmark, detector = wheel.read(LANDMARK_FILE), wheel.read(DETECTOR_FILE)
+        landmark = wheel.read(LANDMARK_FILE)
     write_asset("pose_trunk", convert(Graph(landmark), LANDMARK_OUTPUTS, BlazePoseTrunk()))
-    write_asset("person_detector", convert(Graph(detector), DETECTOR_OUTPUTS, PersonDetector()))
     if golden:
-        write_golden("blazepose", landmark_answers(landmark) | detector_answers(detector))
+        write_golden("blazepose", landmark_answers(landmark))
 
 
 def convert_npm_archive(path: Path, golden: bool) -> None:

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 import skimage.data
 
-from exemplar.detect.landmarks import DetectedPerson, box_of, distinct, find_people, read_landmarks
-from exemplar.detect.person_detector import square
-from exemplar.skeletons import BLAZEPOSE_33
+from exemplar.detect.landmarks import (
+    DetectedPerson,
+    as_rgb,
+    box_of,
+    distinct,
+    find_people,
+    first_box,
+    read_landmarks,
+)
+from exemplar.detect.pose_finder import Sighting, square
+from exemplar.skeletons import BLAZEPOSE_33, COCO_17
 
 FACE = {"nose": (224, 127), "left_eye": (243, 108), "right_eye": (204, 110)}
 """Read off the picture of the astronaut by eye, px; her left is on the right."""
@@ -63,6 +71,38 @@ def test_seen_landmarks_turn_with_the_image(quarters):
 def test_odd_images_hold_nobody(shape):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     assert find_people(image) == []
+
+
+def test_a_grey_image_will_do():
+    (person,) = find_people(skimage.data.astronaut().mean(axis=2).astype(np.uint8))
+    assert person.score > 0.5
+
+
+def test_a_picture_with_two_channels_is_refused():
+    with pytest.raises(ValueError, match=r"expected a uint8 image .* got uint8 \(4, 4, 2\)"):
+        as_rgb(np.zeros((4, 4, 2), np.uint8))
+
+
+def test_both_networks_agree_about_the_astronaut():
+    (found,) = find_people(skimage.data.astronaut())
+    assert found.agreement > 0.8
+
+
+def test_a_small_person_is_found():
+    image = np.full((1200, 1600, 3), 90, np.uint8)
+    image[820:948, 1200:1328] = skimage.data.astronaut()[::4, ::4]
+    (person,) = find_people(image)
+    assert 1200 < point(person, "nose")[0] < 1328
+
+
+def test_the_first_crop_holds_what_is_seen():
+    keypoints = stick_person(0.7, shift=(300.0, 200.0))
+    common = keypoints[[BLAZEPOSE_33.index(name) for name in COCO_17]]
+    box = first_box(Sighting(0.9, np.array([200.0, 100, 400, 300]), common))
+    assert box is not None
+    assert float(box.angle) == pytest.approx(0.7, abs=1e-5)
+    reach = np.linalg.norm(common[:, :2] - (300, 200), axis=1).max()
+    assert float(box.size) == pytest.approx(2 * 1.25 * 1.1 * reach, rel=1e-5)
 
 
 def test_a_cat_is_not_a_person():

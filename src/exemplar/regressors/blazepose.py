@@ -122,7 +122,7 @@ class InvertedResidual(nn.Module):
 
 
 class Stem(nn.Sequential):
-    """RGB to a few channels at half resolution; also the first layers of the person detector."""
+    """RGB to a few channels at half resolution."""
 
     def __init__(self, outputs: int = 16):
         super().__init__(
