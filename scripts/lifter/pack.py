@@ -1,20 +1,19 @@
 """What `scripts.gpu_run` trains on from, made small enough to carry to a machine with a card.
 
-    python -m scripts.lifter.pack --run runs/round1 --poses POSES.npz --noise W/noise.npz \
-        --out .gpu/network
+    python -m scripts.lifter.pack --start large --poses POSES.npz --noise W/noise.npz
 
-Writes the run's averaged weights and the noise model in half precision, the poses, and
-arguments.txt: options of `scripts.lifter.train`, relative to where this is run. Real people stay
-behind: their readings are too large.
+Writes the noise model in half precision, the poses, and arguments.txt: options of
+`scripts.lifter.train`, relative to where this is run. The weights to start from are a shipped
+regressor's, which are there already. Real people stay behind: their readings are too large.
 """
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import tyro
 
+from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
 from scripts.lifter.noise import NoiseModel
 
 
@@ -22,12 +21,12 @@ from scripts.lifter.noise import NoiseModel
 class Config:
     """Settings."""
 
-    run: Path
-    """Folder of `scripts.lifter.train`."""
     poses: Path
-    """Motion capture, .npz, of that run."""
+    """Motion capture, .npz."""
     noise: Path
-    """The noise model of that run."""
+    """The noise model of the trunk that the regressor stands on."""
+    start: str = DEFAULT_REGRESSOR
+    """Name of the shipped regressor to go on from."""
     out: Path = Path(".gpu/network")
     """Folder to write."""
     rate: float = 5e-4
@@ -39,13 +38,10 @@ class Config:
 def main(config: Config) -> None:
     """Pack."""
     config.out.mkdir(parents=True, exist_ok=True)
-    weights = torch.load(config.run / "head.pt", map_location="cpu", weights_only=True)["average"]
-    halved = {name: value.half() for name, value in weights.items()}
-    torch.save({"average": halved}, config.out / "head.pt")
     NoiseModel.load(config.noise).save(config.out / "noise.npz", half=True)
     shutil.copyfile(config.poses, config.out / "poses.npz")
     options = {
-        "--start": config.out / "head.pt",
+        "--start": config.start,
         "--poses": config.out / "poses.npz",
         "--noise": config.out / "noise.npz",
         "--rate": config.rate,

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from exemplar.bodies import Body, load_open_body
 from exemplar.environment import usable_device
 from exemplar.metrics import pa_mpjpe
+from exemplar.regressors.checkpoints import load_regressor
 from exemplar.regressors.lifter import LifterConfig, LifterHead, frame_of
 from exemplar.regressors.prediction import Prediction
 from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25
@@ -74,8 +75,8 @@ class Train:
     """Its blocks."""
     dropout: float = 0.1
     """In training."""
-    start: Path | None = None
-    """Weights (.pt of an earlier run) to go on from."""
+    start: str | None = None
+    """Weights to go on from: a shipped regressor's name, or the .pt of an earlier run."""
     inner: float | None = None
     """Size of the exemplar step inside each update (`scripts.lifter.inner`); None is plain."""
     auxiliary: Path | None = None
@@ -101,6 +102,13 @@ class Train:
     checkpoint."""
 
 
+def starting_weights(start: str) -> dict[str, Tensor]:
+    """A head's weights, by the name of a shipped regressor or from an earlier run's file."""
+    if Path(start).suffix == ".pt":
+        return torch.load(start, map_location="cpu", weights_only=True)["average"]
+    return load_regressor(start)[0].get_submodule("head").state_dict()
+
+
 def main(config: Train) -> None:
     """Train, from the last checkpoint if there is one."""
     torch.set_num_threads(1)
@@ -113,9 +121,7 @@ def main(config: Train) -> None:
     body = load_open_body().to(device)
     head = LifterHead(LifterConfig(config.hidden, config.blocks, config.dropout)).train().to(device)
     if config.start is not None:
-        head.load_state_dict(
-            torch.load(config.start, map_location=device, weights_only=True)["average"]
-        )
+        head.load_state_dict(starting_weights(config.start))
     average = {key: value.detach().clone() for key, value in head.state_dict().items()}
     optimiser = torch.optim.AdamW(head.parameters(), config.rate, weight_decay=1e-4, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -57,6 +57,12 @@ MOVE_SCALE = 0.2
 """Movement between two readings, over the body's extent, that lowers the trust to 1/e: right
 readings moved by under 0.1 on our photographs, wrong ones mostly by 0.15 to 0.6."""
 
+FEWEST_JOINTS = 4
+"""Somebody of whom fewer of the 17 joints are known is nobody: a hand, or a shoe."""
+
+KNOWN = 0.3
+"""Least confidence of a joint that is known."""
+
 SAME_PERSON = 0.1
 """Two sets of landmarks whose median distance is below this part of a body's extent are one."""
 
@@ -277,7 +283,7 @@ def find_people(
 ) -> list[DetectedPerson]:
     """The people in an image (RGB or grey, 0..255) and their landmarks, best first.
 
-    People whose `score` is under `min_score` are left out. `trunk` takes the place of both sizes of
+    People whose `score` is under `min_score`, and of whom few joints are known, are left out. `trunk` takes the place of both sizes of
     the landmark network. Raises ValueError for an array that is no 8-bit image.
     """
     image = as_rgb(image)
@@ -290,4 +296,11 @@ def find_people(
         for i, other in zip(doubtful, others, strict=True):
             matches[i] = max(matches[i], other, key=lambda match: match.trust)
     found = [_joined(*both) for both in zip(people, matches, strict=True)]
-    return distinct([person for person in found if person.score >= min_score])
+    return distinct(
+        [
+            person
+            for person in found
+            if person.score >= min_score
+            and (person.keypoints[_COMMON, 2] >= KNOWN).sum() >= FEWEST_JOINTS
+        ]
+    )
