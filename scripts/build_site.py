@@ -29,7 +29,7 @@ def help_text(*words: str) -> str:
     told = io.StringIO()
     with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
         import_module("exemplar.cli").main([*words, "--help"])
-    return re.sub(r"\x1b\[[0-9;]*m", "", told.getvalue()).strip()
+    return "\n".join(line.rstrip() for line in told.getvalue().splitlines())
 
 
 def verbs(*words: str) -> list[tuple[tuple[str, ...], str]]:
@@ -63,7 +63,7 @@ def python_page() -> str:
     for name in exemplar.__all__:
         thing = getattr(exemplar, name)
         path = f"{thing.__module__}.{thing.__qualname__}"
-        parts += [f"## exemplar.{name}", f"::: {path}"]
+        parts.append(f"::: {path}\n    options:\n      heading: exemplar.{name}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -122,7 +122,8 @@ def main() -> None:
     zensical = Path(sys.executable).with_name("zensical")
     built = subprocess.run([zensical, "build", "--clean", "--strict"], cwd=ROOT)
     wrong = broken_links(SITE)
-    print("\n".join(wrong) or f"{len(list(SITE.rglob('*.html')))} pages, every link leads somewhere")
+    pages = len(list(SITE.rglob("*.html")))
+    print("\n".join(wrong) or f"{pages} pages, and every link leads somewhere")
     sys.exit(1 if built.returncode or wrong else 0)
 
 
