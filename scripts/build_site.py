@@ -25,7 +25,7 @@ FETCHED = {"script": "src", "img": "src", "source": "src", "video": "src", "ifra
 
 def help_text(*words: str) -> str:
     """What `exemplar WORDS --help` prints."""
-    os.environ.update(NO_COLOR="1", COLUMNS="100")
+    os.environ.update(NO_COLOR="1", COLUMNS="84")
     told = io.StringIO()
     with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
         import_module("exemplar.cli").main([*words, "--help"])
