@@ -186,7 +186,9 @@ def write_moving(frames: Sequence[Image.Image], name: str, hold: int = 10) -> No
 def readme() -> None:
     """The demo photo: keypoints, the body moving into place, and the body turning."""
     result = demo_fit()
-    write_image(overlay_picture(result), IMAGES / "demo.jpg")
+    overlay = Image.fromarray(overlay_picture(result))
+    overlay.thumbnail((1600, 1600))
+    write_image(np.asarray(overlay), IMAGES / "demo.jpg")
     (person,) = result.people
     height = 360
     zoom = height / result.image.shape[0]
