@@ -15,9 +15,9 @@ from rich.table import Table
 
 from benchmarks.common import write_results
 from exemplar.image_files import write_image
-from exemplar.photo import Fitter
 from exemplar.render.overlay import overlay_picture
 from exemplar.results import FitResult
+from exemplar.scene import Fitter
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from benchmarks.real_tables import as_json, print_comparison, print_group
 from exemplar.evaluation.methods import MethodConfig, Methods
 from exemplar.fitting.weights import Adapt
 from exemplar.lift.prepare import Shown, shown_to
-from exemplar.photo import DETECTED_STOP_PX
+from exemplar.scene.options import DETECTED_STOP_PX
 
 
 @dataclass(frozen=True)

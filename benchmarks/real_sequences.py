@@ -19,9 +19,9 @@ from benchmarks.real_cameras import (
     triangulate,
 )
 from exemplar.atomic_files import replacing
+from exemplar.data.detections import LEAST_CONFIDENCE as LEAST_SEEN
 from exemplar.data.detections import Detection, detected_joints
 from exemplar.detect.landmarks import find_people
-from exemplar.photo import LEAST_CONFIDENCE as LEAST_SEEN
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, LSP_14, OPENPOSE_25, SMPL_49
 
 KeypointKind = Literal["built-in", "true"]

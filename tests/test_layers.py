@@ -35,7 +35,7 @@ LAYERS = (
     },
     {"fitting"},
     {"training", "data", "detect", "synth", "render", "export", "lift", "viewer"},
-    {"evaluation", "photo"},
+    {"evaluation", "scene"},
     {"cli"},
 )
 SIDEWAYS = {

@@ -72,17 +72,16 @@ class NoiseModel:
     hidden: Tensor
     """(11,): factor on the error at visibility 0, 0.1, ..., 1."""
 
-    def save(self, path: Path) -> None:
-        """Write the model as .npz."""
-        np.savez_compressed(
-            path, **{k: v.numpy().astype(np.float32) for k, v in vars(self).items()}
-        )
+    def save(self, path: Path, *, half: bool = False) -> None:
+        """Write the model as .npz, in float32 or in `half` of its bytes."""
+        kind = np.float16 if half else np.float32
+        np.savez_compressed(path, **{k: v.numpy().astype(kind) for k, v in vars(self).items()})
 
     @classmethod
     def load(cls, path: Path) -> "NoiseModel":
         """Read what `save` wrote."""
         with np.load(path) as file:
-            return cls(**{key: torch.from_numpy(file[key]) for key in file.files})
+            return cls(**{key: torch.from_numpy(file[key]).float() for key in file.files})
 
     def read(self, points: Tensor, world: Tensor, generator: torch.Generator) -> Landmarks:
         """A reading of true landmarks: points (b, 33, 2) over the extent, world (b, 33, 3) m."""

@@ -7,10 +7,10 @@ from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.smplify import SmplifyConfig, fit_smplify
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.job import lift_dataset
-from exemplar.photo import FitOptions, Fitter, fit
 from exemplar.regressors.checkpoints import load_regressor
 from exemplar.results import FitResult, PersonFit
 from exemplar.samples import Sample
+from exemplar.scene import FitOptions, Fitter, fit
 
 __version__ = "0.1.0"
 

@@ -33,9 +33,9 @@ from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import run_local
 from exemplar.lift.store import Selection
-from exemplar.photo import FitOptions, Fitter
 from exemplar.regressors.checkpoints import load_regressor
 from exemplar.samples import Batch
+from exemplar.scene import FitOptions, Fitter
 from exemplar.skeletons import GT_24, OPENPOSE_25
 from exemplar.training.augment import frame_of
 from exemplar.training.starting import starting_regressor

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import tyro
 
+from exemplar.skeletons import BLAZEPOSE_33
 from scripts.gpu_run_inputs import network_inputs
-from scripts.lifter import train
+from scripts.lifter import pack, train
+from scripts.lifter.noise import guessed
 
 
 def test_people_made_ahead_are_those_of_their_steps() -> None:
@@ -43,3 +46,27 @@ def test_a_run_that_stops_for_time_goes_on(tmp_path: Path) -> None:
     assert found["shape"] == [32, 1]
     for name, value in whole["average"].items():
         assert torch.equal(found["average"][name], value), name
+
+
+@pytest.mark.slow
+def test_a_packed_run_can_be_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network_inputs(tmp_path)
+    begun = train.Train(
+        tmp_path / "run", tmp_path / "poses.npz", bank=tmp_path / "bank", families=50, steps=1,
+        batch=16, dropout=0.0, every=1,
+    )  # fmt: skip
+    train.main(begun)
+    seen = torch.ones(8, len(BLAZEPOSE_33))
+    guessed(seen, 0.01 * seen).save(tmp_path / "noise.npz")
+    monkeypatch.chdir(tmp_path)
+    pack.main(pack.Config(begun.out, tmp_path / "poses.npz", tmp_path / "noise.npz"))
+    words = Path(".gpu/network/arguments.txt").read_text().split()
+    assert Path(".gpu/network/head.pt").stat().st_size < 4e6
+    going_on = tyro.cli(train.Train, args=[*words, "--out", "on", "--batch", "16"])
+    train.main(replace(going_on, steps=1, families=50))
+    before, after = (
+        torch.load(path, weights_only=True)["average"]
+        for path in (Path(".gpu/network/head.pt"), Path("on/head.pt"))
+    )
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value.float(), atol=1e-2, rtol=0.0)

@@ -19,10 +19,10 @@ from exemplar.data.people_files import KeypointFile
 from exemplar.environment import device_name
 from exemplar.export import write_glb, write_json, write_npz
 from exemplar.image_files import write_image
-from exemplar.photo import FitOptions, Fitter
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
 from exemplar.render.overlay import overlay_picture, steps_gif
 from exemplar.results import FitResult
+from exemplar.scene import FitOptions, Fitter
 
 DEMO = "demo.jpg"
 

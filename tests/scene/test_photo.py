@@ -12,8 +12,9 @@ import exemplar
 from exemplar.data.detections import Detection, detections_of
 from exemplar.export.json_file import fit_to_dict
 from exemplar.geometry.cameras import NEAREST
-from exemplar.photo import DETECTED_STOP_PX, FitOptions, Fitter
 from exemplar.results import NOTHING_TO_FIT, OK, FitResult, PersonFit
+from exemplar.scene import FitOptions, Fitter
+from exemplar.scene.options import DETECTED_STOP_PX
 from exemplar.skeletons import (
     COCO_17,
     HANDS_24,

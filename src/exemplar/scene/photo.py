@@ -1,0 +1,272 @@
+"""From a photo to fitted bodies: keypoints, crop, regressor, EFT, and back onto the photo."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from exemplar.bodies import Body
+from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
+from exemplar.data.looks import Crop, Looker
+from exemplar.environment import one_torch_thread, usable_device
+from exemplar.fitting.dual import DualConfig, fit_dual
+from exemplar.fitting.exemplar import EftConfig, fit_exemplars
+from exemplar.fitting.fits import Fits
+from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_sizes
+from exemplar.fitting.trace import Evaluation, pick
+from exemplar.geometry.cameras import CameraModel
+from exemplar.geometry.crops import Box, upright_box
+from exemplar.image_files import read_image
+from exemplar.regressors.checkpoints import (
+    DEFAULT_REGRESSOR,
+    RegressorInfo,
+    body_for,
+    load_regressor,
+)
+from exemplar.results import FitResult, PersonFit
+from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
+from exemplar.scene.people import KeypointSource, people_in
+from exemplar.scene.placing import focal_of, on_photo
+
+Progress = Callable[[int, int, int, float], None]
+"""Called with person, number of people, iteration and 2D error in px."""
+
+
+class Fitter:
+    """A loaded regressor and body, ready to fit photos one after another."""
+
+    def __init__(
+        self, regressor: str | Path = DEFAULT_REGRESSOR, options: FitOptions | None = None
+    ):
+        self.options = options or FitOptions()
+        # the guard's prior is float64
+        self.device = usable_device(self.options.device, float64=self.options.guard)
+        self.together = self.device.type == "cuda"
+        module, self.info = load_regressor(regressor)
+        self.regressor: nn.Module = module.to(self.device)
+        self.regressor_name = str(regressor)
+        self.resolution = int(getattr(module, "resolution"))  # noqa: B009 - a Module attribute
+        self.camera_model: CameraModel = getattr(module, "camera_model", "weak")
+        self.body: Body = body_for(self.info, self.options.body).to(self.device)
+        self.config = _config(self.info, self.options)
+        self.looker = Looker(self.regressor, self.body, self.device)
+        self.auxiliary: nn.Module | None = None
+        self.dual = _dual_config(self.options)
+        if self.options.auxiliary is not None:
+            self.auxiliary = load_regressor(self.options.auxiliary)[0].to(self.device)
+        self.teacher: Teacher | None = None
+        if self.options.teacher is not None:
+            self.teacher = landmark_teacher(teacher_sizes(self.options.teacher), self.device)
+
+    @property
+    def method(self) -> str:
+        """What a person calls the fit."""
+        return "EFT" if self.auxiliary is None else "dual networks"
+
+    @property
+    def iterations(self) -> int:
+        """Most weight updates of a fit."""
+        return self.config.iterations if self.auxiliary is None else self.dual.iterations
+
+    def fit(
+        self,
+        image: str | Path | np.ndarray,
+        keypoints: KeypointSource = None,
+        progress: Progress = lambda person, people, step, error: None,
+    ) -> FitResult:
+        """Fit the people of one photo; see `exemplar.fit`."""
+        with one_torch_thread():
+            return self._fit(image, keypoints, progress)
+
+    def _fit(
+        self, image: str | Path | np.ndarray, keypoints: KeypointSource, progress: Progress
+    ) -> FitResult:
+        pixels = read_image(image) if isinstance(image, str | Path) else _checked(image)
+        name = self.options.image_name or (str(image) if isinstance(image, str | Path) else None)
+        people = people_in(pixels, keypoints, self.options, name)
+        height, width = pixels.shape[:2]
+        focal, source = self.options.focal, "given"
+        if focal is None:
+            focal, source = focal_of(image, height, width, self.camera_model)
+        camera = (focal, np.array([width / 2, height / 2]))
+
+        side_by_side = len(people) if self.together else 1
+        fits = [
+            fit
+            for first in range(0, len(people), side_by_side)
+            for fit in self._people(
+                pixels,
+                people[first : first + side_by_side],
+                camera,
+                keypoints is None,
+                lambda i, step, error, first=first: progress(first + i, len(people), step, error),
+            )
+        ]
+        return FitResult(
+            image=pixels,
+            focal=focal,
+            principal_point=camera[1],
+            faces=self.body.faces.cpu().numpy(),
+            people=tuple(fits),
+            body=self.body.name,
+            regressor=self.regressor_name,
+            focal_source=source,
+        )
+
+    def _people(
+        self,
+        pixels: np.ndarray,
+        people: Sequence[Float[np.ndarray, "49 3"]],
+        camera: tuple[float, np.ndarray],
+        built_in: bool,
+        progress: Callable[[int, int, float], None],
+    ) -> list[PersonFit]:
+        """People fitted side by side, to keypoints of a user or to built-in ones.
+
+        Those are of the same kind of network: they are fitted no closer than they are good, and
+        where the regressor misses them, they are as likely wrong.
+        """
+        started = time.perf_counter()
+        crops = [self._crop_of(pixels, joints, camera) for joints in people]
+        shown = [person for person, _ in crops]
+        config = self.config
+        if built_in and self.options.stop_px is None:
+            share = min(map(_visible_share, shown))
+            config = replace(config, stop_px=DETECTED_STOP_PX * share)
+        together = self._fits(shown, config, progress)
+        found = [(together, row, person) for row, person in enumerate(shown)]
+        if self.options.looks and not built_in:
+            errors = together.before.evaluation.error_px.tolist()
+            for i, (first, crop) in enumerate(crops):
+                if not self.looker.doubts(errors[i], first):
+                    continue
+                second = self.looker.best(first, crop)
+                if second is not first:
+                    fits = self._fits([second], config, lambda _, *told, i=i: progress(i, *told))
+                    found[i] = (fits, 0, second)
+        seconds = (time.perf_counter() - started) / len(people)
+        return [
+            self._on_photo(fits, row, batch_of([person], self.device).box, joints, seconds)
+            for (fits, row, person), joints in zip(found, people, strict=True)
+        ]
+
+    def _crop_of(
+        self,
+        pixels: np.ndarray,
+        joints: Float[np.ndarray, "49 3"],
+        camera: tuple[float, np.ndarray],
+    ) -> tuple[CroppedPerson, Crop]:
+        """A person's crop, and what makes others."""
+        points = torch.from_numpy(joints).float()
+        width = getattr(self.regressor, "width", None)
+        box = replace(
+            person_box(points, framing_of(self.regressor)),
+            focal=torch.tensor(camera[0]),
+            principal_point=torch.from_numpy(camera[1]),
+        )
+
+        def crop(box: Box) -> CroppedPerson:
+            return crop_person(pixels, points, box, self.resolution, width)
+
+        return crop(box), crop
+
+    def _fits(
+        self,
+        people: Sequence[CroppedPerson],
+        config: EftConfig,
+        progress: Callable[[int, int, float], None],
+    ) -> Fits:
+        """People's fits, with all iterates."""
+        batch = batch_of(people, self.device)
+        if self.teacher is not None:
+            batch = replace(batch, joints_3d=teach(self.teacher, batch.image).joints_3d)
+
+        def report(rows: Tensor, step: int, evaluation: Evaluation) -> None:
+            for row, error in zip(rows.tolist(), evaluation.error_px.tolist(), strict=True):
+                progress(row, step, error)
+
+        if self.auxiliary is not None:
+            return fit_dual(
+                self.regressor, self.auxiliary, self.body, batch, self.dual,
+                history=True, progress=report,
+            )  # fmt: skip
+        return fit_exemplars(
+            self.regressor, self.body, batch, config,
+            guard=self.options.guard, history=True, progress=report,
+        )  # fmt: skip
+
+    def _on_photo(
+        self, fits: Fits, row: int, box: Box, joints: np.ndarray, seconds: float
+    ) -> PersonFit:
+        count = 1 + int(fits.trace.updates[row])
+        iterates = pick(fits.trace.iterates, lambda x: x[row, :count])
+        in_box = box[torch.zeros(count, dtype=torch.long)]
+        return PersonFit(
+            status=fits.status[row],
+            keypoints_2d=joints,
+            fitted=fits.fitted[row].cpu().numpy(),
+            box_centre=box.centre[0].cpu().numpy(),
+            box_size=float(box.size[0]),
+            box_angle=float(box.angle[0]),
+            steps=on_photo(self.body, iterates, in_box, self.camera_model, self.resolution),
+            seconds=seconds,
+        )
+
+
+def fit(
+    image: str | Path | np.ndarray,
+    keypoints: KeypointSource = None,
+    regressor: str | Path = DEFAULT_REGRESSOR,
+    *,
+    options: FitOptions | None = None,
+    progress: Progress = lambda person, people, step, error: None,
+) -> FitResult:
+    """Fit a 3D body to every person in a photo by Exemplar Fine-Tuning.
+
+    `image` is a file or an RGB array (H, W, 3) uint8. `keypoints` are a file or folder of any
+    format in `data.formats` (OpenPose, COCO, ...) or an array (K, 3) or (people, K, 3) of x, y (px)
+    and confidence; without them the built-in network finds people and keypoints. Keypoints below
+    `LEAST_CONFIDENCE` count as not seen. People whose keypoints all coincide are left out.
+
+    Warns (UserWarning) of keypoints outside the photo and of people in the file that are broken.
+    Raises ValueError or FileNotFoundError with one line for bad input, such as a photo without a
+    person.
+    """
+    return Fitter(regressor, options).fit(image, keypoints, progress)
+
+
+def _visible_share(person: CroppedPerson) -> float:
+    """Side of an ordinary crop of the visible keypoints, in sides of the person's; at most 1.
+
+    The crop of a close-up is as large as if the legs were in it, and errors are small in it.
+    """
+    in_px = person.keypoints_2d * torch.tensor([*[float(person.box.size) / 2] * 2, 1.0])
+    return min(1.0, float(upright_box(in_px, None).size / person.box.size))
+
+
+def _checked(image: np.ndarray) -> np.ndarray:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"expected an RGB image (H, W, 3) uint8, got {image.shape} {image.dtype}")
+    return image
+
+
+def _config(info: RegressorInfo, options: FitOptions) -> EftConfig:
+    config = EftConfig(
+        learning_rate=info.learning_rate,
+        adapt=info.adapt,
+        robust_px=options.robust_px,
+        joints_about="nose" if options.teacher is None else "mean",
+    )
+    if options.stop_px is not None:
+        config = replace(config, stop_px=options.stop_px)
+    return config if options.iterations is None else replace(config, iterations=options.iterations)
+
+
+def _dual_config(options: FitOptions) -> DualConfig:
+    config = DualConfig.trained()
+    return config if options.iterations is None else replace(config, iterations=options.iterations)

@@ -1,0 +1,66 @@
+"""The camera of a photo, and bodies moved from their crops into it."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from exemplar.bodies import Body
+from exemplar.fitting.projections import placed
+from exemplar.fitting.trace import Iterate
+from exemplar.geometry.cameras import CameraModel
+from exemplar.geometry.crops import Box
+from exemplar.image_files import focal_35mm
+from exemplar.results import BodyState
+
+FIELD_OF_VIEW = 55.0
+"""Angle of view that a photo is taken to have along its longer side where nothing tells, degrees:
+between a phone's main lens (about 67) and a standard lens (40)."""
+
+FILM_DIAGONAL = math.hypot(36.0, 24.0)
+"""Of 35 mm film, mm: what EXIF's equivalent focal length refers to."""
+
+
+def focal_of(
+    image: str | Path | np.ndarray, height: int, width: int, camera_model: CameraModel
+) -> tuple[float, str]:
+    """Focal length of a photo that none was given for (px), and where it is from."""
+    equivalent = None if isinstance(image, np.ndarray) else focal_35mm(image)
+    if equivalent is not None:
+        focal = equivalent / FILM_DIAGONAL * math.hypot(height, width)
+        return focal, f"EXIF, {equivalent:g} mm on 35 mm film"
+    if camera_model == "full_perspective":
+        return math.hypot(height, width), "assumed, the diagonal, as the network was trained"
+    focal = max(height, width) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
+    return focal, f"assumed, {FIELD_OF_VIEW:g} degrees along the longer side"
+
+
+@torch.no_grad()
+def on_photo(
+    body: Body, iterates: Iterate, box: Box, camera_model: CameraModel, resolution: int
+) -> tuple[BodyState, ...]:
+    """Iterates (K, ...) moved from their turned crops to the photo's camera frame.
+
+    `box` (K) has the photo's camera; `camera_model` and `resolution` are the regressor's.
+    """
+    found = placed(body, iterates.prediction, box, camera_model, resolution)
+    prediction, away = found.prediction, found.translation[:, None]
+    posed = body(prediction.body_params())
+    columns = {
+        "global_orient": prediction.global_orient,
+        "body_pose": prediction.body_pose,
+        "betas": prediction.betas,
+        "weak_camera": prediction.camera,
+        "translation": found.translation,
+        "joints_3d": found.joints + away,
+        "joints_2d": found.joints_2d,
+        "kinematic_joints": posed.joints + away,
+        "vertices": posed.vertices + away,
+    }
+    arrays = {name: value.cpu().numpy() for name, value in columns.items()}
+    errors = iterates.evaluation.error_px.tolist()
+    return tuple(
+        BodyState(**{name: value[k] for name, value in arrays.items()}, error_px=error)
+        for k, error in enumerate(errors)
+    )
