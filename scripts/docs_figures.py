@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from exemplar import FitOptions, Fitter
 from exemplar.assets import asset_path
 from exemplar.bodies import Body, BodyParams, load_open_body
 from exemplar.image_files import write_image
-from exemplar.photo import FitOptions, Fitter
 from exemplar.regressors.checkpoints import save_regressor
 from exemplar.render.drawing import (
     BACKDROP,
