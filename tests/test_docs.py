@@ -124,6 +124,14 @@ def test_a_block_is_run_unless_its_reason_is_given(tmp_path: Path) -> None:
     assert list(commands(block["code"])) == [["exemplar", "a"]]
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    lines = (ROOT / "mkdocs.yml").read_text("utf-8").splitlines()
+    listed = {line.rpartition(": ")[2] for line in lines if not line.lstrip().startswith("#")}
+    folder = ROOT / "docs"
+    pages = {page.relative_to(folder).as_posix() for page in folder.rglob("*.md")}
+    assert pages <= listed
+
+
 @pytest.fixture(scope="module")
 def site() -> ModuleType:
     spec = importlib.util.spec_from_file_location("build_site", ROOT / "scripts/build_site.py")
