@@ -304,6 +304,15 @@ def dual() -> None:
     write_moving(frames, "dual.webp", hold=0)
 
 
+def label(
+    pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, colour: str, anchor: str
+) -> None:
+    """Text on a white plate."""
+    box = pen.textbbox(place, text, font=font(20), anchor=anchor)
+    pen.rounded_rectangle([box[0] - 5, box[1] - 3, box[2] + 5, box[3] + 3], 5, "white")
+    pen.text(place, text, colour, font=font(20), anchor=anchor)
+
+
 def arrow(
     pen: ImageDraw.ImageDraw, start: np.ndarray, end: np.ndarray, colour: str, text: str
 ) -> None:
@@ -313,10 +322,7 @@ def arrow(
     pen.line([*start, *end], colour, 5)
     tip = [end + 6 * along, end - 12 * along + 8 * across, end - 12 * along - 8 * across]
     pen.polygon([tuple(point) for point in tip], colour)
-    place = end + 26 * along
-    box = pen.textbbox(tuple(place), text, font=font(20), anchor="mm")
-    pen.rounded_rectangle([box[0] - 5, box[1] - 3, box[2] + 5, box[3] + 3], 5, "white")
-    pen.text(tuple(place), text, colour, font=font(20), anchor="mm")
+    label(pen, tuple(end + 26 * along), text, colour, "mm")
 
 
 def rest_body() -> tuple[Body, np.ndarray, np.ndarray]:
@@ -412,12 +418,12 @@ def crop() -> None:
     pen.line([*corners, corners[0]], "#e03131", 4)
     for (u, v), anchor in (((-0.97, -0.97), "la"), ((0.97, 0.97), "rd"), ((0.04, 0.0), "lm")):
         text = "(0, 0)" if u == 0.04 else f"({round(u)}, {round(v)})"
-        pen.text(place(u, v), text, "#e03131", font=font(24), anchor=anchor)
+        label(pen, place(u, v), text, "#e03131", anchor)
     x, y = place(0, 0)
     pen.ellipse([x - 5, y - 5, x + 5, y + 5], "#e03131")
     ten = 10 / 224 * person.box_size
     pen.line([x, y + 40, x + ten, y + 40], "white", 6)
-    pen.text((x + ten + 8, y + 40), "10 px of a 224 crop", "white", font=font(20), anchor="lm")
+    label(pen, (x + ten + 14, y + 40), "10 px of a 224 crop", "black", "lm")
     write_image(np.asarray(photo), IMAGES / "crop.jpg")
 
 
