@@ -41,7 +41,7 @@ def main(config: Config) -> None:
     """Time each part, print, write."""
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
-    with asset_path("demo.png") as path:
+    with asset_path("demo.jpg") as path:
         photo = read_image(path)
     fitter = Fitter(config.regressor, FitOptions(person="largest", iterations=20, stop_px=0.0))
     folder = Path("out/fit_time")

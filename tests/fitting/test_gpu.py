@@ -252,7 +252,7 @@ def test_mobile_and_smplify_run() -> None:
 @gpu
 def test_people_of_a_photo_on_a_gpu() -> None:
     """The person of the demo photo twice, on both devices."""
-    with asset_path("demo.png") as path:
+    with asset_path("demo.jpg") as path:
         photo = read_image(path)
     options = FitOptions(stop_px=0.0, iterations=3)
     here = Fitter(options=options).fit(photo)

@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import skimage.data
 import torch
 from torch import Tensor, nn
 
-from exemplar.assets import asset_path, load_asset_state
+from exemplar.assets import load_asset_state
 from exemplar.bodies import Body, load_open_body
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
@@ -15,7 +16,7 @@ from exemplar.fitting.weights import RegressorWeights, moving_names
 from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.crops import Box
 from exemplar.geometry.rotations import axis_angle_to_rotmat
-from exemplar.image_files import crop_image, read_image
+from exemplar.image_files import crop_image
 from exemplar.regressors.checkpoints import RegressorInfo, load_regressor, save_regressor
 from exemplar.regressors.landmark_reader import Landmarks, unmirrored
 from exemplar.regressors.lifter import Lifter, LifterConfig, LifterHead
@@ -34,9 +35,8 @@ def boxes(count: int) -> Box:
 
 @pytest.fixture(scope="module")
 def crops() -> Tensor:
-    """Three crops of the demo's portrait, one of them far from the person."""
-    with asset_path("demo.png") as path:
-        pixels = read_image(path)
+    """Three crops of a portrait, one of them far from the person."""
+    pixels = skimage.data.astronaut()
     centres = ((230.0, 260.0), (300.0, 300.0), (150.0, 420.0))
     made = [
         crop_image(pixels, Box(torch.tensor(c), torch.tensor(480.0), torch.tensor(0.1 * i)), 256)

@@ -24,7 +24,12 @@ from exemplar.render.overlay import overlay_picture, steps_gif
 from exemplar.results import FitResult
 from exemplar.scene import FitOptions, Fitter
 
-DEMO = "demo.png"
+DEMO = "demo.jpg"
+
+DEMO_HINT = (
+    "Look at {folder}/steps.gif: hands and feet move into place. {folder}/overlay.png has the"
+    " network's guess beside the fit. {folder}/body.glb opens in Blender and other 3D viewers."
+)
 
 LARGE_MISFIT_PX = 2.0
 """What the full camera leaves (image px) is told in the summary above this."""
@@ -42,7 +47,7 @@ class FitCommand:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
     """Folder to write to."""
     demo: bool = False
-    """Fit the photo that ships with the package."""
+    """Fit the photo that ships with the package, with every update."""
     keypoints: Path | None = None
     """2D keypoints: a file, or a folder with a file for each photo, of any detector's format that
     `exemplar data inspect` knows (OpenPose, COCO, MMPose, ...). Without it they are detected."""
@@ -101,7 +106,7 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
         guard=command.guard,
         looks=command.looks,
         robust_px=command.robust_px,
-        stop_px=command.stop_px,
+        stop_px=0.0 if command.demo and command.stop_px is None else command.stop_px,
         teacher=command.teacher,
         auxiliary=command.auxiliary,
         focal=command.focal,
@@ -123,6 +128,8 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
                 raise
             failures.append(f"{image}: {error}")
             console.print(f"[red]failed[/red] {failures[-1]}")
+    if command.demo:
+        console.print(DEMO_HINT.format(folder=folders[-1]))
     if failures:
         raise ValueError(f"{len(failures)} of {len(images)} photos failed: {'; '.join(failures)}")
 
