@@ -190,7 +190,8 @@ def test_bad_bodies(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: P
 
 def test_teachers(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path) -> None:
     out = ("-o", tmp_path / "o")
-    assert "unknown teacher 'magic'" in fails(capsys, photo, "--teacher", "magic", *out)
+    assert run("fit", photo, "--teacher", "magic", *out) == 2
+    assert "invalid choice 'magic'" in capsys.readouterr().err
     both = ("--teacher", "landmarks", "--auxiliary", "aux.safetensors")
     assert "teacher are EFT's" in fails(capsys, photo, *both, *out)
     taught = ("--teacher", "landmarks", "--iterations", 1, "--quiet", *out)

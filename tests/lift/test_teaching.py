@@ -13,6 +13,7 @@ from exemplar.fitting.teachers import Taught
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.prepare import Prepared, Preparer, Shown
+from exemplar.lift.recipes import eft_config
 from exemplar.lift.teaching import Teaching
 from exemplar.regressors.checkpoints import RegressorInfo
 from exemplar.results import BAD_INPUT, OK, REJECTED
@@ -132,9 +133,9 @@ def test_the_shipped_teacher_gives_everybody_the_same_numbers_alone_or_not(
 
 def test_with_a_teacher_joints_are_compared_about_their_mean() -> None:
     info = RegressorInfo("lifter", "open", 1e-6)
-    told = LiftConfig(teacher="landmarks", joints_weight=2.0).eft(info)
+    told = eft_config(LiftConfig(teacher="landmarks", joints_weight=2.0), info)
     assert (told.joints_about, told.joints_weight) == ("mean", 2.0)
-    usual = LiftConfig().eft(info)
+    usual = eft_config(LiftConfig(), info)
     assert (usual.joints_about, usual.joints_weight) == ("nose", 5.0)
 
 

@@ -3,24 +3,21 @@
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import torch
-import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from exemplar.assets import asset_path
+from exemplar.cli.options.fit import FitCommand
 from exemplar.data.people_files import KeypointFile
 from exemplar.environment import device_name
 from exemplar.export import write_glb, write_json, write_npz
 from exemplar.image_files import write_image
 from exemplar.photo import FitOptions, Fitter
-from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
 from exemplar.render.overlay import overlay_picture, steps_gif
 from exemplar.results import FitResult
 
@@ -30,60 +27,7 @@ LARGE_MISFIT_PX = 2.0
 """What the full camera leaves (image px) is told in the summary above this."""
 
 
-@dataclass(frozen=True)
-class FitCommand:
-    """Fit 3D bodies to the people in photos by exemplar fine-tuning (EFT).
-
-    Writes overlay.png, steps.gif, body.glb, fit.json and fit.npz.
-    """
-
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """Photos. Several photos each get a folder of their own under the output folder."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
-    """Folder to write to."""
-    demo: bool = False
-    """Fit the photo that ships with the package."""
-    keypoints: Path | None = None
-    """2D keypoints: a file, or a folder with a file for each photo, of any detector's format that
-    `exemplar data inspect` knows (OpenPose, COCO, MMPose, ...). Without it they are detected."""
-    joints: str = ""
-    """Joint set of a keypoint file that cannot say, such as openpose25b, h36m17 or mpi17."""
-    person: str = "all"
-    """all, largest, or the number of one person, from 0."""
-    box: str | None = None
-    """x,y,w,h in px of the one person to fit."""
-    regressor: str = DEFAULT_REGRESSOR
-    """large, mobile (faster, less accurate), or a checkpoint file."""
-    auxiliary: Path | None = None
-    """Checkpoint of an auxiliary network: fit as dual networks do, instead of EFT. `exemplar train
-    exemplar` leaves one beside its regressor."""
-    body: str | None = None
-    """"open", or an SMPL, SMPL+H or SMPL-X file (.npz, .pkl)."""
-    iterations: int | None = None
-    """Most weight updates (default 20; 14 with an auxiliary network)."""
-    guard: bool = False
-    """Keep the most plausible iterate instead of the last."""
-    looks: bool = True
-    """Try other crops where the network's answer is far from keypoints that you give."""
-    robust_px: float | None = None
-    """For keypoints some of which may be far off: those count little that the body misses by more
-    than this many px of a 224 crop, such as 80; 30 if there are many."""
-    stop_px: float | None = None
-    """Stop when the mean 2D error falls below this many px of a 224 crop (default 2 for keypoints
-    that are given, 6 for detected ones, which err by as much themselves)."""
-    teacher: str | None = None
-    """landmarks, landmarks-heavy or landmarks-both: take BlazePose's landmarks for 3D keypoints,
-    whose depth the fit then keeps to."""
-    focal: float | None = None
-    """Focal length of the full-image camera, px (default: the photo's EXIF, else a field of view of
-    55 degrees along the longer side)."""
-    device: str = "auto"
-    """Torch device: cpu, cuda, mps, or auto (CUDA, else MPS, else the CPU)."""
-    quiet: bool = False
-    """Print nothing but errors."""
-
-
-def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
+def run(command: FitCommand) -> None:
     """Fit 3D bodies to the people in photos by exemplar fine-tuning (EFT)."""
     console = Console(quiet=command.quiet, soft_wrap=True)
     torch.set_flush_denormal(True)

@@ -15,6 +15,7 @@ import pytest
 
 from exemplar.data.formats import read
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.evaluation.config import EvalConfig
 from exemplar.evaluation.records import write_rows
 from exemplar.evaluation.reproduce import workbench
 from exemplar.evaluation.reproduce.workbench import (
@@ -24,7 +25,6 @@ from exemplar.evaluation.reproduce.workbench import (
     Workbench,
     paired,
 )
-from exemplar.evaluation.run import EvalConfig
 from exemplar.evaluation.run_files import SAMPLES, SUMMARY
 from exemplar.lift.store import Ledger, Selection
 from exemplar.results import OK, REJECTED

@@ -1,27 +1,20 @@
-"""`exemplar data`: what annotation files hold, and their conversion into each other."""
+"""`exemplar data inspect`: what an annotation file holds."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.markup import escape
 
-from exemplar.bodies import OPEN_BODY, load_body
-from exemplar.cli import data_review
+from exemplar.bodies import load_body
+from exemplar.cli.options.data_inspect import InspectCommand
 from exemplar.data.contents import Contents
-from exemplar.data.convert import Conversion, target_format, write_rows
-from exemplar.data.convert import convert as convert_file
-from exemplar.data.formats import FORMATS, read, reader_options, recognise
+from exemplar.data.formats import FORMATS, chosen_reader, read
 from exemplar.data.inspection import Summary, summarise
-from exemplar.data.options import describe, options_of
+from exemplar.data.options import describe, options_of, with_joints
 from exemplar.image_files import image_size, image_within, read_image, write_image
-from exemplar.lift.ledger_files import LEDGER
-from exemplar.lift.store import Ledger
 from exemplar.render.contact_sheet import contact_sheet
 from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49
@@ -31,62 +24,14 @@ DRAWN = 24
 
 _MOST_PROBLEMS = 5
 
-Options = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE")]
 
-
-@dataclass(frozen=True)
-class InspectCommand:
-    """Say what an annotation file is, count what it holds, and draw people of it."""
-
-    file: Annotated[Path, tyro.conf.Positional]
-    """Annotation file or folder, of any known format."""
-    format: str | None = None
-    """Its format; recognised if not given."""
-    images: Path | None = None
-    """Folder of the images; without it people are drawn on grey."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("contact_sheet.png")
-    """Picture to write: people spread over the file, with the names of their keypoints."""
-    sheet: bool = True
-    """Draw the picture."""
-    body: str = OPEN_BODY
-    """"open", or an SMPL .npz or .pkl file, to draw annotated bodies with."""
-    joints: str = ""
-    """Joint set of a file that cannot say: the same as --option joints=NAME."""
-    option: Options = ()
-    """An option of the format's reader; may be given several times."""
-
-
-@dataclass(frozen=True)
-class ConvertCommand:
-    """Write the people of an annotation file in another format.
-
-    The new file's suffix tells the format: .npz SPIN's, .json EFT's, .parquet our table. From a
-    table only accepted fits go into JSON and .npz.
-    """
-
-    source: Annotated[Path, tyro.conf.Positional]
-    """Annotation file or folder of any known format, or the output folder of `exemplar lift`."""
-    target: Annotated[Path, tyro.conf.Positional]
-    """The new file."""
-    to: str | None = None
-    """Its format: spin_npz, eft_json, table, cliff_npz or coco."""
-    format: str | None = None
-    """Format of the source; recognised if not given."""
-    images: Path | None = None
-    """Folder of the images, whose sizes CLIFF's camera needs."""
-    joints: str = ""
-    """Joint set of a source that cannot say: the same as --option joints=NAME."""
-    option: Options = ()
-    """An option of the source's reader; may be given several times."""
-
-
-def inspect(command: tyro.conf.OmitArgPrefixes[InspectCommand]) -> None:
+def run(command: InspectCommand) -> None:
     """Say what an annotation file is, count what it holds, and draw people of it."""
     console = Console(soft_wrap=True, highlight=False)
     _check_folder(command.images)
     contents = Contents(command.file)
     texts = with_joints(command.option, command.joints)
-    name, options = _reader(contents, command.format, texts, command.images)
+    name, options = chosen_reader(contents, command.format, texts, command.images)
     console.print(f"[bold]{escape(str(command.file))}[/bold]: {name}, {FORMATS[name].TITLE}")
     summary = summarise(read(contents, name, **options), spread=DRAWN)
     for line in [*_counts(summary), *_warnings(summary, command.images)]:
@@ -105,71 +50,6 @@ def inspect(command: tyro.conf.OmitArgPrefixes[InspectCommand]) -> None:
         page = contact_sheet(summary.spread, _image_of(command.images), title=title, body=body)
         write_image(page, command.output)
         console.print(f"wrote {command.output}", markup=False)
-
-
-def convert(command: tyro.conf.OmitArgPrefixes[ConvertCommand]) -> None:
-    """Write the people of an annotation file in another format."""
-    console = Console(soft_wrap=True, highlight=False)
-    _check_folder(command.images)
-    target_format(command.target, command.to)
-    done = _from_job(command) if (command.source / LEDGER).is_file() else _from_file(command)
-    console.print(
-        f"{command.source} ({done.source}) to {command.target} ({done.target}):"
-        f" {done.written:,} people",
-        markup=False,
-    )
-    for reason, count in done.left_out.items():
-        console.print(f"left out {count:,}: {reason}", markup=False)
-
-
-def _from_file(command: ConvertCommand) -> Conversion:
-    contents = Contents(command.source)
-    texts = with_joints(command.option, command.joints)
-    name, options = _reader(contents, command.format, texts, command.images)
-    return convert_file(
-        contents.path,
-        command.target,
-        to=command.to,
-        format=name,
-        images=command.images,
-        options=options,
-    )
-
-
-def _from_job(command: ConvertCommand) -> Conversion:
-    """What a lifting job has fitted so far."""
-    if command.format is not None or command.option:
-        raise ValueError(f"{command.source} is a lifting job: it takes no format and no options")
-    with Ledger.open(command.source) as ledger:
-        done = write_rows(
-            ledger.truths(),
-            command.target,
-            to=command.to,
-            images=command.images or ledger.images,
-            made=ledger.meta(),
-        )
-    return replace(done, source="lifting job")
-
-
-VERBS: Mapping[str, Callable[..., None]] = {
-    "inspect": inspect,
-    "convert": convert,
-    "review": data_review.run,
-}
-"""The verbs below `exemplar data`."""
-
-
-def _reader(
-    contents: Contents, format: str | None, texts: Sequence[str], images: Path | None
-) -> tuple[str, dict[str, Any]]:
-    """Name of the format and the options of its reader."""
-    name = recognise(contents) if format is None else format
-    return name, reader_options(name, texts, images)
-
-
-def with_joints(options: tuple[str, ...], joints: str) -> tuple[str, ...]:
-    """Options of a reader, and the joint set if it is given."""
-    return (*options, f"joints={joints}") if joints else options
 
 
 def _check_folder(images: Path | None) -> None:
