@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.fitting.names import checked_teacher
 from exemplar.fitting.teachers import Taught
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
@@ -141,7 +142,7 @@ def test_with_a_teacher_joints_are_compared_about_their_mean() -> None:
 
 def test_settings_of_a_teacher() -> None:
     with pytest.raises(ValueError, match="unknown teacher 'magic'"):
-        LiftConfig(teacher="magic")
+        checked_teacher("magic")
     with pytest.raises(ValueError, match="joints_weight must be 0 or more"):
         LiftConfig(joints_weight=-1.0)
     for recipe in ("smplify", "smplify-paper"):

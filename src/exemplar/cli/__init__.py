@@ -13,13 +13,14 @@ from typing import Any
 import tyro
 from rich.console import Console
 
-from exemplar import __version__
+import exemplar
 from exemplar.cli.plain_help import registry
 from exemplar.file_budget import LARGEST_GB, VARIABLE, largest_from_environment
 from exemplar.reading_files import one_line
 
 VERBS: Mapping[str, Mapping[str, str]] = {
     "fit": {"": "fit.FitCommand"},
+    "view": {"": "view.ViewCommand"},
     "data": {
         "inspect": "data_inspect.InspectCommand",
         "convert": "data_convert.ConvertCommand",
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb. Exits 1 with one line on bad input, 2 on wrong usage, 130 on Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--version"]:
-        print(f"exemplar {__version__}")
+        print(f"exemplar {exemplar.__version__}")
         return
     words = _without_limits(words)
     try:
