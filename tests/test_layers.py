@@ -11,6 +11,7 @@ LAYERS = (
     {
         "assets",
         "atomic_files",
+        "counting",
         "environment",
         "file_budget",
         "geometry",

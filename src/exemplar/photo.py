@@ -304,6 +304,7 @@ class Fitter:
             box_angle=float(box.angle[0]),
             steps=on_photo(self.body, iterates, in_box, self.camera_model, self.resolution),
             seconds=seconds,
+            made=int(fits.made[row]),
         )
 
 

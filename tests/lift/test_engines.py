@@ -175,7 +175,7 @@ def test_another_teacher_is_another_job(
     annotation, out = str(write_annotation(tmp_path / "a.npz")), str(tmp_path / "out")
     job = ["lift", "--annotations", annotation, "--images", str(photographs), "-o", out]
     main([*job, "--recipe", "regressor", "--teacher", "landmarks", "--limit", "1"])
-    assert "1 people in" in capsys.readouterr().out
+    assert "1 person in" in capsys.readouterr().out
     with Ledger.open(out) as ledger:
         (made,) = ledger.truths()
     assert made.recipe == "regressor+landmarks"

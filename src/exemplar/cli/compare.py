@@ -12,6 +12,7 @@ from rich.console import Console
 from exemplar.cli.compare_sources import BodySource, ComparedPictures, open_source
 from exemplar.cli.local_pages import open_page
 from exemplar.cli.options.compare import CompareCommand
+from exemplar.counting import counted
 from exemplar.image_store_files import open_images
 from exemplar.viewer.compare_page import serve_comparison, write_comparison
 from exemplar.viewer.compare_people import Matched, choose_people, match_people
@@ -63,7 +64,7 @@ def _ask(
     pictures = ComparedPictures(
         people, sources, images=_images(command, sources), body=command.body
     )
-    console.print(f"{len(people):,} of {len(matched.people):,} people that both have")
+    console.print(f"{len(people):,} of {counted(len(matched.people))} that both have")
     for reason, count in matched.left_out.items():
         console.print(f"left out {count:,}: {reason}", markup=False)
     if pictures.unnamed and command.body is None:
@@ -103,8 +104,8 @@ def result_lines(found: Preference, sources: tuple[BodySource, BodySource]) -> l
     votes = found.votes.first + found.votes.second + found.ties
     lines = [
         f"A = {a}, B = {b}",
-        f"{votes:,} votes of {_many(len(found.annotators), 'annotator')}"
-        f" on {_many(len(found.people), 'person', 'people')}",
+        f"{votes:,} votes of {counted(len(found.annotators), 'annotator')}"
+        f" on {counted(len(found.people))}",
         f"votes: {_share(found.votes)} ({'bootstrap over people' if several else 'Wilson'})",
         f"no preference: {found.ties:,} of {votes:,}",
     ]
@@ -173,7 +174,3 @@ def _percent(share: float) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "unknown"
-
-
-def _many(count: int, one: str, more: str = "") -> str:
-    return f"{count:,} {one if count == 1 else more or one + 's'}"

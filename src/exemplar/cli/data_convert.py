@@ -5,6 +5,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from exemplar.cli.options.data_convert import ConvertCommand
+from exemplar.counting import counted
 from exemplar.data.contents import Contents
 from exemplar.data.convert import Conversion, convert, target_format, write_rows
 from exemplar.data.formats import chosen_reader
@@ -22,7 +23,7 @@ def run(command: ConvertCommand) -> None:
     done = _from_job(command) if (command.source / LEDGER).is_file() else _from_file(command)
     console.print(
         f"{command.source} ({done.source}) to {command.target} ({done.target}):"
-        f" {done.written:,} people",
+        f" {counted(done.written)}",
         markup=False,
     )
     for reason, count in done.left_out.items():

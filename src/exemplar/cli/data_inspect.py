@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from exemplar.bodies import load_body
 from exemplar.cli.options.data_inspect import InspectCommand
+from exemplar.counting import counted
 from exemplar.data.contents import Contents
 from exemplar.data.formats import FORMATS, chosen_reader, read
 from exemplar.data.inspection import Summary, summarise
@@ -18,6 +19,9 @@ from exemplar.image_files import image_size, image_within, read_image, write_ima
 from exemplar.render.contact_sheet import contact_sheet
 from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49
+
+SHEET = "contact_sheet.png"
+"""The picture's name in a folder."""
 
 DRAWN = 24
 """People on a contact sheet."""
@@ -42,14 +46,15 @@ def run(command: InspectCommand) -> None:
         raise ValueError(f"{command.file} has no people that its reader takes")
     if summary.broken == summary.people:
         reason = summary.problems.most_common(1)[0][0]
-        raise ValueError(f"{command.file}: all {summary.people:,} people are broken: {reason}")
+        raise ValueError(f"{command.file}: all broken ({counted(summary.people)}): {reason}")
     if command.sheet and summary.spread:
-        title = f"{FORMATS[name].TITLE}: {len(summary.spread)} of {summary.people:,} people"
+        title = f"{FORMATS[name].TITLE}: {len(summary.spread)} of {counted(summary.people)}"
         body = load_body(command.body) if summary.with_body else None
         title += f", drawn with the {body.name} body" if body else ""
         page = contact_sheet(summary.spread, _image_of(command.images), title=title, body=body)
-        write_image(page, command.output)
-        console.print(f"wrote {command.output}", markup=False)
+        output = command.output / SHEET if command.output.is_dir() else command.output
+        write_image(page, output)
+        console.print(f"wrote {output}", markup=False)
 
 
 def _check_folder(images: Path | None) -> None:
@@ -59,7 +64,7 @@ def _check_folder(images: Path | None) -> None:
 
 def _counts(summary: Summary) -> list[str]:
     images = len(summary.images)
-    lines = [f"{summary.people:,} people in {images:,} image{'s' if images != 1 else ''}"]
+    lines = [f"{counted(summary.people)} in {counted(images, 'image')}"]
     subjects = len(summary.subjects)
     also = [
         (summary.with_3d, "with 3D joints"),
@@ -78,7 +83,7 @@ def _warnings(summary: Summary, images: Path | None) -> list[str]:
         lines += [f"  {n:,} x {what}" for what, n in summary.problems.most_common(_MOST_PROBLEMS)]
         more = len(summary.problems) - _MOST_PROBLEMS
         lines += [f"  and {more:,} other kinds"] if more > 0 else []
-    lines += [f"doubtful, {n:,} people: {what}" for what, n in summary.doubtful.most_common()]
+    lines += [f"doubtful, {counted(n)}: {what}" for what, n in summary.doubtful.most_common()]
     if images is not None:
         missing = sum(not _is_there(images, name) for name in summary.images)
         if missing:

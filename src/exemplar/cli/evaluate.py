@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from exemplar.cli.lift import LINE_SECONDS, stopped_by_signals
 from exemplar.cli.options.evaluate import EvalCommand
+from exemplar.counting import counted
 from exemplar.environment import device_name, usable_device
 from exemplar.evaluation.records import Row
 from exemplar.evaluation.report_page import write_report
@@ -44,7 +45,7 @@ def run(command: EvalCommand) -> None:
         print(json.dumps(summary, indent=1))
     else:
         console.print(
-            f"{summary['set']}, {summary['keypoints']} keypoints, {summary['people']} people, "
+            f"{summary['set']}, {summary['keypoints']} keypoints, {counted(summary['people'])}, "
             f"protocol {summary['protocol']}, regressor {summary['regressor']}",
             markup=False,
         )

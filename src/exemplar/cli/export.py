@@ -9,6 +9,7 @@ from rich.console import Console
 
 from exemplar.bodies import Body, load_body
 from exemplar.cli.options.export import ExportCommand, Target
+from exemplar.counting import counted
 from exemplar.export import (
     write_amass,
     write_bvh,
@@ -69,8 +70,7 @@ def run(command: ExportCommand) -> None:
 def _chosen(motions: Sequence[Motion], person: int | None, source: Path) -> dict[int, Motion]:
     """The people to write, by number; ValueError if there is nobody."""
     if person is not None and not 0 <= person < len(motions):
-        count = f"{len(motions)} people" if len(motions) != 1 else "1 person"
-        raise ValueError(f"--person {person}: {source} has {count}, counted from 0")
+        raise ValueError(f"--person {person}: {source} has {counted(len(motions))}, from 0 on")
     people = {
         number: motion
         for number, motion in enumerate(motions)

@@ -1,5 +1,6 @@
 """`exemplar fit`: bodies for the people of a photo, with pictures and files."""
 
+import glob
 import os
 import warnings
 from collections.abc import Sequence
@@ -19,9 +20,13 @@ from exemplar.export import write_glb, write_json, write_npz
 from exemplar.image_files import write_image
 from exemplar.photo import FitOptions, Fitter
 from exemplar.render.overlay import overlay_picture, steps_gif
-from exemplar.results import FitResult
+from exemplar.results import FitResult, PersonFit
+from exemplar.viewer.result.scene import PHOTO
 
 DEMO = "demo.png"
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""Endings of a folder's files that are photos to fit."""
 
 LARGE_MISFIT_PX = 2.0
 """What the full camera leaves (image px) is told in the summary above this."""
@@ -31,7 +36,7 @@ def run(command: FitCommand) -> None:
     """Fit 3D bodies to the people in photos by exemplar fine-tuning (EFT)."""
     console = Console(quiet=command.quiet, soft_wrap=True)
     torch.set_flush_denormal(True)
-    images = list(command.images)
+    images = photos_of(command.images)
     if command.demo:
         with asset_path(DEMO) as path:
             images.append(Path(path))
@@ -56,7 +61,7 @@ def run(command: FitCommand) -> None:
     keypoints = command.keypoints and KeypointFile(command.keypoints, command.joints)
     if keypoints is not None and len(images) > 1:
         _check_names(keypoints, len(images))
-    writable_folder(command.output)
+    check_writable(command.output)
     fitter = Fitter(command.regressor, options)
     failures = []
     for image, folder in zip(images, folders, strict=True):
@@ -106,7 +111,6 @@ def fit_one(
     fitter: Fitter, image: Path, keypoints: KeypointFile | None, folder: Path, console: Console
 ) -> FitResult:
     """Fit one photo, write its files and print its summary."""
-    writable_folder(folder)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[error]}"))
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(f"{image.name}: looking for people", total=None, error="")
@@ -124,11 +128,13 @@ def fit_one(
             warnings.simplefilter("always", UserWarning)
             result = fitter.fit(image, keypoints, progress)
         bar.update(task, description=f"{image.name}: drawing", total=None, error="")
+        writable_folder(folder)
         written = write_all(result, folder, fitter.method)
     for warning in caught:
         console.print(f"[yellow]warning[/yellow] {escape(str(warning.message))}")
     console.print(summary(result, image, fitter.device))
     console.print("wrote " + "  ".join(str(path) for path in written))
+    console.print(f"look at it in 3D: exemplar view {folder}", markup=False)
     return result
 
 
@@ -138,12 +144,16 @@ def write_all(result: FitResult, folder: Path, method: str = "EFT") -> list[Path
     def overlay(fitted: FitResult, path: Path) -> None:
         write_image(overlay_picture(fitted, fit_name=method), path)
 
+    def photo(fitted: FitResult, path: Path) -> None:
+        write_image(fitted.image, path)
+
     writers = {
         "fit.json": write_json,
         "fit.npz": write_npz,
         "body.glb": write_glb,
         "overlay.png": overlay,
         "steps.gif": steps_gif,
+        PHOTO: photo,
     }
     for name, write in writers.items():
         write(result, folder / name)
@@ -162,7 +172,7 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
             person.status,
             f"{person.before.error_px:.1f}",
             f"{person.after.error_px:.1f}",
-            str(person.iterations),
+            _iterations(person),
             f"{person.seconds:.1f}",
         )
     caption = [
@@ -180,6 +190,13 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
     return table
 
 
+def _iterations(person: PersonFit) -> str:
+    """How many updates are behind the fit, and of how many, if the guard kept an earlier one."""
+    if person.made is None or person.made == person.iterations:
+        return str(person.iterations)
+    return f"{person.iterations} of {person.made}"
+
+
 def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
     """x,y,w,h as numbers; ValueError if it is anything else."""
     if text is None:
@@ -191,11 +208,38 @@ def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
     return x, y, w, h
 
 
+def photos_of(given: Sequence[Path]) -> list[Path]:
+    """The photos: files as they are given, the pictures in a folder, and those of a pattern such as
+    `photos/*.jpg`, in the order of their names. ValueError or OSError if there is none."""
+    photos = list[Path]()
+    for path in given:
+        if path.is_dir():
+            found = sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURES)
+            what = f"no picture in {path}: expected {', '.join(PICTURES)}"
+        elif not path.exists() and any(mark in str(path) for mark in "*?["):
+            found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
+            what = f"no file like {path}"
+        else:
+            found, what = [path], ""
+        if not found:
+            raise FileNotFoundError(what)
+        photos += found
+    return photos
+
+
+def check_writable(folder: Path) -> None:
+    """OSError with one line if a folder cannot be made or written to; nothing is made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise OSError(f"cannot write to {folder}: {there} is not a folder")
+    if not os.access(there, os.W_OK):
+        raise OSError(f"cannot write to {folder}: permission denied")
+
+
 def writable_folder(folder: Path) -> None:
     """Make a folder; OSError with one line if it cannot be written to."""
+    check_writable(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"cannot write to {folder}: {error.strerror}") from None
-    if not os.access(folder, os.W_OK):
-        raise OSError(f"cannot write to {folder}: permission denied")

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from exemplar.cli.options.lift import LiftCommand
+from exemplar.counting import counted
 from exemplar.data.formats import table
 from exemplar.data.options import with_joints
 from exemplar.data.pseudo_gt import PseudoTruth
@@ -41,9 +42,9 @@ def run(command: LiftCommand) -> None:
     with stopped_by_signals(), _job(command) as ledger:
         if command.retry:
             again = ledger.retry(command.retry, selection)
-            console.print(f"{again} people are taken up again", markup=False)
+            console.print(f"taken up again: {counted(again)}", markup=False)
         total, done, _ = ledger.progress(selection)
-        console.print(f"{command.output}: {done} of {total} people done", markup=False)
+        console.print(f"{command.output}: {done} of {counted(total)} done", markup=False)
         ledger.join()
         began = time.monotonic()
         try:
@@ -58,7 +59,7 @@ def run(command: LiftCommand) -> None:
         made = ledger.progress(selection)[1] - done
         if made:
             rate = made / seconds
-            console.print(f"{made} people in {seconds:.0f} s, {rate:.2f} a second", markup=False)
+            console.print(f"{counted(made)} in {seconds:.0f} s, {rate:.2f} a second", markup=False)
         _tell(ledger, console)
         if ledger.finished():
             for line in export(ledger, command.export):
@@ -184,7 +185,7 @@ def _check_outcomes(ledger: Ledger) -> None:
     way, most = next(iter(ways.items()))
     status, _, reason = way.removesuffix(")").partition(" (")
     raise ValueError(
-        f"most of the job failed: {failed} of {everybody} people, {most} of them {way};"
+        f"most of the job failed: {failed} of {counted(everybody)}, {most} of them {way};"
         f" --retry {typed(reason or status)} takes these up again"
     )
 

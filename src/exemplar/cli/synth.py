@@ -7,6 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from exemplar.cli.lift import stopped_by_signals
 from exemplar.cli.options.synth import SynthCommand
+from exemplar.counting import counted
 from exemplar.synth.domains import DOMAINS
 from exemplar.synth.folders import DatasetPlan, write_dataset
 
@@ -35,10 +36,10 @@ def run(command: SynthCommand) -> None:
             now = time.monotonic()
             if not console.is_terminal and now - spoke > LINE_SECONDS:
                 spoke = now
-                console.print(f"{drawn} people drawn, {drawn / (now - began):.1f}/s")
+                console.print(f"{counted(drawn)} drawn, {drawn / (now - began):.1f}/s")
 
         people = write_dataset(plan, workers=command.workers, report=report)
     seconds = time.monotonic() - began
     title = DOMAINS[command.domain].title
-    done = f"drew {drawn:,} people in {seconds:.0f} s; {command.out} has {people:,} ({title})"
+    done = f"drew {counted(drawn)} in {seconds:.0f} s; {command.out} has {people:,} ({title})"
     console.print(done, markup=False)

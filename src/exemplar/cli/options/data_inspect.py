@@ -23,7 +23,8 @@ class InspectCommand:
     images: Path | None = None
     """Folder of the images; without it people are drawn on grey."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("contact_sheet.png")
-    """Picture to write: people spread over the file, with the names of their keypoints."""
+    """Picture to write, or a folder for it: people spread over the file, with the names of their
+    keypoints."""
     sheet: bool = True
     """Draw the picture."""
     body: str = "open"

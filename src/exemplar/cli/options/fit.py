@@ -14,17 +14,19 @@ from exemplar.regressors.names import DEFAULT_REGRESSOR
 class FitCommand:
     """Fit 3D bodies to the people in photos by exemplar fine-tuning (EFT).
 
-    Writes overlay.png, steps.gif, body.glb, fit.json and fit.npz.
+    Writes overlay.png, steps.gif, body.glb, fit.json, fit.npz and photo.jpg. `exemplar view` shows
+    them in 3D.
 
     For example:
         exemplar fit photo.jpg
-        exemplar fit photos/*.jpg -o bodies --guard
+        exemplar fit photos -o bodies --guard
     """
 
     images: Annotated[
         tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[PHOTO ...]")
     ] = ()
-    """Photos. Several photos each get a folder of their own under the output folder."""
+    """Photos, folders of photos, or patterns such as "photos/*.jpg". Several photos each get a
+    folder of their own under the output folder."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
     """Folder to write to."""
     demo: bool = False
