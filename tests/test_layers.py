@@ -36,6 +36,7 @@ LAYERS = (
     },
     {"fitting"},
     {"training", "data", "detect", "synth", "render", "export", "lift", "viewer"},
+    {"fit_result"},
     {"evaluation", "photo"},
     {"cli"},
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from exemplar.bodies import Body, BodyParams, load_body
     from exemplar.data.formats import read as read_dataset
+    from exemplar.fit_result import FitResult
     from exemplar.fitting.dual import DualConfig, fit_dual
     from exemplar.fitting.exemplar import EftConfig, fit_exemplars
     from exemplar.fitting.smplify import SmplifyConfig, fit_smplify
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from exemplar.lift.job import lift_dataset
     from exemplar.photo import FitOptions, Fitter, fit
     from exemplar.regressors.checkpoints import load_regressor
-    from exemplar.results import FitResult, PersonFit
+    from exemplar.results import PersonFit
     from exemplar.samples import Sample
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ __all__ = [
 _HOMES = {
     "bodies": ("Body", "BodyParams", "load_body"),
     "data.formats": ("read_dataset",),
+    "fit_result": ("FitResult",),
     "fitting.dual": ("DualConfig", "fit_dual"),
     "fitting.exemplar": ("EftConfig", "fit_exemplars"),
     "fitting.smplify": ("SmplifyConfig", "fit_smplify"),
@@ -50,7 +52,7 @@ _HOMES = {
     "lift.job": ("lift_dataset",),
     "photo": ("FitOptions", "Fitter", "fit"),
     "regressors.checkpoints": ("load_regressor",),
-    "results": ("FitResult", "PersonFit"),
+    "results": ("PersonFit",),
     "samples": ("Sample",),
 }
 """Where the public names are from: loaded when first asked for, since torch takes seconds."""

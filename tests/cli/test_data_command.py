@@ -104,7 +104,7 @@ def test_inspect_names_what_is_doubtful(tmp_path: Path, capsys: pytest.CaptureFi
     assert run("inspect", tmp_path / "odd.npz", "--images", tmp_path, "--no-sheet") == 0
     shown = capsys.readouterr().out
     assert "doubtful, 1 person: box without extent" in shown
-    assert "doubtful, 1 people: 3D joints over 4 m apart" in shown
+    assert "doubtful, 1 person: 3D joints over 4 m apart" in shown
     assert "1 of 1 images are not in" in shown
     assert not list(tmp_path.glob("*.png"))
 

@@ -16,12 +16,9 @@ from exemplar.assets import asset_path
 from exemplar.cli.options.fit import FitCommand
 from exemplar.data.people_files import KeypointFile
 from exemplar.environment import device_name
-from exemplar.export import write_glb, write_json, write_npz
-from exemplar.image_files import write_image
+from exemplar.fit_result import FitResult
 from exemplar.photo import FitOptions, Fitter
-from exemplar.render.overlay import overlay_picture, steps_gif
-from exemplar.results import FitResult, PersonFit
-from exemplar.viewer.result.scene import PHOTO
+from exemplar.results import PersonFit
 
 DEMO = "demo.png"
 
@@ -129,35 +126,13 @@ def fit_one(
             result = fitter.fit(image, keypoints, progress)
         bar.update(task, description=f"{image.name}: drawing", total=None, error="")
         writable_folder(folder)
-        written = write_all(result, folder, fitter.method)
+        written = result.save(folder, fit_name=fitter.method)
     for warning in caught:
         console.print(f"[yellow]warning[/yellow] {escape(str(warning.message))}")
     console.print(summary(result, image, fitter.device))
     console.print("wrote " + "  ".join(str(path) for path in written))
     console.print(f"look at it in 3D: exemplar view {folder}", markup=False)
     return result
-
-
-def write_all(result: FitResult, folder: Path, method: str = "EFT") -> list[Path]:
-    """The files of a fitted photo; `method` is what the picture calls the fit."""
-
-    def overlay(fitted: FitResult, path: Path) -> None:
-        write_image(overlay_picture(fitted, fit_name=method), path)
-
-    def photo(fitted: FitResult, path: Path) -> None:
-        write_image(fitted.image, path)
-
-    writers = {
-        "fit.json": write_json,
-        "fit.npz": write_npz,
-        "body.glb": write_glb,
-        "overlay.png": overlay,
-        "steps.gif": steps_gif,
-        PHOTO: photo,
-    }
-    for name, write in writers.items():
-        write(result, folder / name)
-    return [folder / name for name in writers]
 
 
 def summary(result: FitResult, image: Path, device: torch.device) -> Table:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from exemplar.counting import counted
 from exemplar.evaluation.config import KeypointSource
 from exemplar.geometry.crops import EFT_CROP
 from exemplar.samples import Sample
@@ -167,7 +168,7 @@ def with_exact(samples: Iterable[Sample], truth: Iterable[Sample]) -> list[Sampl
     people = list(samples)
     lacking = [sample.image for sample in people if _name(sample) not in exact]
     if lacking:
-        raise ValueError(f"{len(lacking)} people have no truth, {lacking[0]} is the first")
+        raise ValueError(f"no truth of {counted(len(lacking))}, first {lacking[0]}")
     return [
         replace(sample, extra={**sample.extra, EXACT: exact[_name(sample)]}) for sample in people
     ]

@@ -142,7 +142,7 @@ def test_a_lift_that_was_killed_half_way_goes_on(bench: Workbench, lifting: list
 
 
 def test_nobody_accepted_is_one_line(bench: Workbench, lifting: list[int]) -> None:
-    with pytest.raises(ValueError, match="1 people lifted by eft: nothing usable was made"):
+    with pytest.raises(ValueError, match="1 person lifted by eft: nothing usable was made"):
         bench.lifted("eft", 1)
 
 

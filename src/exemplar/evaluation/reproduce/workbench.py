@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from exemplar.atomic_files import replacing
+from exemplar.counting import counted
 from exemplar.environment import cores
 from exemplar.evaluation.config import EvalConfig, KeypointSource, Method, MethodConfig
 from exemplar.evaluation.keypoint_sources import keypoints_from
@@ -260,7 +261,7 @@ class Workbench:
                 export(ledger, ("spin_npz",))
 
         done = folder / EXPORTS["spin_npz"]
-        self._once(f"{count} people lifted by {recipe}", done, make)
+        self._once(f"{counted(count)} lifted by {recipe}", done, make)
         return SourceConfig(f"{recipe}-{count}", done, people)
 
     def outcomes(self, recipe: Literal["eft", "smplify"], count: int) -> dict[str, int]:
