@@ -1,0 +1,124 @@
+"""Who is who in the cameras' pictures of one moment, and where their joints are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from exemplar.geometry.rigs import LensCamera, misses, triangulate_robust
+
+OUTLIER = 0.06
+"""Views see a joint of theirs no farther off than this part of the person's extent in them: the
+built-in keypoints err by about 2 % in the median, and by 4 to 15 % where they are another limb's."""
+
+FEWEST_JOINTS = 6
+"""Joints that two views of a person must have in common."""
+
+ALONE = 0.5
+"""Part of `OUTLIER` within which two views must agree where further cameras could tell, too."""
+
+Joints49 = Float[np.ndarray, "49 3"]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody at one moment."""
+
+    points: Float[np.ndarray, "views 49 3"]
+    """Keypoints by camera: x, y px and confidence; 0 in views without the person."""
+    joints: Float[np.ndarray, "49 3"]
+    """Triangulated, the world's unit; NaN where no two views agree."""
+    supports: Bool[np.ndarray, "views 49"]
+    """Which keypoints agree with the joints."""
+    error: float
+    """Median distance of the keypoints from the joints over the person's extent in the views."""
+
+    @property
+    def seen(self) -> Bool[np.ndarray, " views"]:
+        """Which views have the person."""
+        return (self.points[..., 2] > 0).any(1)
+
+
+def associate(
+    views: Sequence[Sequence[Joints49]], cameras: Sequence[LensCamera]
+) -> list[Person]:
+    """The people that at least two cameras see alike, those that most cameras see first.
+
+    `views` are the people found in each camera's picture. Every pair of detections that agrees is
+    extended by what agrees best in each other view; of the proposals the one with most views, and
+    then the least error, is taken, and those without its detections are left.
+    """
+    proposals = []
+    for a in range(len(views)):
+        for b in range(a):
+            for i in range(len(views[a])):
+                for j in range(len(views[b])):
+                    choice: list[int | None] = [None] * len(views)
+                    choice[a], choice[b] = i, j
+                    found = _extended(choice, views, cameras)
+                    if found is not None:
+                        proposals.append(found)
+    proposals.sort(key=lambda p: (-sum(n is not None for n in p[0]), p[1].error))
+    taken: set[tuple[int, int]] = set()
+    people = []
+    for choice, person in proposals:
+        own = {(v, n) for v, n in enumerate(choice) if n is not None}
+        if own & taken:
+            continue
+        if len(own) == 2 and len(cameras) > 2 and person.error > ALONE * OUTLIER:
+            continue
+        taken |= own
+        people.append(person)
+    return people
+
+
+def person_of(points: Float[np.ndarray, "views 49 3"], cameras: Sequence[LensCamera]) -> Person:
+    """Somebody whose keypoints in each view are known."""
+    extents = extents_of(points)
+    joints, supports = triangulate_robust(points, cameras, OUTLIER * extents)
+    gaps = misses(joints, points, cameras) / extents[:, None]
+    error = float(np.nanmedian(gaps)) if np.isfinite(gaps).any() else np.inf
+    return Person(points, joints, supports, error)
+
+
+def extents_of(points: Float[np.ndarray, "views 49 3"]) -> Float[np.ndarray, " views"]:
+    """The longer side of the person in each view, px; 1 where there is none."""
+    seen = points[..., 2:] > 0
+    low = np.where(seen, points[..., :2], np.inf).min(1)
+    high = np.where(seen, points[..., :2], -np.inf).max(1)
+    return np.where(seen.any((1, 2)), (high - low).max(1), 1.0).clip(1.0)
+
+
+def agrees(person: Person, view: int, points: Joints49, cameras: Sequence[LensCamera]) -> float:
+    """Median distance of a view's keypoints from the person's joints, over their extent there."""
+    gaps = misses(person.joints, points[None], cameras[view : view + 1])[0]
+    if np.isfinite(gaps).sum() < FEWEST_JOINTS:
+        return np.inf
+    return float(np.nanmedian(gaps)) / float(extents_of(points[None])[0])
+
+
+def _extended(
+    choice: list[int | None], views: Sequence[Sequence[Joints49]], cameras: Sequence[LensCamera]
+) -> tuple[list[int | None], Person] | None:
+    """The pair of a choice and what agrees with it in the other views; None if it is no pair."""
+    points = np.zeros((len(views), 49, 3))
+    for view, number in enumerate(choice):
+        if number is not None:
+            points[view] = views[view][number]
+    common = ((points[..., 2] > 0).sum(0) >= 2).sum()
+    if common < FEWEST_JOINTS:
+        return None
+    person = person_of(points, cameras)
+    if not person.supports.any(0).sum() >= common / 2:
+        return None
+    for view, people in enumerate(views):
+        if choice[view] is not None or not people:
+            continue
+        gaps = [agrees(person, view, each, cameras) for each in people]
+        nearest = int(np.argmin(gaps))
+        if gaps[nearest] < OUTLIER:
+            choice[view] = nearest
+            points[view] = people[nearest]
+            person = person_of(points.copy(), cameras)
+    return choice, person
