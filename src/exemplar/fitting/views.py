@@ -7,7 +7,7 @@ seen by each view's perspective camera. So the views must agree to be right: EFT
 body in all views, and its Eq. 4 where triangulated joints are known.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -24,6 +24,7 @@ from exemplar.fitting.updates import Adam
 from exemplar.fitting.weights import RegressorWeights, moving_names
 from exemplar.geometry.crops import crop_to_image, image_to_crop
 from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
+from exemplar.regressors.checkpoints import RegressorInfo
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
 from exemplar.skeletons import OPENPOSE_25
@@ -57,11 +58,18 @@ class Views:
 class ViewsConfig:
     """Settings of a fit of several views."""
 
-    eft: EftConfig = field(default_factory=lambda: replace(EftConfig(), ignored=(), robust_px=30.0))
+    eft: EftConfig = EftConfig(ignored=(), robust_px=30.0, stop_px=None)
     """The step, the terms that views have alone, and when to stop. Keypoints that the views
     contradict have weight 0 already; `robust_px` is for the rest."""
     agreement_weight: float = 1.0
     """Weight of the mean squared distance of each view's own joints from the one body's, m^2."""
+
+    @classmethod
+    def of(cls, info: RegressorInfo) -> "ViewsConfig":
+        """The settings for a regressor: what it moves, and three times its step, as the keypoints
+        of several views can be believed more closely."""
+        eft = replace(cls.eft, learning_rate=3 * info.learning_rate, adapt=info.adapt)
+        return cls(eft=eft)
 
 
 @dataclass(frozen=True)

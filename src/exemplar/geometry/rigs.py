@@ -119,6 +119,11 @@ class LensCamera:
         intrinsics = self.intrinsics * np.array([[scale], [scale], [1.0]])
         return replace(self, intrinsics=intrinsics, image_size=(width, height))
 
+    def in_world(self, turn: Float[np.ndarray, "3 3"], unit: float) -> "LensCamera":
+        """The camera in a world to whose axes `turn` takes the former's, of `unit` times the
+        numbers."""
+        return replace(self, rotation=self.rotation @ turn.T, translation=self.translation * unit)
+
 
 def triangulate(
     points: Float[np.ndarray, "views k 3"], cameras: Sequence[LensCamera]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
 from exemplar.geometry.rigs import LensCamera, misses, triangulate_robust
 
@@ -19,6 +19,9 @@ ALONE = 0.5
 """Part of `OUTLIER` within which two views must agree where further cameras could tell, too."""
 
 Joints49 = Float[np.ndarray, "49 3"]
+
+Pictures = Sequence[UInt8[np.ndarray, "h w 3"]]
+"""What the cameras saw at one moment."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import nn
 
 from exemplar.data.crops import batch_of, crop_person, framing_of, person_box
@@ -13,12 +13,8 @@ from exemplar.fitting.views import Views
 from exemplar.geometry.crops import Box, image_to_crop
 from exemplar.geometry.rigs import LensCamera
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotation_about_z
-from exemplar.scene.association import Person
+from exemplar.scene.association import Person, Pictures
 from exemplar.skeletons import OPENPOSE_25
-
-Pictures = Sequence[UInt8[np.ndarray, "h w 3"]]
-"""What the cameras saw at one moment."""
-
 
 def views_of(
     person: Person, pictures: Pictures, cameras: Sequence[LensCamera], regressor: nn.Module
