@@ -125,6 +125,26 @@ def test_qualisys(tmp_path: Path) -> None:
     assert found[0].image_size == SIZE
 
 
+ONE = """<camera serial="cam{}">
+<transform r11="1" r12="0" r13="0" r21="0" r22="0" r23="1" r31="0" r32="-1" r33="0"
+ x="0" y="-3000" z="1000"/>
+<intrinsic centerPointU="6400" centerPointV="12800" focalLengthU="64000" focalLengthV="64000"
+ radialDistortion1="0" radialDistortion2="0" tangentalDistortion1="0" tangentalDistortion2="0"/>
+</camera>"""
+
+
+def test_qualisys_cameras_see_what_lies_before_them(tmp_path: Path) -> None:
+    path = tmp_path / "one.qca.txt"
+    two = ONE.format("07") + ONE.format("08")
+    path.write_text(f"<?xml version='1.0'?><calibration><cameras>{two}</cameras></calibration>")
+    camera, _ = read_cameras(path)
+    assert camera.name == "cam07"
+    # 3 m before the camera, half a metre to its right and one above it
+    (seen,) = camera.project(np.array([[0.5, 0.0, 2.0]]))
+    assert seen == pytest.approx([100 + 1000 / 6, 200 - 1000 / 3])
+    assert camera.rotation[:, 2] == pytest.approx([0, -1, 0])
+
+
 @pytest.mark.parametrize("ending", ["yml", "json", "xml"])
 def test_opencv_storages(tmp_path: Path, ending: str) -> None:
     opencv(tmp_path / f"c.{ending}", made_rig())

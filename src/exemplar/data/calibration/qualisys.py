@@ -63,8 +63,11 @@ def _part(element: ElementTree.Element, name: str) -> Mapping[str, str]:
     return found.attrib
 
 
-def _size(element: ElementTree.Element, name: str) -> tuple[int, int]:
-    view = _part(element, "fov_video")
+def _size(element: ElementTree.Element, name: str) -> tuple[int, int] | None:
+    found = element.find("fov_video")
+    if found is None:
+        return None
+    view = found.attrib
     left, right, top, bottom = (int(view[side]) for side in ("left", "right", "top", "bottom"))
     if right <= left or bottom <= top:
         raise ValueError(f"camera {name} sees no picture: {dict(view)}")
