@@ -138,7 +138,9 @@ def _area(person: Joints49) -> float:
     return float(np.prod(np.ptp(person[person[:, 2] > 0, :2], axis=0)))
 
 
-def projected(truth: Float[np.ndarray, "14 3"], cameras: Sequence[LensCamera]) -> dict[int, Joints49]:
+def projected(
+    truth: Float[np.ndarray, "14 3"], cameras: Sequence[LensCamera]
+) -> dict[int, Joints49]:
     """Limb joints as the cameras see them, as the 49 joints; views in which few are known lack."""
     views = {}
     for number, camera in enumerate(cameras):

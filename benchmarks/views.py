@@ -173,9 +173,7 @@ def pa_mm(joints: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     known = LIMBS & np.isfinite(joints).all(1) & np.isfinite(truth).all(1)
     found, wanted = joints[known], truth[known]
     aligned = similarity_align(torch.from_numpy(found), torch.from_numpy(wanted)).numpy()
-    return tuple(
-        float(1000 * np.linalg.norm(x - wanted, axis=1).mean()) for x in (aligned, found)
-    )  # pyright: ignore[reportReturnType]
+    return tuple(float(1000 * np.linalg.norm(x - wanted, axis=1).mean()) for x in (aligned, found))  # pyright: ignore[reportReturnType]
 
 
 def joints_by_recipe(
@@ -334,7 +332,9 @@ def by_count(results: Mapping[str, Any]) -> dict[str, Any]:
             recipe: {
                 "pa_mm": round(float(np.mean([e[recipe]["pa_mm"]["mean"] for e in own])), 2),
                 **{
-                    key: round(float(np.mean([e[recipe][key]["keypoints"]["mean"] for e in own])), 2)
+                    key: round(
+                        float(np.mean([e[recipe][key]["keypoints"]["mean"] for e in own])), 2
+                    )
                     for key in ("used_px", "left_out_px")
                     if key in own[0][recipe]
                 },

@@ -14,6 +14,7 @@ from exemplar.skeletons import LIMBS_12, LSP_14
 
 SHARED = Path(__file__).parents[3] / "shared" / "photos" / "multiview"
 
+
 def ring(count: int = 4) -> list[LensCamera]:
     """Cameras 4 m around the origin, 1 m high, that look at it."""
     cameras = []

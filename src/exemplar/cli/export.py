@@ -146,9 +146,7 @@ def _files(
             yield path, partial(write_mesh, upright, body, row)
 
 
-def write_motions_as(
-    to: Target, motions: Sequence[Motion], body: Body, folder: Path
-) -> list[Path]:
+def write_motions_as(to: Target, motions: Sequence[Motion], body: Body, folder: Path) -> list[Path]:
     """Write a clip's people into a folder as `exemplar export` does; the files written."""
     people = {number: motion for number, motion in enumerate(motions) if motion.seen.any()}
     target = _named(to, motions, folder)

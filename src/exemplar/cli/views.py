@@ -178,7 +178,7 @@ def claim(work: Path, command: ViewsCommand, footage: Sequence[Footage]) -> None
     files = [command.calibration, *(f.path for f in footage)]
     stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     asked = {**vars(command), "output": None, "to": None, "keep": None, "quiet": None}
-    about = f"{asked}\n{stats}\n"
+    about = f"{version('exemplar')}\n{asked}\n{stats}\n"
     note = work / "job.txt"
     if note.is_file() and note.read_text("utf-8") != about:
         raise ValueError(

@@ -58,7 +58,7 @@ class Views:
 class ViewsConfig:
     """Settings of a fit of several views."""
 
-    eft: EftConfig = EftConfig(ignored=(), robust_px=30.0, stop_px=None)
+    eft: EftConfig = EftConfig(ignored=(), robust_px=30.0, stop_px=None, iterations=40)
     """The step, the terms that views have alone, and when to stop. Keypoints that the views
     contradict have weight 0 already; `robust_px` is for the rest."""
     agreement_weight: float = 1.0
@@ -66,9 +66,9 @@ class ViewsConfig:
 
     @classmethod
     def of(cls, info: RegressorInfo) -> "ViewsConfig":
-        """The settings for a regressor: what it moves, and three times its step, as the keypoints
-        of several views can be believed more closely."""
-        eft = replace(cls.eft, learning_rate=3 * info.learning_rate, adapt=info.adapt)
+        """The settings for a regressor: what it moves, and ten times its step, as keypoints that
+        several views agree on can be believed more closely (`benchmarks.views`)."""
+        eft = replace(cls().eft, learning_rate=10 * info.learning_rate, adapt=info.adapt)
         return cls(eft=eft)
 
 

@@ -30,7 +30,7 @@ class SeenBody:
 
 
 def side_by_side(
-    pictures: Sequence[UInt8[np.ndarray, "h w 3"]],
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     bodies: Sequence[Sequence[SeenBody]],
     titles: Sequence[str],
     faces: Int[np.ndarray, "f 3"],

@@ -1,5 +1,6 @@
 """Who is who in the cameras' pictures of one moment, and where their joints are."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,10 @@ ALONE = 0.5
 
 Joints49 = Float[np.ndarray, "49 3"]
 
-Pictures = Sequence[UInt8[np.ndarray, "h w 3"]]
+Choice = tuple[int | None, ...]
+"""Which detection of each view, None for none."""
+
+Pictures = Sequence[UInt8[np.ndarray, "_ _ 3"]]
 """What the cameras saw at one moment."""
 
 
@@ -43,29 +47,27 @@ class Person:
         return (self.points[..., 2] > 0).any(1)
 
 
-def associate(
-    views: Sequence[Sequence[Joints49]], cameras: Sequence[LensCamera]
-) -> list[Person]:
+def associate(views: Sequence[Sequence[Joints49]], cameras: Sequence[LensCamera]) -> list[Person]:
     """The people that at least two cameras see alike, those that most cameras see first.
 
     `views` are the people found in each camera's picture. Every pair of detections that agrees is
     extended by what agrees best in each other view; of the proposals the one with most views, and
     then the least error, is taken, and those without its detections are left.
     """
-    proposals = []
-    for a in range(len(views)):
-        for b in range(a):
-            for i in range(len(views[a])):
-                for j in range(len(views[b])):
-                    choice: list[int | None] = [None] * len(views)
-                    choice[a], choice[b] = i, j
-                    found = _extended(choice, views, cameras)
-                    if found is not None:
-                        proposals.append(found)
-    proposals.sort(key=lambda p: (-sum(n is not None for n in p[0]), p[1].error))
+    known: dict[Choice, Person] = {}
+    proposals: dict[Choice, Person] = {}
+    for a, b in itertools.combinations(range(len(views)), 2):
+        for i, j in itertools.product(range(len(views[a])), range(len(views[b]))):
+            pair = tuple({a: i, b: j}.get(view) for view in range(len(views)))
+            choice = _extended(pair, views, cameras, known)
+            if choice is not None:
+                proposals[choice] = known[choice]
+    ranked = sorted(
+        proposals.items(), key=lambda p: (-sum(n is not None for n in p[0]), p[1].error)
+    )
     taken: set[tuple[int, int]] = set()
     people = []
-    for choice, person in proposals:
+    for choice, person in ranked:
         own = {(v, n) for v, n in enumerate(choice) if n is not None}
         if own & taken:
             continue
@@ -102,26 +104,32 @@ def agrees(person: Person, view: int, points: Joints49, cameras: Sequence[LensCa
 
 
 def _extended(
-    choice: list[int | None], views: Sequence[Sequence[Joints49]], cameras: Sequence[LensCamera]
-) -> tuple[list[int | None], Person] | None:
-    """The pair of a choice and what agrees with it in the other views; None if it is no pair."""
-    points = np.zeros((len(views), 49, 3))
-    for view, number in enumerate(choice):
-        if number is not None:
-            points[view] = views[view][number]
-    common = ((points[..., 2] > 0).sum(0) >= 2).sum()
-    if common < FEWEST_JOINTS:
-        return None
-    person = person_of(points, cameras)
-    if not person.supports.any(0).sum() >= common / 2:
+    choice: Choice,
+    views: Sequence[Sequence[Joints49]],
+    cameras: Sequence[LensCamera],
+    known: dict[Choice, Person],
+) -> Choice | None:
+    """The pair of a choice and what agrees with it in the other views; None if it is no pair.
+
+    People of choices are kept in `known`: several pairs lead to the same.
+    """
+
+    def person() -> Person:
+        if choice not in known:
+            empty = np.zeros((49, 3))
+            points = [empty if n is None else views[v][n] for v, n in enumerate(choice)]
+            known[choice] = person_of(np.stack(points), cameras)
+        return known[choice]
+
+    common = ((person().points[..., 2] > 0).sum(0) >= 2).sum()
+    if common < FEWEST_JOINTS or person().supports.any(0).sum() < common / 2:
         return None
     for view, people in enumerate(views):
         if choice[view] is not None or not people:
             continue
-        gaps = [agrees(person, view, each, cameras) for each in people]
+        gaps = [agrees(person(), view, each, cameras) for each in people]
         nearest = int(np.argmin(gaps))
         if gaps[nearest] < OUTLIER:
-            choice[view] = nearest
-            points[view] = people[nearest]
-            person = person_of(points.copy(), cameras)
-    return choice, person
+            choice = (*choice[:view], nearest, *choice[view + 1 :])
+            person()
+    return choice

@@ -19,9 +19,7 @@ LONGEST_GAP = 1.0
 """Somebody who was away for longer is somebody new, seconds."""
 
 
-def tracked(
-    moments: Sequence[Sequence[Person]], times: Sequence[float]
-) -> list[dict[int, Person]]:
+def tracked(moments: Sequence[Sequence[Person]], times: Sequence[float]) -> list[dict[int, Person]]:
     """Each person's moments, those who are seen most first. The world is in metres.
 
     The nearest pair of somebody known and somebody found is taken first.

@@ -16,6 +16,7 @@ from exemplar.geometry.rotations import axis_angle_to_rotmat, rotation_about_z
 from exemplar.scene.association import Person, Pictures
 from exemplar.skeletons import OPENPOSE_25
 
+
 def views_of(
     person: Person, pictures: Pictures, cameras: Sequence[LensCamera], regressor: nn.Module
 ) -> Views:

@@ -3,6 +3,7 @@ they are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -55,7 +56,11 @@ class PeopleFinder:
 
     def __init__(self, cameras: Sequence[LensCamera]) -> None:
         self.cameras = cameras
-        self.reader = LandmarkReader(load_trunk("heavy")).eval()
+
+    @cached_property
+    def reader(self) -> LandmarkReader:
+        """The larger landmark network."""
+        return LandmarkReader(load_trunk("heavy")).eval()
 
     def find(self, pictures: Pictures) -> Found:
         """The people whom at least two cameras see."""
@@ -101,7 +106,9 @@ class PeopleFinder:
 
 def detected(picture: UInt8[np.ndarray, "h w 3"]) -> list[Joints49]:
     """People of one picture by the built-in network, what is outside it left out."""
-    found = [_inside(person.keypoints.astype(np.float64), picture) for person in find_people(picture)]
+    found = [
+        _inside(person.keypoints.astype(np.float64), picture) for person in find_people(picture)
+    ]
     return [points for points in found if (points[:, 2] > 0).sum() >= FEWEST_JOINTS]
 
 
@@ -134,9 +141,7 @@ def _looked_for(
     return np.where(inside[:, None], np.column_stack((places, np.ones(len(places)))), 0.0)
 
 
-def _inside(
-    points: Float[np.ndarray, "33 3"], picture: UInt8[np.ndarray, "h w 3"]
-) -> Joints49:
+def _inside(points: Float[np.ndarray, "33 3"], picture: UInt8[np.ndarray, "h w 3"]) -> Joints49:
     height, width = picture.shape[:2]
     outside = ((points[:, :2] < 0) | (points[:, :2] > (width, height))).any(1)
     points[outside | (points[:, 2] < LEAST_CONFIDENCE), 2] = 0.0

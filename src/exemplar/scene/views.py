@@ -256,7 +256,9 @@ class ViewsFitter:
             for number, own in enumerate(wanted):
                 if arrays is not None and k in own:
                     out[number][k] = {name: arrays[f"{name}_{number}"] for name in _OF_BODY}
-        missing = [k for k in asked if any(k in w and k not in o for w, o in zip(wanted, out, strict=True))]
+        missing = [
+            k for k in asked if any(k in w and k not in o for w, o in zip(wanted, out, strict=True))
+        ]
         report(what, len(asked) - len(missing), len(asked))
         waiting: list[tuple[int, int, Views]] = []
         for i, (k, pictures) in enumerate(clip.pictures(missing), start=1):
