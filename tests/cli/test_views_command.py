@@ -1,7 +1,6 @@
 """`exemplar views`: which files appear, resuming, and one line for what the user can mend."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,8 +51,8 @@ def shots(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def people(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Two people who walk, found without a network; the list counts how often they are asked for."""
+def people(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Two people who walk, found without a network; the list has the frames that are asked for."""
     asked: list[int] = []
     body = load_body("open")
 
@@ -69,7 +68,7 @@ def people(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return Found(tuple(associate(views, cameras)), (2,) * len(cameras), float("nan"))
 
     monkeypatch.setattr(PeopleFinder, "find", find)
-    yield asked
+    return asked
 
 
 def footage(shots: Path) -> list[Path]:

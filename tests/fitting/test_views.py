@@ -85,7 +85,7 @@ def test_a_weak_crop_faces_the_ray_through_its_middle(body: Body) -> None:
 
 
 class Mistaken(nn.Module):
-    """A network whose weights are its answers, a row a view: each another body than the true one."""
+    """A network whose weights are its answers, a row a view: each errs in its own way."""
 
     resolution = 8
     framing = "upright"

@@ -75,7 +75,7 @@ def test_what_fewer_than_two_cameras_see_is_unknown() -> None:
 
 def test_nearly_parallel_rays_do_not_meet() -> None:
     camera = made_rig(1)[0]
-    beside = replace(camera, translation=camera.translation + (0.02, 0, 0))
+    beside = replace(camera, translation=camera.translation + np.array([0.02, 0, 0]))
     assert np.isnan(triangulate(seen([camera, beside]), [camera, beside])).all()
 
 

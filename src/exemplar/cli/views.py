@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from exemplar import __version__
 from exemplar.cli.export import Target, write_motions_as
 from exemplar.cli.fit import writable_folder
 from exemplar.data.calibration import read_cameras
@@ -178,7 +179,7 @@ def claim(work: Path, command: ViewsCommand, footage: Sequence[Footage]) -> None
     files = [command.calibration, *(f.path for f in footage)]
     stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     asked = {**vars(command), "output": None, "to": None, "keep": None, "quiet": None}
-    about = f"{version('exemplar')}\n{asked}\n{stats}\n"
+    about = f"{__version__}\n{asked}\n{stats}\n"
     note = work / "job.txt"
     if note.is_file() and note.read_text("utf-8") != about:
         raise ValueError(
@@ -200,7 +201,7 @@ def _table(summary: Summary) -> Table:
         errors = ["-" if e is None else f"{e:.1f}" for e in person.error_px]
         table.add_row(str(number), f"{person.moments} of {summary.moments}", *errors)
     table.caption = (
-        f"calibration in {summary.unit}, {summary.up} up; keypoints are {summary.triangulation_px:.1f}"
-        " px off the points that they are triangulated to (median)"
+        f"calibration in {summary.unit}, {summary.up} up; keypoints are"
+        f" {summary.triangulation_px:.1f} px off the points that they are triangulated to (median)"
     )
     return table

@@ -54,11 +54,14 @@ class Views:
         return len(self.batch) // self.count
 
 
+_OF_VIEWS = EftConfig(ignored=(), robust_px=30.0, stop_px=None, iterations=40)
+
+
 @dataclass(frozen=True)
 class ViewsConfig:
     """Settings of a fit of several views."""
 
-    eft: EftConfig = EftConfig(ignored=(), robust_px=30.0, stop_px=None, iterations=40)
+    eft: EftConfig = _OF_VIEWS
     """The step, the terms that views have alone, and when to stop. Keypoints that the views
     contradict have weight 0 already; `robust_px` is for the rest."""
     agreement_weight: float = 1.0

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, UInt8
 from exemplar.geometry.rigs import LensCamera, misses, triangulate_robust
 
 OUTLIER = 0.06
-"""Views see a joint of theirs no farther off than this part of the person's extent in them: the
-built-in keypoints err by about 2 % in the median, and by 4 to 15 % where they are another limb's."""
+"""Views see a joint of theirs no farther off than this part of the person's extent in them. The
+built-in keypoints err by about 2 % in the median; another limb is 4 to 15 % away."""
 
 FEWEST_JOINTS = 6
 """Joints that two views of a person must have in common."""

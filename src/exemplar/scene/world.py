@@ -19,7 +19,8 @@ TORSO = 0.5
 """From the middle of an adult's shoulders to that of the hips, metres."""
 
 UNSURE = 2.2
-"""A torso so many times longer or shorter than an adult's is of another unit: children's are half."""
+"""A torso so many times longer or shorter than an adult's is of another unit. Children's are half
+as long."""
 
 SNAP = np.cos(np.deg2rad(35.0))
 """People's mean direction of up counts as the axis that is nearer than this."""

@@ -6,13 +6,13 @@ the others' in whatever their board was measured in. Caliscope numbers cameras b
 `cam_id`, may put their tables under `cameras`, and marks those to leave out with `ignore`.
 """
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import tomllib
 
 from exemplar.geometry.rigs import LensCamera
 
@@ -62,7 +62,7 @@ def camera_of(
     size: Any = None,
     fisheye: bool = False,
 ) -> LensCamera:
-    """A camera in OpenCV's terms; the rotation is a vector or a matrix. ValueError if it is none."""
+    """A camera in OpenCV's terms, the rotation a vector or a matrix; ValueError if it is none."""
     turn = _numbers(rotation, name, "rotation", 3, 9)
     lens = _numbers(distortion, name, "distortion", *range(15))
     image_size = None
