@@ -7,14 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from exemplar.bodies import load_body
+from exemplar.bodies import BodyParams, load_body
 from exemplar.cli import main
+from exemplar.data.formats import table
 from exemplar.image_files import write_image
 from exemplar.motion_files import read_motions
 from exemplar.scene import view_people
 from exemplar.scene.association import associate
 from exemplar.scene.view_people import Found, PeopleFinder
+from exemplar.scene.views import keypoints_of
+from exemplar.skeletons import OPENPOSE_25
 from tests.data.test_calibration import toml
 from tests.fixtures.made_rig import SIZE, joints_of, made_body, made_rig, seen_by
 
@@ -105,6 +109,34 @@ def test_two_people_become_motions_of_one_world(
     assert summary["cameras"] == ["cam0", "cam1", "cam2"]
     assert [person["moments"] for person in summary["people"]] == [FRAMES, FRAMES]
     assert summary["triangulation_px"] < 0.1
+
+
+def test_bodies_are_training_data_of_each_camera(shots: Path, people: list[int]) -> None:
+    assert run(*quick(shots, "--training", "--every", 2)) == 0
+    folder = shots / "out" / "training"
+    rows = list(table.read(folder / "people.parquet"))
+    assert len(rows) == 2 * 2 * len(made_rig())
+    body, cameras = load_body("open"), {camera.name: camera for camera in made_rig()}
+    motions = read_motions(shots / "out")
+    for row in rows:
+        sample, truth = row.sample, row.sample.body
+        assert (folder / "images" / sample.image).is_file()
+        assert truth is not None
+        assert sample.joints_3d is not None
+        name, frame = sample.image.split("/")
+        motion = motions[int(sample.subject[-1])]
+        of_world = keypoints_of(motion, body)[int(Path(frame).stem) // 2]
+        params = BodyParams(
+            *(torch.from_numpy(x).float() for x in (truth.pose[0], truth.pose[1:], truth.betas)),
+            torch.from_numpy(truth.translation).float(),
+        )
+        local = body.keypoints(params).numpy()
+        # float32 bodies some metres away
+        assert local == pytest.approx(cameras[name].in_camera(of_world), abs=1e-4)
+        known = sample.joints_3d[:, 3] > 0
+        assert sample.joints_3d[known, :3] == pytest.approx(
+            local[len(OPENPOSE_25) :][known], abs=1e-4
+        )
 
 
 def test_each_person_has_one_shape(shots: Path, people: list[int]) -> None:

@@ -23,6 +23,7 @@ from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
 from exemplar.scene.footage import Footage, open_footage
 from exemplar.scene.views import ViewsFitter, ViewsOptions
 from exemplar.scene.views_report import Summary, overlay, summary_of, write_summary
+from exemplar.scene.views_table import write_training
 
 WORK = "work"
 """Folder of the output in which what is done is kept until all is."""
@@ -60,6 +61,9 @@ class ViewsCommand:
     """The calibration's axis that points up: x, -y, ...; auto asks people and cameras."""
     to: tuple[Target, ...] = ("glb", "trc")
     """Formats of `exemplar export` to write."""
+    training: bool = False
+    """Also write the frames and a table of the bodies in each camera, which `exemplar train` reads,
+    to a folder of the output."""
     regressor: str = DEFAULT_REGRESSOR
     """large, mobile (faster, less accurate), or a checkpoint file."""
     body: str | None = None
@@ -121,6 +125,9 @@ def run(command: tyro.conf.OmitArgPrefixes[ViewsCommand]) -> None:
         overlay(found, fitter.body, summary, command.output / "overlay.png")
         write_summary(summary, command.output / "summary.json")
         written += [command.output / "overlay.png", command.output / "summary.json"]
+        if command.training:
+            folder = command.output / "training"
+            written.append(write_training(found, fitter.body, folder, command.regressor))
     for warning in found.warnings:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
     console.print(_table(summary))
@@ -178,7 +185,14 @@ def claim(work: Path, command: ViewsCommand, footage: Sequence[Footage]) -> None
     """Make the folder of what is done, or go on in it; ValueError if it is of another job."""
     files = [command.calibration, *(f.path for f in footage)]
     stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    asked = {**vars(command), "output": None, "to": None, "keep": None, "quiet": None}
+    asked = {
+        **vars(command),
+        "output": None,
+        "to": None,
+        "training": None,
+        "keep": None,
+        "quiet": None,
+    }
     about = f"{__version__}\n{asked}\n{stats}\n"
     note = work / "job.txt"
     if note.is_file() and note.read_text("utf-8") != about:
