@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from exemplar.bodies import Body, load_body
+from exemplar.motion import MISSING, Motion
+from exemplar.results import OK, REJECTED
 from exemplar.scene.association import Person, person_of
 from exemplar.scene.footage import Footage
 from exemplar.scene.tracks3d import tracked
 from exemplar.scene.view_people import Found, distinct
-from exemplar.scene.views import ViewsOptions, checked, moments_of, world_of
+from exemplar.scene.views import ViewsOptions, carried, checked, moments_of, world_of
 from exemplar.scene.world import named_up, parsed_unit, turn_to_y, unit_of
 from tests.fixtures.made_rig import joints_of, made_body, made_rig, seen_by
 
@@ -109,6 +111,42 @@ def test_one_place_is_one_person(body: Body) -> None:
     twice = person_of(points, made_rig())
     other = person(body, seed=1, place=(0.9, 0.9, 0.0))
     assert distinct([twice, whole, other]) == [whole, other]
+
+
+def walk(confidence: list[float], status: list[str]) -> Motion:
+    """Somebody who walks 0.1 m a frame, and is said to be far away where the status is not ok."""
+    count = len(status)
+    good = np.array([each == OK for each in status])
+    places = np.where(good, 0.1 * np.arange(count), 50.0)
+    eye = np.eye(3)
+    return Motion(
+        times=np.arange(count) / 10,
+        fps=10.0,
+        global_orient=np.tile(eye, (count, 1, 1)),
+        body_pose=np.tile(eye, (count, 23, 1, 1)),
+        betas=np.zeros(10),
+        translation=np.stack((places, places * 0, places * 0), axis=1),
+        status=tuple(status),
+        confidence=np.array(confidence),
+        frame="world",
+    )
+
+
+def test_doubtful_moments_are_carried_by_those_around_them() -> None:
+    status = [OK, OK, REJECTED, OK, MISSING, MISSING, OK, OK]
+    motion = walk([0.9, 0.9, 0.8, 0.9, 0, 0, 0.9, 0.1], status)
+    found = carried(motion)
+    assert found.translation[:, 0] == pytest.approx(0.1 * np.arange(8))
+    assert found.status == (OK,) * 8
+    assert found.confidence.tolist() == motion.confidence.tolist()
+
+
+def test_long_gaps_and_ends_stay_open() -> None:
+    status = [MISSING, OK, *[MISSING] * 9, OK, REJECTED]
+    motion = walk([0.9] * len(status), status)
+    assert carried(motion).status == tuple(status)
+    nobody = walk([0.0] * 3, [MISSING] * 3)
+    assert carried(nobody) is nobody
 
 
 def footage(count: int, fps: float = 30.0) -> Footage:

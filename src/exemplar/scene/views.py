@@ -13,7 +13,7 @@ from exemplar.bodies import Body, BodyParams
 from exemplar.environment import one_torch_thread
 from exemplar.fitting.views import Views, ViewsConfig, fit_views
 from exemplar.geometry.rigs import LensCamera, misses
-from exemplar.motion import MISSING, Motion
+from exemplar.motion import MISSING, Motion, steady
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, body_for, load_regressor
 from exemplar.results import OK, REJECTED
 from exemplar.scene.association import Person, Pictures, person_of
@@ -33,6 +33,9 @@ TOGETHER = 8
 
 WORST_PX = 20.0
 """Bodies with a larger mean 2D error are not believed, px of a 224 crop."""
+
+LONGEST_CARRIED = 0.5
+"""So long a gap is closed from the moments around it, seconds."""
 
 LEAST_AGREEMENT = 0.5
 """Part of the moments with people in two or more pictures in which two must agree on somebody."""
@@ -183,7 +186,7 @@ class ViewsFitter:
             bodies = self._bodies(people, world, clip, work, report)
         fps = footage[0].fps / self.options.every
         motions = tuple(
-            motion_of(person, own, times, fps, self.body.name)
+            carried(motion_of(person, own, times, fps, self.body.name))
             for person, own in zip(people, bodies, strict=True)
         )
         return ClipOfViews(clip, world, tuple(people), motions, tuple(warnings))
@@ -390,6 +393,42 @@ def motion_of(
         frame="world",
         body=body,
         **arrays,
+    )
+
+
+def carried(motion: Motion) -> Motion:
+    """The motion with doubtful and missing moments made of those before and after them.
+
+    Doubtful is what is rejected, or less than half as sure as the person's moments are in the
+    median. Gaps of more than `LONGEST_CARRIED` seconds, and moments before the first sure one or
+    after the last, stay as they are. What is carried has status OK and keeps its confidence.
+    """
+    known = np.array([status == OK for status in motion.status])
+    if not known.any():
+        return motion
+    sure = known & (motion.confidence >= 0.5 * np.median(motion.confidence[known]))
+    places = np.flatnonzero(sure)
+    rows = np.arange(len(sure))
+    after = places[np.searchsorted(places, rows).clip(max=len(places) - 1)]
+    before = places[(np.searchsorted(places, rows, side="right") - 1).clip(0)]
+    within = (before < rows) & (rows < after)
+    short = motion.times[after] - motion.times[before] <= LONGEST_CARRIED + 2 / motion.fps
+    moved = ~sure & within & short
+    if not moved.any():
+        return motion
+    status = tuple(s if own else MISSING for s, own in zip(motion.status, sure, strict=True))
+    between = steady(replace(motion, status=status))
+
+    def mixed(name: str) -> np.ndarray:
+        old, new = getattr(motion, name), getattr(between, name)
+        return np.where(moved.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+
+    return replace(
+        motion,
+        global_orient=mixed("global_orient"),
+        body_pose=mixed("body_pose"),
+        translation=mixed("translation"),
+        status=tuple(OK if own else s for s, own in zip(motion.status, moved, strict=True)),
     )
 
 

@@ -1,7 +1,7 @@
 """What is told and drawn of footage of several cameras that was fitted."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
 from exemplar.geometry.rigs import misses
 from exemplar.image_files import write_image
-from exemplar.motion import vertices_at
+from exemplar.motion import Motion, vertices_at
 from exemplar.render.views_picture import SeenBody, side_by_side
-from exemplar.scene.association import Pictures
+from exemplar.scene.association import Person, Pictures
 from exemplar.scene.views import ClipOfViews, errors_px
 
 SHOWN = 3
@@ -26,6 +26,8 @@ class PersonSummary:
 
     moments: int
     """In how many the person has a body."""
+    carried: int
+    """In how many of them it is made of the moments around, as too few cameras saw the person."""
     rejected: int
     """In how many of them it is not to be trusted."""
     error_px: tuple[float | None, ...]
@@ -61,10 +63,11 @@ def summary_of(found: ClipOfViews, body: Body) -> Summary:
     people = tuple(
         PersonSummary(
             int(motion.seen.sum()),
+            int((motion.seen & ~_seen(person, motion)).sum()),
             sum(status == "rejected" for status in motion.status),
             tuple(_mean(own[:, camera]) for camera in range(len(cameras))),
         )
-        for motion, own in zip(found.motions, errors, strict=True)
+        for person, motion, own in zip(found.people, found.motions, errors, strict=True)
     )
     return Summary(
         tuple(camera.name for camera in cameras),
@@ -116,6 +119,11 @@ def moment_picture(
     time = found.clip.moments[moment].time
     titles = [f"{camera.name}  {time:.2f} s" for camera in found.world.cameras]
     return side_by_side(pictures, seen, titles, body.faces.numpy(), keypoints=keypoints)
+
+
+def _seen(person: Mapping[int, Person], motion: Motion) -> np.ndarray:
+    """At which moments the person was found."""
+    return np.isin(np.arange(len(motion.times)), list(person))
 
 
 def _mean(errors: np.ndarray) -> float | None:

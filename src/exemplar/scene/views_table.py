@@ -40,7 +40,7 @@ def _rows(found: ClipOfViews, body: Body, images: Path, regressor: str) -> Itera
     for k, pictures in found.clip.pictures(trusted):
         names = _written(found, k, pictures, images)
         for number, motion in enumerate(found.motions):
-            if motion.status[k] != OK:
+            if motion.status[k] != OK or k not in found.people[number]:
                 continue
             for view in np.flatnonzero(found.people[number][k].seen).tolist():
                 height, width = pictures[view].shape[:2]
