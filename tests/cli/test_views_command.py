@@ -225,7 +225,14 @@ def test_bad_input_is_one_line(shots: Path, capsys: pytest.CaptureFixture[str]) 
     assert "has 3 cameras (cam0, cam1, cam2), got 2 files" in fails(
         capsys, calibration, folders[0], shots / "third"
     )
-    assert run(calibration, *folders, "--every", 0) == 2
+    for words, expected in (
+        (("--every", 0), "must be 1 or more, got 0"),
+        (("--start", 3, "--end", 2), "has no moments"),
+        (("--unit", "inch"), "expected auto, m, cm, mm"),
+        (("--up", "top"), "expected auto, x, y"),
+        (("--fps", 0), "frames a second"),
+    ):
+        assert expected in fails(capsys, calibration, *folders, *words)
 
 
 def test_a_picture_of_another_shape_is_one_line(

@@ -192,6 +192,10 @@ BROKEN = {
         lambda text: '<!DOCTYPE a [<!ENTITY b "c">]><calibration/>',
         "defines entities",
     ),
+    "deep yml": ("c.yml", lambda text: "%YAML:1.0\n---\na: " + "[" * 300_000, "too deeply"),
+    "deep json": ("c.json", lambda text: '{"a":' * 100_000, "too deeply"),
+    "deep xml": ("c.xml", lambda text: "<a>" * 300_000, "too deeply"),
+    "large": ("c.toml", lambda text: text + "#" * 2_000_000, "too large"),
     "no cameras": ("c.qca.txt", lambda text: "<calibration/>", "0 camera"),
 }
 

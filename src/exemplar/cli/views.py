@@ -75,20 +75,10 @@ class ViewsCommand:
     quiet: bool = False
     """Print nothing but errors."""
 
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError(f"--every must be 1 or more, got {self.every}")
-
 
 def run(command: tyro.conf.OmitArgPrefixes[ViewsCommand]) -> None:
     """Fit the people whom several calibrated cameras film, in one world."""
     console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
-    cameras = read_cameras(command.calibration)
-    footage = [open_footage(path, command.fps) for path in command.footage]
-    cameras = of_footage(cameras, [f.path for f in footage], command.calibration)
-    for line in _about(footage):
-        console.print(line, markup=False)
-    writable_folder(command.output)
     options = ViewsOptions(
         command.every,
         command.start,
@@ -100,6 +90,12 @@ def run(command: tyro.conf.OmitArgPrefixes[ViewsCommand]) -> None:
         command.body,
         command.iterations,
     )
+    cameras = read_cameras(command.calibration)
+    footage = [open_footage(path, command.fps) for path in command.footage]
+    cameras = of_footage(cameras, [f.path for f in footage], command.calibration)
+    for line in _about(footage):
+        console.print(line, markup=False)
+    writable_folder(command.output)
     fitter = ViewsFitter(options)
     work = command.output / WORK
     claim(work, command, footage)

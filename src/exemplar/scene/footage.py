@@ -52,6 +52,8 @@ def open_footage(path: Path, fps: float | None = None) -> Footage:
 
     FileNotFoundError if there is none; ValueError, in one line, if it has no frames.
     """
+    if fps is not None and not 0 < fps <= HIGHEST_FPS:
+        raise ValueError(f"expected up to {HIGHEST_FPS:g} frames a second, got {fps:g}")
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     if path.is_dir():

@@ -34,6 +34,9 @@ TOGETHER = 8
 WORST_PX = 20.0
 """Bodies with a larger mean 2D error are not believed, px of a 224 crop."""
 
+LEAST_SURE = 0.15
+"""Bodies of keypoints that are less sure (`sureness`) are not believed."""
+
 LONGEST_CARRIED = 0.5
 """So long a gap is closed from the moments around it, seconds."""
 
@@ -67,6 +70,18 @@ class ViewsOptions:
     """"open" or an SMPL file; None takes the regressor's."""
     iterations: int | None = None
     """Most weight updates; None takes the recipe's."""
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or (self.people is not None and self.people < 1):
+            raise ValueError(
+                f"every and people must be 1 or more, got {self.every} and {self.people}"
+            )
+        if not 0 <= self.start < math.inf or (self.end is not None and self.end <= self.start):
+            raise ValueError(f"a part from {self.start:g} s to {self.end} s has no moments")
+        if self.unit != "auto":
+            parsed_unit(self.unit)
+        if self.up != "auto":
+            named_up(self.up)
 
 
 @dataclass(frozen=True)
@@ -173,8 +188,12 @@ class ViewsFitter:
             sized = [c.of_size(*f.size) for c, f in zip(cameras, footage, strict=True)]
             clip = Clip(tuple(footage), moments_of(footage, self.options))
             found = self._found(sized, clip, work, report)
-            clip = replace(clip, moments=clip.moments[: len(found)])
             warnings = checked(found, sized)
+            if len(found) < len(clip.moments):
+                warnings.append(
+                    f"a video ends before its time: {len(found)} of {len(clip.moments)} moments"
+                )
+                clip = replace(clip, moments=clip.moments[: len(found)])
             world = world_of([p for each in found for p in each.people], sized, self.options)
             everybody = [
                 [person_of(p.points, world.cameras) for p in each.people] for each in found
@@ -382,8 +401,9 @@ def motion_of(
     for k, own in bodies.items():
         for name, array in arrays.items():
             array[k] = own[name]
-        status[k] = OK if own["error_px"] < WORST_PX else REJECTED
         confidence[k] = sureness(person[k])
+        good = own["error_px"] < WORST_PX and confidence[k] > LEAST_SURE
+        status[k] = OK if good else REJECTED
     return Motion(
         times=np.asarray(times, np.float64),
         fps=fps,

@@ -10,7 +10,7 @@ from exemplar.reading_files import reading
 FORMATS = (qualisys, toml, opencv)
 """In the order in which they are tried: each has `matches(path)` and `read(path)`."""
 
-LARGEST_FILE = 16 * 1024 * 1024
+LARGEST_FILE = 1024 * 1024
 """No calibration is larger, bytes."""
 
 EXPECTED = (

@@ -10,6 +10,7 @@ Three namings are known:
   world's origin, in one file or in `intrinsics.yml` and `extrinsics.yml` of one folder.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ import cv2
 from exemplar.data.calibration.toml import camera_of
 from exemplar.geometry.rigs import LensCamera
 
+DEEPEST = 16
+"""No calibration nests more deeply."""
+
+_MARKS = re.compile(r"[\[\]{}]|</|/>|<(?![!?/])")
 _SUFFIXES = (".yml", ".yaml", ".json", ".xml")
 _PAIRS = (("intri", "extri"), ("intrinsics", "extrinsics"))
 _MATRICES = ("camera_matrix", "matrix", "K", "M")
@@ -62,6 +67,9 @@ def _files(path: Path) -> list[Path]:
 
 def _storage(path: Path) -> dict[str, Any]:
     text = path.read_text("utf-8")
+    # OpenCV's parser calls itself for each level, until its stack is full
+    if _depth(text) > DEEPEST:
+        raise ValueError("it nests too deeply")
     storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
     try:
         found = _value(storage.root())
@@ -72,9 +80,18 @@ def _storage(path: Path) -> dict[str, Any]:
     return found
 
 
+def _depth(text: str) -> int:
+    """How deeply brackets and XML's elements nest, or more."""
+    deepest = now = 0
+    for mark in _MARKS.finditer(text):
+        now += 1 if mark[0] in "[{" or (mark[0][0] == "<" and mark[0] != "</") else -1
+        deepest = max(deepest, now)
+    return deepest
+
+
 def _value(node: cv2.FileNode, depth: int = 0) -> Any:
     """A node as Python's own; ValueError where it nests as no calibration does."""
-    if depth > 8:
+    if depth > DEEPEST:
         raise ValueError("it nests too deeply")
     if node.isMap():
         keys = node.keys()
