@@ -123,7 +123,9 @@ class Bench:
             if points is None:
                 pictures = [self.pictures[frame][c] for c in chosen]
                 views = [self._found(frame, c) for c in chosen]
-                found = [finder.read_again(p, pictures) for p in associate(views, cameras)]
+                found = associate(
+                    views, cameras, lambda p, seen=pictures: finder.read_again(p, seen)
+                )
                 largest = max(found, key=lambda p: extents_of(p.points).max(), default=None)
                 points = np.zeros((0, len(chosen), 49, 3))
                 if largest is not None:

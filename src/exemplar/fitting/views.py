@@ -64,6 +64,9 @@ class ViewsConfig:
     eft: EftConfig = _OF_VIEWS
     """The step, the terms that views have alone, and when to stop. Keypoints that the views
     contradict have weight 0 already; `robust_px` is for the rest."""
+    joints_sigma: float = 0.15
+    """Where the Geman-McClure error of a triangulated joint levels off, metres: two views that are
+    wrong in the same way do not rule the fit."""
     agreement_weight: float = 1.0
     """Weight of the mean squared distance of each view's own joints from the one body's, m^2."""
 
@@ -156,8 +159,11 @@ def views_objective(
         }
         if batch.joints_3d is not None:
             known = batch.joints_3d[rows]
-            terms["joints_3d"] = eft.joints_weight * objectives.keypoints_3d_on_mean(
-                joints[:, len(OPENPOSE_25) :], known[..., :3], known[..., 3] * tail
+            terms["joints_3d"] = eft.joints_weight * objectives.bounded_keypoints_3d(
+                joints[:, len(OPENPOSE_25) :],
+                known[..., :3],
+                known[..., 3] * tail,
+                sigma=config.joints_sigma,
             )
         terms = {name: eft.overall_weight * term for name, term in terms.items()}
         total = torch.stack(list(terms.values())).sum(0)

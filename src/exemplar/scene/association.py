@@ -1,13 +1,14 @@
 """Who is who in the cameras' pictures of one moment, and where their joints are."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from exemplar.geometry.rigs import LensCamera, misses, triangulate_robust
+from exemplar.skeletons import OPENPOSE_25, SMPL_49
 
 OUTLIER = 0.06
 """Views see a joint of theirs no farther off than this part of the person's extent in them. The
@@ -16,10 +17,19 @@ built-in keypoints err by about 2 % in the median; another limb is 4 to 15 % awa
 FEWEST_JOINTS = 6
 """Joints that two views of a person must have in common."""
 
+LARGEST_SKEW = 0.35
+"""Median of |log(left / right)| over the lengths of upper and lower arms and legs, above which two
+views' detections are not of one person."""
+
 ALONE = 0.5
 """Part of `OUTLIER` within which two views must agree where further cameras could tell, too."""
 
 Joints49 = Float[np.ndarray, "49 3"]
+
+MOST_PROPOSALS = 12
+"""So many proposals that lack a view are improved, the best ones."""
+
+_BONES = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 
 Choice = tuple[int | None, ...]
 """Which detection of each view, None for none."""
@@ -42,17 +52,29 @@ class Person:
     """Median distance of the keypoints from the joints over the person's extent in the views."""
 
     @property
+    def skew(self) -> float:
+        """Median of |log(left / right)| over the lengths of limbs; 0 where none is known."""
+        ratios = np.abs(np.log(_lengths(self.joints, "left") / _lengths(self.joints, "right")))
+        return float(np.nanmedian(ratios)) if np.isfinite(ratios).any() else 0.0
+
+    @property
     def seen(self) -> Bool[np.ndarray, " views"]:
         """Which views have the person."""
         return (self.points[..., 2] > 0).any(1)
 
 
-def associate(views: Sequence[Sequence[Joints49]], cameras: Sequence[LensCamera]) -> list[Person]:
+def associate(
+    views: Sequence[Sequence[Joints49]],
+    cameras: Sequence[LensCamera],
+    improve: Callable[[Person], Person] = lambda person: person,
+) -> list[Person]:
     """The people that at least two cameras see alike, those that most cameras see first.
 
     `views` are the people found in each camera's picture. Every pair of detections that agrees is
-    extended by what agrees best in each other view; of the proposals the one with most views, and
-    then the least error, is taken, and those without its detections are left.
+    extended by what agrees best in each other view. Of these proposals those of all views are taken
+    first, the least error before the others. The rest are improved (somebody may be found in the
+    views that lack), since two views can agree by chance: then those that most views have, and of
+    them the least error, come first. No detection is two people's.
     """
     known: dict[Choice, Person] = {}
     proposals: dict[Choice, Person] = {}
@@ -62,20 +84,21 @@ def associate(views: Sequence[Sequence[Joints49]], cameras: Sequence[LensCamera]
             choice = _extended(pair, views, cameras, known)
             if choice is not None:
                 proposals[choice] = known[choice]
-    ranked = sorted(
-        proposals.items(), key=lambda p: (-sum(n is not None for n in p[0]), p[1].error)
-    )
     taken: set[tuple[int, int]] = set()
-    people = []
-    for choice, person in ranked:
-        own = {(v, n) for v, n in enumerate(choice) if n is not None}
-        if own & taken:
-            continue
-        if len(own) == 2 and len(cameras) > 2 and person.error > ALONE * OUTLIER:
-            continue
-        taken |= own
-        people.append(person)
-    return people
+
+    def chosen(ranked: Sequence[tuple[Choice, Person]]) -> Iterator[Person]:
+        for choice, person in sorted(ranked, key=lambda p: (-p[1].seen.sum(), p[1].error)):
+            own = _detections(choice)
+            alone = person.seen.sum() == 2 < len(cameras) and person.error > ALONE * OUTLIER
+            if not own & taken and not alone:
+                taken.update(own)
+                yield person
+
+    whole = [each for each in proposals.items() if each[1].seen.all()]
+    people = [improve(person) for person in chosen(whole)]
+    rest = [each for each in proposals.items() if not _detections(each[0]) & taken]
+    rest.sort(key=lambda each: (-each[1].seen.sum(), each[1].error))
+    return [*people, *chosen([(choice, improve(p)) for choice, p in rest[:MOST_PROPOSALS]])]
 
 
 def person_of(points: Float[np.ndarray, "views 49 3"], cameras: Sequence[LensCamera]) -> Person:
@@ -103,6 +126,18 @@ def agrees(person: Person, view: int, points: Joints49, cameras: Sequence[LensCa
     return float(np.nanmedian(gaps)) / float(extents_of(points[None])[0])
 
 
+def _detections(choice: Choice) -> set[tuple[int, int]]:
+    """(view, number) of each detection of a choice."""
+    return {(view, number) for view, number in enumerate(choice) if number is not None}
+
+
+def _lengths(joints: Joints49, side: str) -> Float[np.ndarray, "4"]:
+    """Of the upper and lower arm and leg of a side, in the joints' unit; at least a millionth."""
+    rows = [[SMPL_49.index(f"{side}_{end}", len(OPENPOSE_25)) for end in bone] for bone in _BONES]
+    ends = joints[np.array(rows)]
+    return np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).clip(1e-6)
+
+
 def _extended(
     choice: Choice,
     views: Sequence[Sequence[Joints49]],
@@ -123,6 +158,8 @@ def _extended(
 
     common = ((person().points[..., 2] > 0).sum(0) >= 2).sum()
     if common < FEWEST_JOINTS or person().supports.any(0).sum() < common / 2:
+        return None
+    if person().skew > LARGEST_SKEW:
         return None
     for view, people in enumerate(views):
         if choice[view] is not None or not people:

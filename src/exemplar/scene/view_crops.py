@@ -96,8 +96,11 @@ def _crop_to_world(box: Box, camera: LensCamera) -> torch.Tensor:
 
 
 def _joints_3d(person: Person) -> Float[np.ndarray, "24 4"]:
-    """Triangulated joints and the mean confidence of the keypoints behind them."""
-    sure = (person.points[..., 2] * person.supports).sum(0) / person.supports.sum(0).clip(1)
+    """Triangulated joints, and the mean confidence of the keypoints behind them: less as far as
+    views contradict them."""
+    count, seen = person.supports.sum(0), (person.points[..., 2] > 0).sum(0)
+    sure = (person.points[..., 2] * person.supports).sum(0) / count.clip(1)
+    sure *= (count - 1).clip(0) / (seen - 1).clip(1)
     known = np.isfinite(person.joints).all(1)
     joints = np.where(known[:, None], np.column_stack((person.joints, sure)), 0.0)
     return joints[len(OPENPOSE_25) :]

@@ -65,8 +65,8 @@ class PeopleFinder:
     def find(self, pictures: Pictures) -> Found:
         """The people whom at least two cameras see."""
         views = [detected(picture) for picture in pictures]
-        matched = associate(views, self.cameras)
-        people = distinct([self.read_again(person, pictures) for person in matched])
+        matched = associate(views, self.cameras, lambda p: self.read_again(p, pictures))
+        people = distinct(matched)
         counts = tuple(len(view) for view in views)
         several = not people and sum(count > 0 for count in counts) > 1
         return Found(tuple(people), counts, self._gap(views) if several else np.nan)
