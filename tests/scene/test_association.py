@@ -9,7 +9,7 @@ import torch
 from exemplar.bodies import Body, load_body
 from exemplar.geometry.rigs import LensCamera
 from exemplar.geometry.rotations import axis_angle_to_rotmat
-from exemplar.scene.association import agrees, associate, person_of
+from exemplar.scene.association import Person, agrees, associate, person_of
 from tests.fixtures.made_rig import joints_of, made_body, made_rig, seen_by
 
 PLACES = ((0.0, 0.9, 0.0), (0.9, 0.9, 0.3), (-0.5, 0.9, 0.8))
@@ -76,6 +76,23 @@ def test_a_mistaken_detection_is_nobody(body: Body) -> None:
     found = associate([[points[0, 0]], [wrong], [points[0, 2]], [points[0, 3]]], cameras)
     assert matched(body, found) == [0]
     assert found[0].seen.tolist() == [True, False, True, True]
+
+
+def test_what_two_views_agree_on_by_chance_gives_way(body: Body) -> None:
+    """Of two proposals of two views each the one is taken that a third view turns out to see."""
+    cameras = made_rig(3)
+    points = crowd(body, cameras, noise=1.0)[0]
+    wrong = seen_by(cameras, joints_of(body, made_body(body, place=(0.3, 0.9, -0.4))))
+    views = [[points[0]], [points[1]], [wrong[2]]]
+    real = person_of(np.stack((points[0], points[1], np.zeros((49, 3)))), cameras)
+
+    def improve(person: Person) -> Person:
+        near = np.nanmedian(np.linalg.norm(person.joints - real.joints, axis=1)) < 0.05
+        return person_of(points, cameras) if near else person
+
+    (found,) = associate(views, cameras, improve)
+    assert found.seen.all()
+    assert matched(body, [found]) == [0]
 
 
 def test_people_of_one_view_are_nobody(body: Body) -> None:
