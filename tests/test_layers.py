@@ -21,6 +21,7 @@ LAYERS = (
         "reading_files",
         "skeletons",
         "tensor_files",
+        "video_files",
     },
     {"bodies", "samples"},
     {

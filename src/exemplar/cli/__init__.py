@@ -24,6 +24,7 @@ VERBS = {
     "reproduce": "reproduce",
     "compare": "compare",
     "export": "export",
+    "video": "video",
 }
 """Modules of this package, by verb."""
 

@@ -1,0 +1,117 @@
+"""Who is seen in each frame of a clip: found every few frames, and followed between them.
+
+Following is BlazePose's own way (Bazarevsky et al. 2020): the landmarks of a frame say which crop
+to read in the next.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from exemplar.detect.landmarks import (
+    MIN_PRESENCE,
+    SAME_PERSON,
+    Reading,
+    box_of,
+    find_people,
+    read_landmarks,
+)
+from exemplar.skeletons import BLAZEPOSE_33, TORSO
+
+COLOUR_BINS = 4
+"""Of each channel, in the histogram of a torso."""
+
+FASTEST = 0.35
+"""Most that a followed person's landmarks move from frame to frame, in the body's extent, on
+average: more is a reading of somebody or something else."""
+
+_TORSO = [BLAZEPOSE_33.index(name) for name in TORSO]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Somebody in one frame."""
+
+    keypoints: Float[np.ndarray, "33 3"]
+    """`skeletons.BLAZEPOSE_33`: x, y in image px, confidence."""
+    score: float
+    """How sure it is that somebody is there, 0 to 1."""
+    colour: Float[np.ndarray, " bins"]
+    """Histogram of the torso's colours; its sum is 1."""
+
+
+def sightings_in(
+    pixels: UInt8[np.ndarray, "h w 3"], before: list[Sighting], *, look: bool
+) -> list[Sighting]:
+    """The people of a frame, given those of the frame before.
+
+    With `look`, or where somebody is lost, the whole picture is searched, too.
+    """
+    followed = _followed(pixels, before)
+    found = followed
+    if look or len(followed) < len(before):
+        fresh = [_sighting(pixels, p.keypoints, p.score) for p in find_people(pixels)]
+        known = [
+            person for person in fresh if any(same_person(person, other) for other in followed)
+        ]
+        found = [*followed, *(person for person in fresh if all(person is not k for k in known))]
+    return found
+
+
+def _followed(pixels: np.ndarray, before: list[Sighting]) -> list[Sighting]:
+    """The people of the frame before who are found where they were, each once."""
+    boxes = [(person, box_of(person.keypoints)) for person in before]
+    asked = [(person, box) for person, box in boxes if box is not None]
+    readings = read_landmarks(pixels, [box for _, box in asked])
+    kept: list[tuple[float, Sighting]] = []
+    for (person, _), reading in zip(asked, readings, strict=True):
+        moved = _distance(person.keypoints, reading.keypoints)
+        if reading.presence >= MIN_PRESENCE and moved <= FASTEST and _in_picture(reading, pixels):
+            kept.append((moved, _sighting(pixels, reading.keypoints, reading.presence)))
+    # two who are read as one: the one who moved less is there
+    alone: list[Sighting] = []
+    for _, person in sorted(kept, key=lambda pair: pair[0]):
+        if not any(same_person(person, other) for other in alone):
+            alone.append(person)
+    return alone
+
+
+def same_person(a: Sighting, b: Sighting) -> bool:
+    """Whether two sightings of one frame are of one person: their landmarks coincide."""
+    gaps = np.linalg.norm(a.keypoints[:, :2] - b.keypoints[:, :2], axis=1)
+    return float(np.median(gaps)) < SAME_PERSON * min(extent(a.keypoints), extent(b.keypoints))
+
+
+def extent(keypoints: Float[np.ndarray, "33 3"]) -> float:
+    """The longer side of the landmarks' box, px."""
+    return max(float(np.ptp(keypoints[:, :2], axis=0).max()), 1e-6)
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean distance of landmarks, in the extent of `a`."""
+    return float(np.linalg.norm(a[:, :2] - b[:, :2], axis=1).mean()) / extent(a)
+
+
+def _in_picture(reading: Reading, pixels: np.ndarray) -> bool:
+    """Whether most of the torso is: people who leave are not followed out of the picture."""
+    torso = reading.keypoints[_TORSO, :2]
+    inside = (torso >= 0).all(1) & (torso <= pixels.shape[1::-1]).all(1)
+    return int(inside.sum()) * 2 >= len(_TORSO)
+
+
+def _sighting(pixels: np.ndarray, keypoints: np.ndarray, score: float) -> Sighting:
+    return Sighting(keypoints.astype(np.float32), float(score), _torso_colours(pixels, keypoints))
+
+
+def _torso_colours(pixels: np.ndarray, keypoints: np.ndarray) -> Float[np.ndarray, " bins"]:
+    height, width = pixels.shape[:2]
+    torso = keypoints[_TORSO, :2]
+    low = np.clip(np.floor(torso.min(0)), 0, (width - 1, height - 1)).astype(int)
+    high = np.clip(np.ceil(torso.max(0)), low + 1, (width, height)).astype(int)
+    part = np.ascontiguousarray(pixels[low[1] : high[1], low[0] : high[0]])
+    small = cv2.resize(part, (24, 24), interpolation=cv2.INTER_AREA)
+    bins = (small.reshape(-1, 3).astype(int) * COLOUR_BINS) // 256
+    codes = bins @ [COLOUR_BINS**2, COLOUR_BINS, 1]
+    return np.bincount(codes, minlength=COLOUR_BINS**3) / len(codes)
