@@ -7,16 +7,16 @@ from jaxtyping import Float
 
 
 def steady_series(
-    values: Float[np.ndarray, "t *n"],
-    weights: Float[np.ndarray, "t *n"],
+    values: Float[np.ndarray, "t ..."],
+    weights: Float[np.ndarray, "t ..."],
     times: Float[np.ndarray, " t"],
     cutoff: float,
-) -> Float[np.ndarray, "t *n"]:
+) -> Float[np.ndarray, "t ..."]:
     """The series x that minimises sum w (x - y)^2 + (2 pi cutoff)^-4 sum (x'')^2.
 
     (Whittaker 1923; Eilers, "A perfect smoother", 2003, with second differences over uneven
     times, in seconds.) Movement of `cutoff` Hz keeps half its size where the weight is 1; values
-    of little weight follow their neighbours, and those of weight 0 are bridged.
+    of little weight follow their neighbours, and those of weight 0 are bridged. Weights are of each value, or of each row.
     """
     count = len(times)
     shape = values.shape

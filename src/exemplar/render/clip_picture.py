@@ -31,7 +31,7 @@ class SideView:
     """What is seen from the side: the whole clip's people, so that nothing jumps."""
 
     low: Float[np.ndarray, "2"]
-    """Least depth and height, metres."""
+    """Least z and y that are shown, metres."""
     high: Float[np.ndarray, "2"]
     """Greatest."""
     ground: float | None
@@ -40,7 +40,7 @@ class SideView:
     @classmethod
     def of(cls, places: Float[np.ndarray, "n 3"], ground: float | None) -> "SideView":
         """Of people whose pelvises are at these places (x right, y up, z towards the camera)."""
-        seen = np.stack((-places[:, 2], places[:, 1]), 1)
+        seen = places[:, [2, 1]]
         low, high = seen.min(0) - 1.2, seen.max(0) + 1.2
         if ground is not None:
             low[1] = min(low[1], ground - 0.15)
@@ -92,18 +92,18 @@ def _from_the_side(
     margin = (np.array([width, height]) - scale * extent) / 2
 
     def placed(points: np.ndarray) -> np.ndarray:
-        across = margin[0] + scale * (side.high[0] - points[:, 0])
-        return np.stack((width - across, margin[1] + scale * (side.high[1] - points[:, 1])), 1)
+        away = np.stack((points[:, 0] - side.low[0], side.high[1] - points[:, 1]), 1)
+        return margin + scale * away
 
     if side.ground is not None:
         row = int(placed(np.array([[0.0, side.ground]]))[0, 1])
         cv2.line(picture, (0, row), (width, row), SOFT_INK, 1, cv2.LINE_AA)
-    # the camera is on the left: who is nearer to the image's left is nearer to the eye
+    # the eye is on the picture's left, and whoever is there is nearer to it
     for person in sorted(upright, key=lambda number: -float(upright[number][:, 0].mean())):
         x, y, z = upright[person].T
         picture = with_body(
             picture,
-            placed(np.stack((-z, y), 1)),
+            placed(np.stack((z, y), 1)),
             x,
             faces,
             pixels_per_metre=scale,
