@@ -1,16 +1,16 @@
 """Clips of people whose 3D motion is known: each frame alone, warm starts, shared windows, filters.
 
-    python -m benchmarks.clips SHARED_PHOTOS --work FOLDER [-o RESULTS.json]
+    python -m benchmarks.clips SHARED_PHOTOS --work FOLDER [--drawn 10] [--output RESULTS.json]
 
-Errors are PA-MPJPE (mm) over the limb joints, and jitter, the mean error of the joints' acceleration
-about the middle of the hips (mm/frame^2). Real clips: `multiview`'s four cameras against
-`pose3d.trc`. Drawn ones: a body that walks by its parameters through a pose prior's draws.
-What the networks read is kept in FOLDER, so that a run can be stopped.
+Errors are PA-MPJPE (mm) over the limb joints, and jitter, the mean error of the joints'
+acceleration about the middle of the hips (mm/frame^2). Real clips: `multiview`'s four cameras
+against `pose3d.trc`. Drawn ones: `benchmarks.drawn_clips`. What the networks read is kept in FOLDER,
+so that a run can be stopped.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,15 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.drawn_clips import draw_clip
 from benchmarks.real_cameras import read_cameras, read_markers
 from benchmarks.real_sequences import FOURTEEN, LIMBS
 from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, BodyParams
-from exemplar.environment import one_torch_thread
 from exemplar.metrics import pa_mpjpe
 from exemplar.motion import Motion
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
+from exemplar.regressors.prediction import Prediction
 from exemplar.scene.clip import ClipFitter
 from exemplar.scene.clip_options import ClipOptions
 from exemplar.scene.clip_people import ClipPerson
@@ -50,24 +51,71 @@ class ClipsCommand:
     """Whose fits."""
     cameras: tuple[str, ...] = ("cam01", "cam02", "cam03", "cam04")
     """Of `multiview`."""
+    drawn: int = 0
+    """Number of drawn clips."""
+    frames: int = 60
+    """Of each of them."""
 
 
-VARIANTS: Mapping[str, ClipOptions] = {
-    "network alone, each frame": ClipOptions(steady_hz=None, window=1, iterations=0),
-    "each frame alone": ClipOptions(steady_hz=None, window=1),
-    "each frame alone, savitzky-golay": ClipOptions(
-        steady_hz=None, window=1, smoothing="savitzky-golay"
-    ),
-    "each frame alone, one-euro": ClipOptions(steady_hz=None, window=1, smoothing="one-euro"),
-    "window of 8": ClipOptions(steady_hz=None, window=8),
-    "window of 32": ClipOptions(steady_hz=None, window=32),
-    "steady 3 Hz, window of 32": ClipOptions(steady_hz=3.0),
-    "steady 5 Hz, window of 32": ClipOptions(steady_hz=5.0),
-    "steady 8 Hz, window of 32": ClipOptions(steady_hz=8.0),
-    "steady 5 Hz, each frame alone": ClipOptions(window=1),
-    "steady 5 Hz, savitzky-golay": ClipOptions(smoothing="savitzky-golay"),
+@dataclass(frozen=True)
+class Variant:
+    """A way to fit a clip."""
+
+    options: ClipOptions
+    joints_weight: float = 0.0
+    """Of the temporal term, with which the fit makes all its updates."""
+    warm: bool = False
+    """Whether each frame's weights begin as those of the frame before ended."""
+
+
+_RAW = ClipOptions(steady_hz=None, window=1)
+
+VARIANTS: Mapping[str, Variant] = {
+    "network, each frame": Variant(replace(_RAW, iterations=0, window=32)),
+    "each frame alone": Variant(_RAW),
+    "each frame alone, savitzky-golay": Variant(replace(_RAW, smoothing="savitzky-golay")),
+    "each frame alone, one-euro": Variant(replace(_RAW, smoothing="one-euro")),
+    "warm start": Variant(_RAW, warm=True),
+    "window of 32": Variant(replace(_RAW, window=32)),
+    "window of 32, temporal term": Variant(replace(_RAW, window=32), joints_weight=1e-4),
+    "steady 3 Hz": Variant(ClipOptions(steady_hz=3.0)),
+    "steady 5 Hz": Variant(ClipOptions(steady_hz=5.0)),
+    "steady 8 Hz": Variant(ClipOptions(steady_hz=8.0)),
+    "steady 5 Hz, temporal term": Variant(ClipOptions(steady_hz=5.0), joints_weight=1e-4),
+    "steady 5 Hz, savitzky-golay": Variant(ClipOptions(smoothing="savitzky-golay")),
 }
-"""What is compared."""
+"""What is compared; windows are of 32 where nothing else is said."""
+
+
+class VariantFitter(ClipFitter):
+    """A fitter of clips whose ways change."""
+
+    variant = Variant(ClipOptions())
+
+    @property
+    def config(self) -> ClipConfig:
+        """Without a stop where there is a temporal term, which the stop does not see."""
+        weight, config = self.variant.joints_weight, super().config
+        if not weight:
+            return config
+        return replace(config, joints_weight=weight, eft=replace(config.eft, stop_px=None))
+
+
+class WarmWeights(RegressorWeights):
+    """Weights that begin where the last fit's ended."""
+
+    last: dict[str, Tensor] | None = None
+
+    def start(self, rows: Tensor, groups: int) -> dict[str, Tensor]:
+        """As the last prediction saw them."""
+        if self.last is None:
+            return super().start(rows, groups)
+        return {name: value.clone() for name, value in self.last.items()}
+
+    def predict(self, params: dict[str, Tensor], rows: Tensor) -> Prediction:
+        """As every network's weights."""
+        self.last = {name: value.detach() for name, value in params.items()}
+        return super().predict(params, rows)
 
 
 @dataclass(frozen=True)
@@ -92,6 +140,12 @@ def multiview(folder: Path, names: tuple[str, ...]) -> list[Known]:
         )
         for name in names
     ]
+
+
+def drawn(path: Path, frames: int, seed: int) -> Known:
+    """A drawn clip of one person; it is drawn again each time, which gives the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return Known(path, draw_clip(path, frames, seed).truth[0])
 
 
 def joints_of(motion: Motion, body: Body) -> Float[Tensor, "t 12 3"]:
@@ -121,27 +175,35 @@ def errors(
     return {"pa_mpjpe": float(pa.mean()), "jitter": float(gaps.mean()), "frames": int(rows.sum())}
 
 
-def fitted(fitter: ClipFitter, clip: Path, work: Path, options: ClipOptions) -> ClipPerson:
-    """The person who is seen most, by these options."""
-    fitter.options = options
-    return fitter.fit(clip, work / f"{clip.parent.name}-{clip.stem}").people[0]
+def fitted(fitter: VariantFitter, clip: Path, work: Path, variant: Variant) -> ClipPerson:
+    """The person who is seen most."""
+    fitter.variant, fitter.options = variant, variant.options
+    weights = WarmWeights if variant.warm else RegressorWeights
+    with patch("exemplar.fitting.clip.RegressorWeights", weights):
+        return fitter.fit(clip, work / f"{clip.parent.name}-{clip.stem}").people[0]
 
 
 def main(command: ClipsCommand) -> None:
     """Read the clips, fit them in every way, and print a table."""
-    fitter = ClipFitter(command.regressor)
+    fitter = VariantFitter(command.regressor)
     clips = multiview(command.photos / "multiview", command.cameras)
+    for seed in range(command.drawn):
+        clips.append(drawn(command.work / f"drawn{seed}.mp4", command.frames, seed))
     table: dict[str, dict[str, dict[str, float]]] = {}
     for clip in clips:
-        for name, options in VARIANTS.items():
-            person = fitted(fitter, clip.path, command.work, options)
+        for name, variant in VARIANTS.items():
+            person = fitted(fitter, clip.path, command.work, variant)
             truth = torch.from_numpy(clip.truth[: len(person.motion.times)])[:, LIMBS]
             found = errors(joints_of(person.motion, fitter.body), truth, person.motion.seen)
             table.setdefault(name, {})[clip.path.stem] = found
-            print(f"{clip.path.stem} {name:36s} {found['pa_mpjpe']:6.1f} {found['jitter']:6.2f}", flush=True)
-    for name, by_clip in table.items():
-        means = [np.mean([f[key] for f in by_clip.values()]) for key in ("pa_mpjpe", "jitter")]
-        print(f"mean {name:36s} {means[0]:6.1f} {means[1]:6.2f}")
+            numbers = f"{found['pa_mpjpe']:6.1f} {found['jitter']:6.2f}"
+            print(f"{clip.path.stem} {name:34s} {numbers}", flush=True)
+    for kind in ("cam", "drawn"):
+        for name, by_clip in table.items():
+            some = [found for clip, found in by_clip.items() if clip.startswith(kind)]
+            if some:
+                means = [np.mean([found[key] for found in some]) for key in ("pa_mpjpe", "jitter")]
+                print(f"mean {kind:5s} {name:34s} {means[0]:6.1f} {means[1]:6.2f}")
     if command.output is not None:
         with replacing(command.output) as temporary:
             temporary.write_text(json.dumps(table, indent=1) + "\n")

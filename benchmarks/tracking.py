@@ -3,13 +3,14 @@
     python -m benchmarks.tracking [-o RESULTS.json]
 
 Two bodies of `drawn_clips` pass each other four times in 238 frames, one behind the other. What a
-detector would see of them is simulated, without pictures: keypoints off by noise, the one behind not
-seen while most of them is covered, and one reading in twenty missing.
+detector would see of them is simulated, without pictures: keypoints off by noise, the one behind
+not seen while most of them is covered, and one reading in twenty missing.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,9 @@ def seen(seed: int, alike: bool) -> tuple[list[list[Sighting]], list[list[int]]]
             noisy = points[i].copy()
             noisy[:, :2] += rng.normal(0, NOISE * height, (len(noisy), 2))
             colour = np.clip(colours[i] + rng.normal(0, 0.01, len(colours[i])), 0, None)
-            people.append(Sighting(noisy.astype(np.float32), 0.9, colour / colour.sum()))
+            people.append(
+                Sighting(noisy.astype(np.float32), 0.9, colour / colour.sum(), np.zeros(4))
+            )
         frames.append(people)
         owners.append(there)
     return frames, owners
@@ -129,7 +132,7 @@ def judged(tracks: Sequence[dict[int, int]], owners: Sequence[Sequence[int]]) ->
     switches = 0
     for rows in tracks:
         who = [owners[t][row] for t, row in sorted(rows.items())]
-        switches += sum(a != b for a, b in zip(who, who[1:], strict=False))
+        switches += sum(a != b for a, b in pairwise(who))
     return {"switches": switches, "fragments": max(0, len(tracks) - 2)}
 
 

@@ -107,7 +107,9 @@ def test_a_truncated_clip_gives_the_frames_that_are_there(tmp_path: Path) -> Non
     whole = clip.read_bytes()
     # the header first, as in files that are sent over a network, then a hole
     half = whole.index(b"mdat") + (whole.index(b"moov") - whole.index(b"mdat")) // 2
-    clip.write_bytes(whole[:half] + bytes(whole.index(b"moov") - 4 - half) + whole[whole.index(b"moov") - 4 :])
+    clip.write_bytes(
+        whole[:half] + bytes(whole.index(b"moov") - 4 - half) + whole[whole.index(b"moov") - 4 :]
+    )
     with pytest.warns(UserWarning, match="breaks off"):
         frames = list(read_frames(clip))
     assert 0 < len(frames) < 30

@@ -171,7 +171,10 @@ class ClipFitter:
 
     def _crop(self, pixels: np.ndarray, person: Sighting, camera: ClipCamera) -> CroppedPerson:
         joints = torch.from_numpy(landmark_joints(person.keypoints, camera.size)).float()
-        box = camera.seeing(person_box(joints, framing_of(self.regressor)))
+        # hips below the picture's edge still say where the crop belongs; without them it would
+        # jump as they come and go
+        known = torch.from_numpy(landmark_joints(person.keypoints)).float()
+        box = camera.seeing(person_box(known, framing_of(self.regressor)))
         width = getattr(self.regressor, "width", None)
         return crop_person(pixels, joints, box, self.resolution, width)
 

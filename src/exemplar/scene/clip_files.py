@@ -90,6 +90,7 @@ class ClipJob:
             "keypoints": _stacked([person.keypoints for person in people], (33, 3)),
             "scores": np.array([person.score for person in people]),
             "colours": _stacked([person.colour for person in people], (1,)),
+            "crops": _stacked([person.crop for person in people], (4,)),
             "boxes": block.boxes,
             **{f"inputs{i}": array for i, array in enumerate(block.inputs)},
         }
@@ -102,9 +103,10 @@ class ClipJob:
         arrays = read_npz(path)
         try:
             sightings = [
-                Sighting(keypoints, float(score), colour)
-                for keypoints, score, colour in zip(
-                    arrays["keypoints"], arrays["scores"], arrays["colours"], strict=True
+                Sighting(keypoints, float(score), colour, crop)
+                for keypoints, score, colour, crop in zip(
+                    *(arrays[name] for name in ("keypoints", "scores", "colours", "crops")),
+                    strict=True,
                 )
             ]
             ends = np.cumsum(arrays["counts"])

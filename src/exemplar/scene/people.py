@@ -82,15 +82,16 @@ def _built_in(pixels: np.ndarray, box: tuple[float, ...] | None) -> list[np.ndar
 
 
 def landmark_joints(
-    landmarks: Float[np.ndarray, "33 3"], size: tuple[int, int]
+    landmarks: Float[np.ndarray, "33 3"], size: tuple[int, int] | None = None
 ) -> Float[np.ndarray, "49 3"]:
     """Built-in landmarks (image px, confidence) as the 49 joints.
 
-    Those outside the image, of width and height `size`, and unsure ones are missing.
+    Unsure ones are missing, and those outside an image of width and height `size`.
     """
     points = np.array(landmarks, dtype=np.float64)
-    inside = (points[:, :2] >= 0).all(1) & (points[:, :2] <= size).all(1)
-    points[~inside, 2] = 0.0
+    if size is not None:
+        inside = (points[:, :2] >= 0).all(1) & (points[:, :2] <= size).all(1)
+        points[~inside, 2] = 0.0
     return detected_joints(Detection(points, BLAZEPOSE_33))
 
 

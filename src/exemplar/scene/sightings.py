@@ -1,7 +1,8 @@
 """Who is seen in each frame of a clip: found every few frames, and followed between them.
 
 Following is BlazePose's own way (Bazarevsky et al. 2020): the landmarks of a frame say which crop
-to read in the next.
+to read in the next. Of somebody whose feet are not seen they are guesses in part, and crops made of
+them shrink from frame to frame: there the crop moves as the landmarks do that are seen.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from exemplar.detect.landmarks import (
     find_people,
     read_landmarks,
 )
+from exemplar.detect.person_detector import square
+from exemplar.geometry.crops import Box
 from exemplar.skeletons import BLAZEPOSE_33, TORSO
 
 COLOUR_BINS = 4
@@ -27,7 +30,11 @@ FASTEST = 0.35
 """Most that a followed person's landmarks move from frame to frame, in the body's extent, on
 average: more is a reading of somebody or something else."""
 
+SURE = 0.5
+"""Confidence from which a landmark counts as seen."""
+
 _TORSO = [BLAZEPOSE_33.index(name) for name in TORSO]
+_ANKLES = [BLAZEPOSE_33.index(f"{side}_ankle") for side in ("left", "right")]
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,8 @@ class Sighting:
     """How sure it is that somebody is there, 0 to 1."""
     colour: Float[np.ndarray, " bins"]
     """Histogram of the torso's colours; its sum is 1."""
+    crop: Float[np.ndarray, "4"]
+    """Where the landmarks were read: centre (px), side (px) and angle (radians)."""
 
 
 def sightings_in(
@@ -52,7 +61,7 @@ def sightings_in(
     followed = _followed(pixels, before)
     found = followed
     if look or len(followed) < len(before):
-        fresh = [_sighting(pixels, p.keypoints, p.score) for p in find_people(pixels)]
+        fresh = [_sighting(pixels, p.keypoints, p.score, p.box) for p in find_people(pixels)]
         known = [
             person for person in fresh if any(same_person(person, other) for other in followed)
         ]
@@ -62,20 +71,58 @@ def sightings_in(
 
 def _followed(pixels: np.ndarray, before: list[Sighting]) -> list[Sighting]:
     """The people of the frame before who are found where they were, each once."""
-    boxes = [(person, box_of(person.keypoints)) for person in before]
+    boxes = [(person, _next_box(person, pixels)) for person in before]
     asked = [(person, box) for person, box in boxes if box is not None]
     readings = read_landmarks(pixels, [box for _, box in asked])
     kept: list[tuple[float, Sighting]] = []
     for (person, _), reading in zip(asked, readings, strict=True):
         moved = _distance(person.keypoints, reading.keypoints)
         if reading.presence >= MIN_PRESENCE and moved <= FASTEST and _in_picture(reading, pixels):
-            kept.append((moved, _sighting(pixels, reading.keypoints, reading.presence)))
+            box = reading.box
+            if not _feet_seen(reading.keypoints, pixels):
+                box = _moved(box, person.keypoints, reading.keypoints, pixels)
+            kept.append((moved, _sighting(pixels, reading.keypoints, reading.presence, box)))
     # two who are read as one: the one who moved less is there
     alone: list[Sighting] = []
     for _, person in sorted(kept, key=lambda pair: pair[0]):
         if not any(same_person(person, other) for other in alone):
             alone.append(person)
     return alone
+
+
+def _next_box(person: Sighting, pixels: np.ndarray) -> Box | None:
+    """Where to read somebody in the next frame."""
+    if _feet_seen(person.keypoints, pixels):
+        return box_of(person.keypoints)
+    x, y, size, angle = (float(value) for value in person.crop)
+    return square(x, y, size, angle)
+
+
+def _seen(keypoints: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    places = keypoints[:, :2]
+    inside = (places >= 0).all(1) & (places <= pixels.shape[1::-1]).all(1)
+    return inside & (keypoints[:, 2] >= SURE)
+
+
+def _feet_seen(keypoints: np.ndarray, pixels: np.ndarray) -> bool:
+    return bool(_seen(keypoints, pixels)[_ANKLES].any())
+
+
+def _moved(box: Box, old: np.ndarray, new: np.ndarray, pixels: np.ndarray) -> Box:
+    """The crop, moved, grown and turned as the landmarks are that both frames show (the similarity
+    of least squares: Umeyama 1991)."""
+    both = _seen(old, pixels) & _seen(new, pixels)
+    if both.sum() < 3:
+        return box
+    # in the plane of complex numbers a similarity is a product
+    source, target = (points[both, 0] + 1j * points[both, 1] for points in (old, new))
+    apart, away = source - source.mean(), target - target.mean()
+    factor = np.vdot(apart, away) / max(np.vdot(apart, apart).real, 1e-9)
+    factor = factor if 0.5 < abs(factor) < 2 else 1.0 + 0j
+    centre = complex(*box.centre.tolist())
+    place = target.mean() + factor * (centre - source.mean())
+    size, angle = float(box.size) * abs(factor), float(box.angle) + float(np.angle(factor))
+    return square(place.real, place.imag, size, angle)
 
 
 def same_person(a: Sighting, b: Sighting) -> bool:
@@ -101,8 +148,10 @@ def _in_picture(reading: Reading, pixels: np.ndarray) -> bool:
     return int(inside.sum()) * 2 >= len(_TORSO)
 
 
-def _sighting(pixels: np.ndarray, keypoints: np.ndarray, score: float) -> Sighting:
-    return Sighting(keypoints.astype(np.float32), float(score), _torso_colours(pixels, keypoints))
+def _sighting(pixels: np.ndarray, keypoints: np.ndarray, score: float, box: Box) -> Sighting:
+    crop = np.array([*box.centre.tolist(), float(box.size), float(box.angle)])
+    colours = _torso_colours(pixels, keypoints)
+    return Sighting(keypoints.astype(np.float32), float(score), colours, crop)
 
 
 def _torso_colours(pixels: np.ndarray, keypoints: np.ndarray) -> Float[np.ndarray, " bins"]:
