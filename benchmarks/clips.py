@@ -4,14 +4,15 @@
 
 Errors are PA-MPJPE (mm) over the limb joints, and jitter, the mean error of the joints'
 acceleration about the middle of the hips (mm/frame^2). Real clips: `multiview`'s four cameras
-against `pose3d.trc`. Drawn ones: `benchmarks.drawn_clips`. What the networks read is kept in FOLDER,
-so that a run can be stopped.
+against `pose3d.trc`. Drawn ones: `benchmarks.drawn_clips`. What the networks read is kept in
+FOLDER, so that a run can be stopped.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from benchmarks.real_cameras import read_cameras, read_markers
 from benchmarks.real_sequences import FOURTEEN, LIMBS
 from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, BodyParams
+from exemplar.fitting.clip import ClipConfig
+from exemplar.fitting.weights import RegressorWeights
 from exemplar.metrics import pa_mpjpe
 from exemplar.motion import Motion
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
