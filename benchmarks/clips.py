@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 from unittest.mock import patch
 
 import numpy as np
@@ -32,8 +33,9 @@ from exemplar.motion import Motion
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
 from exemplar.regressors.prediction import Prediction
 from exemplar.scene.clip import ClipFitter
-from exemplar.scene.clip_options import ClipOptions
+from exemplar.scene.clip_options import ClipOptions, Smoothing
 from exemplar.scene.clip_people import ClipPerson
+from exemplar.scene.smoothing import smoothed
 from exemplar.skeletons import LIMBS_12, LSP_14
 
 HIPS = [[n for n in LSP_14 if n in LIMBS_12].index(f"{side}_hip") for side in ("left", "right")]
@@ -76,8 +78,6 @@ _RAW = ClipOptions(steady_hz=None, window=1)
 VARIANTS: Mapping[str, Variant] = {
     "network, each frame": Variant(replace(_RAW, iterations=0, window=32)),
     "each frame alone": Variant(_RAW),
-    "each frame alone, savitzky-golay": Variant(replace(_RAW, smoothing="savitzky-golay")),
-    "each frame alone, one-euro": Variant(replace(_RAW, smoothing="one-euro")),
     "warm start": Variant(_RAW, warm=True),
     "window of 32": Variant(replace(_RAW, window=32)),
     "window of 32, temporal term": Variant(replace(_RAW, window=32), joints_weight=1e-4),
@@ -85,9 +85,12 @@ VARIANTS: Mapping[str, Variant] = {
     "steady 5 Hz": Variant(ClipOptions(steady_hz=5.0)),
     "steady 8 Hz": Variant(ClipOptions(steady_hz=8.0)),
     "steady 5 Hz, temporal term": Variant(ClipOptions(steady_hz=5.0), joints_weight=1e-4),
-    "steady 5 Hz, savitzky-golay": Variant(ClipOptions(smoothing="savitzky-golay")),
 }
 """What is compared; windows are of 32 where nothing else is said."""
+
+
+FILTERED = ("each frame alone", "steady 5 Hz")
+"""What is also shown with each filter on top."""
 
 
 class VariantFitter(ClipFitter):
@@ -195,12 +198,15 @@ def main(command: ClipsCommand) -> None:
     table: dict[str, dict[str, dict[str, float]]] = {}
     for clip in clips:
         for name, variant in VARIANTS.items():
-            person = fitted(fitter, clip.path, command.work, variant)
-            truth = torch.from_numpy(clip.truth[: len(person.motion.times)])[:, LIMBS]
-            found = errors(joints_of(person.motion, fitter.body), truth, person.motion.seen)
-            table.setdefault(name, {})[clip.path.stem] = found
-            numbers = f"{found['pa_mpjpe']:6.1f} {found['jitter']:6.2f}"
-            print(f"{clip.path.stem} {name:34s} {numbers}", flush=True)
+            motion = fitted(fitter, clip.path, command.work, variant).motion
+            truth = torch.from_numpy(clip.truth[: len(motion.times)])[:, LIMBS]
+            for kind in get_args(Smoothing) if name in FILTERED else ("none",):
+                shown = name if kind == "none" else f"{name}, {kind}"
+                joints = joints_of(smoothed(motion, kind), fitter.body)
+                found = errors(joints, truth, motion.seen)
+                table.setdefault(shown, {})[clip.path.stem] = found
+                numbers = f"{found['pa_mpjpe']:6.1f} {found['jitter']:6.2f}"
+                print(f"{clip.path.stem} {shown:34s} {numbers}", flush=True)
     for kind in ("cam", "drawn"):
         for name, by_clip in table.items():
             some = [found for clip, found in by_clip.items() if clip.startswith(kind)]

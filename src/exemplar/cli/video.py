@@ -104,7 +104,7 @@ def run(command: tyro.conf.OmitArgPrefixes[VideoCommand]) -> None:
     with warnings.catch_warnings(record=True) as caught, _progress(console) as report:
         warnings.simplefilter("always", UserWarning)
         result = fitter.fit(command.clip, command.output / WORK, report)
-        body = fitter.body.cpu()
+        body = fitter.body
         written = _write_files(result, body, command.output)
         if command.overlay:
             _write_overlay(result, body, command.clip, selection, command.output / OVERLAY, report)

@@ -15,8 +15,9 @@ def steady_series(
     """The series x that minimises sum w (x - y)^2 + (2 pi cutoff)^-4 sum (x'')^2.
 
     (Whittaker 1923; Eilers, "A perfect smoother", 2003, with second differences over uneven
-    times, in seconds.) Movement of `cutoff` Hz keeps half its size where the weight is 1; values
-    of little weight follow their neighbours, and those of weight 0 are bridged. Weights are of each value, or of each row.
+    times, in seconds.) Weights are of each value, or of each row. Movement of `cutoff` Hz keeps
+    half its size where the weight is 1; values of little weight follow their neighbours, and those
+    of weight 0 are bridged.
     """
     count = len(times)
     shape = values.shape

@@ -64,7 +64,7 @@ class ClipFitter:
         self.regressor_name = str(regressor)
         self.resolution = int(getattr(module, "resolution"))  # noqa: B009 - a Module attribute
         self.camera_model: CameraModel = getattr(module, "camera_model", "weak")
-        self.body: Body = body_for(self.info, self.options.body).to(self.device)
+        self.body: Body = body_for(self.info, self.options.body)
         self.moving = moving_names(self.regressor, self.info.adapt)
 
     @property
@@ -124,7 +124,7 @@ class ClipFitter:
             motions=motions if world is None else world.motions(motions, self.body),
             numbers=tuple(int(n) for block in blocks for n in block.numbers),
             focal_source=source,
-            faces=self.body.faces.cpu().numpy(),
+            faces=self.body.faces.numpy(),
         )
 
     def _settings(self, camera: ClipCamera) -> dict[str, object]:

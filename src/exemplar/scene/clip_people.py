@@ -1,5 +1,6 @@
 """One person of a clip: fitted, given one shape, and placed in the camera."""
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,7 +96,7 @@ def fit_person(
     config: ClipConfig,
     options: ClipOptions,
 ) -> ClipPerson:
-    """Fit one person of a clip whose frames are shown at `times`."""
+    """Fit one person of a clip whose frames are shown at `times`. The body is on the CPU."""
     box, inputs, keypoints = seen.box, seen.inputs, seen.keypoints_2d
     if isinstance(inputs, Tensor) and inputs.dtype == torch.uint8:
         inputs = inputs.permute(0, 3, 1, 2) / 255
@@ -107,8 +108,10 @@ def fit_person(
             inputs = tuple(steady_landmarks(Landmarks(*inputs), seen.box, box, seen.times, hz))
     points = torch.from_numpy(keypoints).to(box.centre)
     in_crop = torch.cat((image_to_crop(points[..., :2], box), points[..., 2:]), -1)
-    when = torch.from_numpy(seen.times).to(box.centre)
-    fits = fit_clip(regressor, body, inputs, box, in_crop, when, config)
+    when = torch.from_numpy(seen.times - seen.times[0]).to(box.centre)
+    own = copy.deepcopy(body).to(box.centre.device)
+    fits = fit_clip(regressor, own, inputs, box, in_crop, when, config).cpu()
+    box = box.to("cpu")
 
     confidence = _confidence(seen)
     weight = torch.from_numpy(np.maximum(confidence, 1e-3)).to(box.centre)
@@ -119,8 +122,8 @@ def fit_person(
     resolution = getattr(regressor, "resolution", EFT_CROP)
     with torch.no_grad():
         put = placed(body, found, box, model, resolution)
-    shape = betas.double().cpu().numpy()
-    pelvis = rest_pose(body, shape).joints.cpu().numpy()[SMPL_24.index("pelvis")]
+    shape = _array(betas)
+    pelvis = rest_pose(body, shape).joints.numpy()[SMPL_24.index("pelvis")]
     away = steady_depth(_array(put.translation) + pelvis, seen.times, confidence) - pelvis
     joints = _array(put.joints) + away[:, None]
     shown = camera.focal * joints[..., :2] / joints[..., 2:] + camera.principal_point

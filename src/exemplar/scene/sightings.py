@@ -115,13 +115,15 @@ def _moved(box: Box, old: np.ndarray, new: np.ndarray, pixels: np.ndarray) -> Bo
     if both.sum() < 3:
         return box
     # in the plane of complex numbers a similarity is a product
-    source, target = (points[both, 0] + 1j * points[both, 1] for points in (old, new))
+    places = (points[both, :2].astype(np.float64) for points in (old, new))
+    source, target = (xy[:, 0] + 1j * xy[:, 1] for xy in places)
     apart, away = source - source.mean(), target - target.mean()
     factor = np.vdot(apart, away) / max(np.vdot(apart, apart).real, 1e-9)
     factor = factor if 0.5 < abs(factor) < 2 else 1.0 + 0j
     centre = complex(*box.centre.tolist())
-    place = target.mean() + factor * (centre - source.mean())
-    size, angle = float(box.size) * abs(factor), float(box.angle) + float(np.angle(factor))
+    place = complex(target.mean() + factor * (centre - source.mean()))
+    size = float(box.size) * float(abs(factor))
+    angle = float(box.angle) + float(np.angle(factor))
     return square(place.real, place.imag, size, angle)
 
 
