@@ -161,6 +161,15 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
         list(read_frames(secret, Selection(start=9.0)))
 
 
+def outcome(clip: Path) -> str:
+    """What becomes of a file: its frames, or a line."""
+    try:
+        return f"{sum(frame.pixels.dtype == np.uint8 for frame in read_frames(clip))} frames"
+    except (ValueError, OSError) as error:
+        return str(error)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     whole = make_clip(tmp_path / "a.mp4", 6).read_bytes()
     rng = np.random.default_rng(0)
@@ -168,14 +177,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
         data = bytearray(whole)
         for place in rng.integers(0, len(data), 1 + i):
             data[place] = int(rng.integers(256))
-        clip = written(tmp_path / "b.mp4", bytes(data))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("warnings.warn", lambda *a, **k: None)
-            try:
-                for frame in read_frames(clip):
-                    assert frame.pixels.dtype == np.uint8
-            except (ValueError, OSError) as error:
-                assert "\n" not in str(error)
+        assert "\n" not in outcome(written(tmp_path / "b.mp4", bytes(data)))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def sighting(x: float, colour: np.ndarray, seed: int) -> Sighting:
     """Somebody 100 px high, whose middle is at x, with noise of 1 px."""
     shape = np.random.default_rng(0).uniform(-1, 1, (len(BLAZEPOSE_33), 2)) * (15, 50)
     noise = np.random.default_rng(seed).normal(0, 1, shape.shape)
-    points = shape + (x, 100) + noise
+    points = shape + noise + np.array([x, 100.0])
     keypoints = np.column_stack((points, np.full(len(points), 0.9))).astype(np.float32)
     return Sighting(keypoints, 0.9, colour, np.zeros(4))
 

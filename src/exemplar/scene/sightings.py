@@ -30,6 +30,9 @@ FASTEST = 0.35
 """Most that a followed person's landmarks move from frame to frame, in the body's extent, on
 average: more is a reading of somebody or something else."""
 
+REREAD = 0.2
+"""As `SAME_PERSON`, for somebody who is followed and found anew: the crops differ."""
+
 SURE = 0.5
 """Confidence from which a landmark counts as seen."""
 
@@ -62,10 +65,12 @@ def sightings_in(
     found = followed
     if look or len(followed) < len(before):
         fresh = [_sighting(pixels, p.keypoints, p.score, p.box) for p in find_people(pixels)]
-        known = [
-            person for person in fresh if any(same_person(person, other) for other in followed)
+        strangers = [
+            person
+            for person in fresh
+            if not any(same_person(person, other, REREAD) for other in followed)
         ]
-        found = [*followed, *(person for person in fresh if all(person is not k for k in known))]
+        found = [*followed, *strangers]
     return found
 
 
@@ -127,10 +132,11 @@ def _moved(box: Box, old: np.ndarray, new: np.ndarray, pixels: np.ndarray) -> Bo
     return square(place.real, place.imag, size, angle)
 
 
-def same_person(a: Sighting, b: Sighting) -> bool:
-    """Whether two sightings of one frame are of one person: their landmarks coincide."""
+def same_person(a: Sighting, b: Sighting, reach: float = SAME_PERSON) -> bool:
+    """Whether two sightings of one frame are of one person: their landmarks coincide, the median
+    within `reach` of the smaller body's extent."""
     gaps = np.linalg.norm(a.keypoints[:, :2] - b.keypoints[:, :2], axis=1)
-    return float(np.median(gaps)) < SAME_PERSON * min(extent(a.keypoints), extent(b.keypoints))
+    return float(np.median(gaps)) < reach * min(extent(a.keypoints), extent(b.keypoints))
 
 
 def extent(keypoints: Float[np.ndarray, "33 3"]) -> float:
