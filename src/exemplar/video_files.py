@@ -176,6 +176,7 @@ def _av() -> Any:
     """PyAV; ImportError with the extra that brings it."""
     try:
         import av
+        import av.logging
     except ImportError:
         raise ImportError("reading videos needs PyAV: pip install 'exemplar-hmr[video]'") from None
     av.logging.set_level(None)

@@ -80,10 +80,14 @@ def test_impossible_settings_are_one_line(
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-def test_without_pyav_one_line_says_what_to_install(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("module", ["av", "scipy.optimize"])
+def test_without_the_extra_one_line_says_what_to_install(
+    module: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setitem(sys.modules, module, None)
     assert run("video", tmp_path / "clip.mp4", "-o", tmp_path / "out") == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert "exemplar-hmr[video]" in line

@@ -25,7 +25,7 @@ from exemplar.scene.options import DETECTED_STOP_PX
 from exemplar.scene.people import has_extent, landmark_joints
 from exemplar.scene.placing import focal_from
 from exemplar.scene.sightings import Sighting, sightings_in
-from exemplar.scene.tracks import Track, tracks_of
+from exemplar.scene.tracks import Track, assignment, tracks_of
 from exemplar.scene.world import World, world_of
 from exemplar.video_files import VideoFrame, read_frames, read_info
 
@@ -89,6 +89,7 @@ class ClipFitter:
         same result, to the bit. Warns (UserWarning) of a file that breaks off. FileNotFoundError,
         OSError or ValueError, in one line, for bad input, such as a clip without a person.
         """
+        assignment()  # what is missing is told before hours of work, not after
         with one_torch_thread():
             return self._fit(Path(clip), Path(folder), progress)
 
@@ -230,14 +231,15 @@ class ClipFitter:
                 scores.append(people[row].score)
                 parts.append([array[at] for array in block.inputs])
             first += len(block.numbers)
-        inputs = tuple(
-            torch.from_numpy(np.stack(x)).to(self.device) for x in zip(*parts, strict=True)
-        )
+        inputs = [
+            torch.from_numpy(np.stack(arrays)).to(self.device)
+            for arrays in zip(*parts, strict=True)
+        ]
         return PersonFrames(
             rows=np.array(rows),
             times=times[rows],
             box=camera.boxes(np.stack(boxes), self.device),
-            inputs=inputs if len(inputs) > 1 else inputs[0],
+            inputs=tuple(inputs) if len(inputs) > 1 else inputs[0],
             keypoints_2d=np.stack(joints),
             scores=np.array(scores),
         )

@@ -1,6 +1,6 @@
 """Who is who from frame to frame of a clip: sightings joined to tracks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,15 +75,14 @@ def tracks_of(frames: Sequence[Sequence[Sighting]], times: Sequence[float]) -> l
     landmarks where they are expected, overlap of the boxes, colours of the torso. A track that gets
     none goes on for `LONGEST_GAP`.
     """
-    from scipy.optimize import linear_sum_assignment
-
+    assign = assignment()
     tracks: list[Track] = []
     for number, (time, people) in enumerate(zip(times, frames, strict=True)):
         alive = [track for track in tracks if time - track.seen[-1][0] <= LONGEST_GAP]
         table = np.array([[similarity(t, p, time) for p in people] for t in alive])
         table = table.reshape(len(alive), len(people))
         free = set(range(len(people)))
-        for i, row in zip(*linear_sum_assignment(-table), strict=True):
+        for i, row in zip(*assign(-table), strict=True):
             if table[i, row] >= LEAST_SIMILARITY:
                 alive[i].add(number, time, int(row), people[row])
                 free.discard(int(row))
@@ -91,6 +90,17 @@ def tracks_of(frames: Sequence[Sequence[Sighting]], times: Sequence[float]) -> l
             tracks.append(Track())
             tracks[-1].add(number, time, row, people[row])
     return _worth_keeping(tracks, times)
+
+
+def assignment() -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """scipy's solver; ImportError with the extra that brings it."""
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError:
+        raise ImportError(
+            "telling people apart needs scipy: pip install 'exemplar-hmr[video]'"
+        ) from None
+    return linear_sum_assignment
 
 
 def similarity(track: Track, person: Sighting, time: float) -> float:
