@@ -1,6 +1,7 @@
 """Following people from frame to frame, with made readings in place of the networks'."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ def sighting(keypoints: np.ndarray) -> Sighting:
     box = box_of(keypoints)
     assert box is not None
     crop = np.array([*box.centre.tolist(), float(box.size), float(box.angle)])
-    return Sighting(keypoints.astype(np.float32), 0.9, np.full(64, 1 / 64), crop)
+    # the picture is black
+    return Sighting(keypoints.astype(np.float32), 0.9, np.eye(64)[0], crop)
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def see(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     def set_up(read: Callable[[Box], Reading], found: list[np.ndarray]) -> list[int]:
         looks = [0]
 
-        def find(pixels: np.ndarray) -> list[DetectedPerson]:
+        def find(pixels: np.ndarray, tiling: str) -> list[DetectedPerson]:
             looks[0] += 1
             return [DetectedPerson(k, 0.9, square(0.0, 0.0, 100.0)) for k in found]
 
@@ -72,6 +74,16 @@ def test_two_who_are_read_as_one_are_one(see: Callable[..., list[int]]) -> None:
     see(lambda box: Reading(body(205), 0.9, box), [])
     before = [sighting(body(230)), sighting(body(204))]
     assert len(sightings_in(PIXELS, before, look=False)) == 1
+
+
+def test_a_reading_that_slides_onto_somebody_else_is_not_followed(
+    see: Callable[..., list[int]],
+) -> None:
+    looks = see(lambda box: Reading(body(205), 0.9, box), [])
+    other_colours = np.eye(64)[0]
+    before = replace(sighting(body(200)), colour=other_colours * 0.5 + np.eye(64)[63] * 0.5)
+    assert sightings_in(PIXELS, [before], look=False) == []
+    assert looks == [1]
 
 
 def test_a_look_adds_strangers_alone(see: Callable[..., list[int]]) -> None:

@@ -135,6 +135,7 @@ class ClipFitter:
             "regressor": self.regressor_name,
             "selection": [str(value) for value in vars(options.selection).values()],
             "look_every": options.look_every,
+            "search_every": options.search_every,
             "focal": camera.focal,
             "device": self.device.type,
         }
@@ -155,9 +156,14 @@ class ClipFitter:
         for number, some in enumerate(_batched(chosen, BLOCK), start=done):
             people, crops = [], []
             for i, frame in enumerate(some):
-                progress("reading", number * BLOCK + i, expected)
-                look = (number * BLOCK + i) % self.options.look_every == 0
-                found = sightings_in(frame.pixels, before, look=look)
+                at = number * BLOCK + i
+                progress("reading", at, expected)
+                found = sightings_in(
+                    frame.pixels,
+                    before,
+                    look=at % self.options.look_every == 0,
+                    thorough=at % self.options.search_every == 0,
+                )
                 before = [p for p in found if has_extent(landmark_joints(p.keypoints, camera.size))]
                 people.append(before)
                 crops += [self._crop(frame.pixels, person, camera) for person in before]

@@ -26,6 +26,8 @@ class ClipOptions:
     """Whether the camera moves: there is no world then, and bodies stay in the camera's frame."""
     look_every: int = 10
     """Look for people in the whole picture in every n-th frame; between, they are followed."""
+    search_every: int = 30
+    """Look for small people, too, in every n-th frame, which takes seconds."""
     steady_hz: float | None = 5.0
     """Frequency above which what the network reads of a person is taken for noise; None takes each
     frame's reading as it is."""
@@ -45,11 +47,10 @@ class ClipOptions:
             raise ValueError(f"the focal length must be a positive number, got {self.focal}")
         if self.steady_hz is not None and not 0 < self.steady_hz < math.inf:
             raise ValueError(f"the cutoff must be a positive number of Hz, got {self.steady_hz}")
-        if min(self.look_every, self.window) < 1:
+        counts = (self.look_every, self.search_every, self.window)
+        if min(counts) < 1:
             raise ValueError(
-                f"expected positive counts, got {self.look_every=}, {self.window=}".replace(
-                    "self.", ""
-                )
+                f"expected look_every, search_every and window 1 or more, got {counts}"
             )
         if self.person not in ("all", "largest") and not self.person.isdigit():
             raise ValueError(f"--person {self.person!r}: expected all, largest, or a number")

@@ -30,6 +30,10 @@ FASTEST = 0.35
 """Most that a followed person's landmarks move from frame to frame, in the body's extent, on
 average: more is a reading of somebody or something else."""
 
+LEAST_ALIKE = 0.8
+"""How alike a torso's colours are from frame to frame: 0.95 and more on the same person, 0.69 where
+a reading slid from a man onto a woman in front of him."""
+
 REREAD = 0.2
 """As `SAME_PERSON`, for somebody who is followed and found anew: the crops differ."""
 
@@ -55,16 +59,25 @@ class Sighting:
 
 
 def sightings_in(
-    pixels: UInt8[np.ndarray, "h w 3"], before: list[Sighting], *, look: bool
+    pixels: UInt8[np.ndarray, "h w 3"],
+    before: list[Sighting],
+    *,
+    look: bool,
+    thorough: bool = False,
 ) -> list[Sighting]:
     """The people of a frame, given those of the frame before.
 
-    With `look`, or where somebody is lost, the whole picture is searched, too.
+    With `look`, or where somebody is lost, the whole picture is searched, too; `thorough` does so
+    in tiles, which takes ten times as long and finds small people beside large ones.
     """
     followed = _followed(pixels, before)
     found = followed
-    if look or len(followed) < len(before):
-        fresh = [_sighting(pixels, p.keypoints, p.score, p.box) for p in find_people(pixels)]
+    if look or thorough or len(followed) < len(before):
+        tiling = "always" if thorough else "auto"
+        fresh = [
+            _sighting(pixels, p.keypoints, p.score, p.box)
+            for p in find_people(pixels, tiling=tiling)
+        ]
         strangers = [
             person
             for person in fresh
@@ -82,11 +95,14 @@ def _followed(pixels: np.ndarray, before: list[Sighting]) -> list[Sighting]:
     kept: list[tuple[float, Sighting]] = []
     for (person, _), reading in zip(asked, readings, strict=True):
         moved = _distance(person.keypoints, reading.keypoints)
-        if reading.presence >= MIN_PRESENCE and moved <= FASTEST and _in_picture(reading, pixels):
-            box = reading.box
-            if not _feet_seen(reading.keypoints, pixels):
-                box = _moved(box, person.keypoints, reading.keypoints, pixels)
-            kept.append((moved, _sighting(pixels, reading.keypoints, reading.presence, box)))
+        if reading.presence < MIN_PRESENCE or moved > FASTEST or not _in_picture(reading, pixels):
+            continue
+        box = reading.box
+        if not _feet_seen(reading.keypoints, pixels):
+            box = _moved(box, person.keypoints, reading.keypoints, pixels)
+        now = _sighting(pixels, reading.keypoints, reading.presence, box)
+        if same_colours(person.colour, now.colour) >= LEAST_ALIKE:
+            kept.append((moved, now))
     # two who are read as one: the one who moved less is there
     alone: list[Sighting] = []
     for _, person in sorted(kept, key=lambda pair: pair[0]):
@@ -160,6 +176,11 @@ def _sighting(pixels: np.ndarray, keypoints: np.ndarray, score: float, box: Box)
     crop = np.array([*box.centre.tolist(), float(box.size), float(box.angle)])
     colours = _torso_colours(pixels, keypoints)
     return Sighting(keypoints.astype(np.float32), float(score), colours, crop)
+
+
+def same_colours(a: Float[np.ndarray, " bins"], b: Float[np.ndarray, " bins"]) -> float:
+    """How alike two histograms are, 0 to 1 (Bhattacharyya's coefficient)."""
+    return float(np.sqrt(a * b).sum())
 
 
 def _torso_colours(pixels: np.ndarray, keypoints: np.ndarray) -> Float[np.ndarray, " bins"]:

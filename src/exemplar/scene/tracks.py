@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from exemplar.scene.sightings import Sighting, extent
+from exemplar.scene.sightings import Sighting, extent, same_colours
 
 LONGEST_GAP = 1.5
 """Seconds after which somebody who was not seen is somebody else."""
@@ -115,7 +115,7 @@ def similarity(track: Track, person: Sighting, time: float) -> float:
     if place < 0.02:
         return 0.0
     assert track.colour is not None
-    colour = float(np.sqrt(track.colour * person.colour).sum())
+    colour = same_colours(track.colour, person.colour)
     return _PLACE * place + _BOX * _overlap(expected, person.keypoints[:, :2]) + _COLOUR * colour
 
 
