@@ -4,7 +4,7 @@ and a term that keeps the body from shaking."""
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
@@ -112,7 +112,7 @@ def steadied(
 
 
 def mean_square_acceleration(
-    values: Float[Tensor, "t n"], times: Float[Tensor, " t"], window: Float[Tensor, " t"]
+    values: Float[Tensor, "t n"], times: Float[Tensor, " t"], window: Num[Tensor, " t"]
 ) -> Float[Tensor, " t"]:
     """Mean squared second derivative of each row, by its neighbours in the same window; 0 where
     one is missing or farther away in time than twice the usual step."""

@@ -15,7 +15,7 @@ from exemplar.scene.clip_options import Smoothing
 SPAN_SECONDS = 0.25
 """Time that Savitzky and Golay's parabola is laid through."""
 
-MIN_CUTOFF, SPEED_FACTOR, SPEED_CUTOFF = 2.0, 0.5, 1.0
+MIN_CUTOFF, SPEED_FACTOR, SPEED_CUTOFF = 4.0, 2.0, 1.0
 """Of the one-euro filter: Hz at rest, Hz for each unit a second, Hz of the speed itself."""
 
 _Series = Float[np.ndarray, "t n"]
