@@ -18,7 +18,7 @@ from exemplar.scene.sightings import Sighting
 JOB_FILE = "job.json"
 """Which clip and which settings the blocks are of."""
 
-BLOCK = 32
+BLOCK = 8
 """Frames of a block."""
 
 _HASHED = 1 << 20
