@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ import torch
 import tyro
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from exemplar.atomic_files import replacing
@@ -28,6 +29,7 @@ from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
 from exemplar.render.clip_picture import SideView, clip_picture
 from exemplar.results import OK
 from exemplar.scene.clip import ClipFitter, ClipResult
+from exemplar.scene.clip import Progress as ClipProgress
 from exemplar.scene.clip_options import ClipOptions, Smoothing
 from exemplar.skeletons import SMPL_24
 from exemplar.video_files import Selection, read_frames, video_writer
@@ -116,36 +118,27 @@ def run(command: tyro.conf.OmitArgPrefixes[VideoCommand]) -> None:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator:
+def _progress(console: Console) -> Iterator[ClipProgress]:
     """A line that says what is done, how fast, and how long the rest will take."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
     with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, tuple[TaskID, float, int]] = {}
+        line = bar.add_task("", told="")
+        now, began, first = "", 0.0, 0
 
         def report(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                for task, _, _ in tasks.values():
-                    bar.remove_task(task) if task in bar.task_ids else None
-                tasks[what] = bar.add_task(what, total=of or None, told=""), time.monotonic(), done
-            task, began, first = tasks[what]
+            nonlocal now, began, first
+            if what != now:
+                now, began, first = what, time.monotonic(), done
+                bar.reset(line, description=what, total=of or None)
             seconds = time.monotonic() - began
-            rate = (done - first) / seconds if seconds > 0 else 0.0
             told = f"{done}/{of or '?'}"
-            if rate > 0 and what != "fitting":
+            if done > first and what != "fitting":
+                rate = (done - first) / max(seconds, 1e-6)
                 told += f"  {rate:.1f} frames/s"
-                told += f"  {_clock((of - done) / rate)} left" if of else ""
-            bar.update(task, completed=done, told=told)
+                told += f"  {timedelta(seconds=int((of - done) / rate))} left" if of else ""
+            bar.update(line, completed=done, told=told)
 
         yield report
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return (
-        f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-        if minutes >= 60
-        else f"{minutes}:{rest:02d}"
-    )
 
 
 def _write_files(result: ClipResult, body: Body, folder: Path) -> list[Path]:
@@ -223,8 +216,14 @@ def _summary(result: ClipResult) -> dict[str, object]:
 
 
 def _write_overlay(
-    result: ClipResult, body: Body, clip: Path, selection: Selection, path: Path, report
+    result: ClipResult,
+    body: Body,
+    clip: Path,
+    selection: Selection,
+    path: Path,
+    report: ClipProgress,
 ) -> None:
+    """The video of what was fitted."""
     motions = [person.motion for person in result.people]
     upright = [y_up(motion, body) for motion in result.motions]
     first = motions[0]
