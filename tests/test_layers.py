@@ -22,6 +22,7 @@ LAYERS = (
         "reading_files",
         "skeletons",
         "tensor_files",
+        "video_files",
     },
     {"bodies", "samples"},
     {

@@ -267,7 +267,7 @@ def _job(
         regressor, batch.image, batch.box, moving, precision=precision, convolutions=convolutions
     )
     objective = eft_objective(body, batch, config, projection_of(regressor, batch.box))
-    stage = Stage(objective, Adam(config.learning_rate), config.iterations, stop=_stop(config))
+    stage = Stage(objective, Adam(config.learning_rate), config.iterations, stop=eft_stop(config))
     prior = None if guard is False else load_pose_prior()
     settings = GuardConfig() if isinstance(guard, bool) else guard
 
@@ -293,7 +293,8 @@ def _job(
     return _Job(unknowns, stage, broken | too_few(weights), fits)
 
 
-def _stop(config: EftConfig) -> Stop | None:
+def eft_stop(config: EftConfig) -> Stop | None:
+    """When a fit with these settings stops early, if it does."""
     if config.stop_px is None and config.stop_loss is None:
         return None
     scale = config.overall_weight * config.keypoints_weight

@@ -90,21 +90,23 @@ class RegressorWeights:
     def __init__(
         self,
         regressor: nn.Module,
-        image: Float[Tensor, "b 3 height width"],
+        image: Float[Tensor, "b 3 height width"] | Inputs,
         box: Box,
         moves: frozenset[str] | None = None,
         *,
         precision: Precision = "float32",
         convolutions: Convolutions = "grouped",
+        prepared: bool = False,
     ) -> None:
+        """`prepared`: what is given for the images is what `frozen_outputs` made of them."""
         assert not regressor.training, "put the regressor in eval mode before fitting"
         moves = moving_names(regressor, "all") if moves is None else moves
         full_names = {id(p): name for name, p in regressor.named_parameters()}
-        parts = parts_of(regressor)
-        frozen: list[nn.Module] = []
-        while len(parts) > 1 and not any(full_names[id(p)] in moves for p in parts[0].parameters()):
-            frozen.append(parts.pop(0))
-        inputs = _run(frozen, image)
+        frozen, parts = _split(regressor, moves)
+        inputs = image
+        if not prepared:
+            assert isinstance(image, Tensor), "crops are one tensor"
+            inputs = _run(frozen, image)
         self.chain = Parts(parts)
         # Depthwise convolutions are a fifth faster channels last on a CPU, dense ones a bit slower.
         layers = [m for m in self.chain.modules() if isinstance(m, nn.Conv2d)]
@@ -267,6 +269,23 @@ def predict_in_blocks(
             for i in range(0, len(image), PREFIX_BLOCK)
         ]
     return Prediction(*(torch.cat(x) for x in zip(*(vars(p).values() for p in found), strict=True)))
+
+
+def frozen_outputs(
+    regressor: nn.Module, image: Float[Tensor, "b 3 height width"], moves: frozenset[str]
+) -> Inputs:
+    """What the parts before the first moving weight make of crops; the crops if there is none."""
+    return _run(_split(regressor, moves)[0], image)
+
+
+def _split(regressor: nn.Module, moves: frozenset[str]) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The parts before the first moving weight, and the others."""
+    full_names = {id(p): name for name, p in regressor.named_parameters()}
+    parts = parts_of(regressor)
+    frozen: list[nn.Module] = []
+    while len(parts) > 1 and not any(full_names[id(p)] in moves for p in parts[0].parameters()):
+        frozen.append(parts.pop(0))
+    return frozen, parts
 
 
 def _run(parts: Sequence[nn.Module], image: Tensor) -> Inputs:

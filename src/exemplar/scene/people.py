@@ -45,7 +45,7 @@ def people_in(
         found = _built_in(pixels, box)
     else:
         found = _given(source, name, (width, height), options.joints)
-    found = [person for person in found if _has_extent(person)]
+    found = [person for person in found if has_extent(person)]
     shown = "the image" if name is None else Path(name).name
     if not found and source is None:
         raise ValueError(f"no person found in {shown}: give --keypoints or --box")
@@ -77,10 +77,22 @@ def _built_in(pixels: np.ndarray, box: tuple[float, ...] | None) -> list[np.ndar
     for person in find_people(pixels[top:bottom, left:right]):
         points = np.array(person.keypoints, dtype=np.float64)
         points[:, :2] += (left, top)
-        inside = (points[:, :2] >= 0).all(1) & (points[:, :2] <= (width, height)).all(1)
-        points[~inside, 2] = 0.0
-        people.append(detected_joints(Detection(points, BLAZEPOSE_33)))
+        people.append(landmark_joints(points, (width, height)))
     return people
+
+
+def landmark_joints(
+    landmarks: Float[np.ndarray, "33 3"], size: tuple[int, int] | None = None
+) -> Float[np.ndarray, "49 3"]:
+    """Built-in landmarks (image px, confidence) as the 49 joints.
+
+    Unsure ones are missing, and those outside an image of width and height `size`.
+    """
+    points = np.array(landmarks, dtype=np.float64)
+    if size is not None:
+        inside = (points[:, :2] >= 0).all(1) & (points[:, :2] <= size).all(1)
+        points[~inside, 2] = 0.0
+    return detected_joints(Detection(points, BLAZEPOSE_33))
 
 
 def _given(
@@ -137,7 +149,7 @@ def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:
     return [people[int(person)]]
 
 
-def _has_extent(person: np.ndarray) -> bool:
+def has_extent(person: np.ndarray) -> bool:
     """Whether two keypoints are apart by more than a pixel: fewer make no crop."""
     return bool((person[:, 2] > 0).any()) and float(np.subtract(*_extent(person)).min()) < -1.0
 

@@ -27,9 +27,17 @@ def focal_of(
 ) -> tuple[float, str]:
     """Focal length of a photo that none was given for (px), and where it is from."""
     equivalent = None if isinstance(image, np.ndarray) else focal_35mm(image)
+    return focal_from(equivalent, "EXIF", height, width, camera_model)
+
+
+def focal_from(
+    equivalent: float | None, teller: str, height: int, width: int, camera_model: CameraModel
+) -> tuple[float, str]:
+    """Focal length (px) by the one on 35 mm film (mm) that `teller` tells, if it does, and where
+    it is from."""
     if equivalent is not None:
         focal = equivalent / FILM_DIAGONAL * math.hypot(height, width)
-        return focal, f"EXIF, {equivalent:g} mm on 35 mm film"
+        return focal, f"{teller}, {equivalent:g} mm on 35 mm film"
     if camera_model == "full_perspective":
         return math.hypot(height, width), "assumed, the diagonal, as the network was trained"
     focal = max(height, width) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))

@@ -1,0 +1,62 @@
+"""`exemplar video`: what can be asked."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from exemplar.regressors.names import DEFAULT_REGRESSOR
+from exemplar.scene.clip_options import Smoothing
+
+
+@dataclass(frozen=True)
+class VideoCommand:
+    """Fit bodies that move to the people of a video.
+
+    Writes motion.npz, motion.glb, motion.csv, a .bvh, .trc and AMASS .npz for each person,
+    overlay.mp4 and summary.json. A job that was stopped goes on where it was.
+
+    For example:
+        exemplar video clip.mp4 -o out
+        exemplar video clip.mp4 --start 2 --end 5 --smoothing savitzky-golay
+    """
+
+    clip: Annotated[Path, tyro.conf.Positional]
+    """The video, of any kind that FFmpeg reads."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
+    """Folder to write to."""
+    start: float = 0.0
+    """Begin so many seconds into the clip."""
+    end: float = math.inf
+    """Stop so many seconds into the clip."""
+    fps: float | None = None
+    """Take at most so many frames a second."""
+    every: int = 1
+    """Take every n-th frame."""
+    person: str = "all"
+    """all, largest, or the number of one person, from 0: who is seen longest comes first."""
+    moving: bool = False
+    """The camera moves: leave bodies in its frame, and look for no ground."""
+    focal: float | None = None
+    """Focal length of the camera, px (default: the file's, else a field of view of 55 degrees along
+    the longer side)."""
+    smoothing: Smoothing = "none"
+    """Filter the fitted motion: one-euro or savitzky-golay."""
+    steady_hz: float = 5.0
+    """Movement faster than this is taken for noise, Hz; higher for fast sports, 0 for no limit."""
+    regressor: str = DEFAULT_REGRESSOR
+    """large, mobile (faster, less accurate), or a checkpoint file."""
+    body: str | None = None
+    """"open", or an SMPL, SMPL+H or SMPL-X file (.npz, .pkl)."""
+    iterations: int | None = None
+    """Most weight updates (default 20)."""
+    stop_px: float | None = None
+    """Stop when the mean 2D error falls below this many px of a 224 crop (default 6)."""
+    overlay: bool = True
+    """Write overlay.mp4."""
+    device: str = "auto"
+    """Torch device: cpu, cuda, mps, or auto (CUDA, else MPS, else the CPU)."""
+    quiet: bool = False
+    """Print nothing but errors."""
