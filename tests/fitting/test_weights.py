@@ -9,6 +9,7 @@ from torch import nn
 from exemplar.fitting.weights import (
     Products,
     RegressorWeights,
+    frozen_outputs,
     moving_names,
     predict_in_blocks,
 )
@@ -150,3 +151,9 @@ def test_bfloat16_is_close_and_gives_gradients_in_float32(groups: int) -> None:
         found.body_pose.square().sum() + found.camera.sum(), list(params.values())
     )
     assert all(slope.dtype == torch.float32 for slope in slopes)
+
+
+def test_without_frozen_parts_crops_stay_what_they_are() -> None:
+    regressor = nn.Conv2d(3, 1, 1).eval()
+    image = torch.rand(2, 3, 4, 4)
+    assert frozen_outputs(regressor, image, frozenset({"weight"})) is image

@@ -290,6 +290,8 @@ def _split(regressor: nn.Module, moves: frozenset[str]) -> tuple[list[nn.Module]
 
 def _run(parts: Sequence[nn.Module], image: Tensor) -> Inputs:
     """The image after some parts, a few crops at a time."""
+    if not parts:
+        return image
     done: list[Inputs] = []
     with torch.no_grad():
         for block in image.split(PREFIX_BLOCK):
