@@ -24,9 +24,10 @@ from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
 from exemplar.data.crops import batch_of
 from exemplar.data.formats import read
+from exemplar.evaluation.config import KeypointSource, MethodConfig
 from exemplar.evaluation.judge import Judge
-from exemplar.evaluation.keypoint_sources import KeypointSource, keypoints_from, with_exact
-from exemplar.evaluation.methods import MethodConfig, Methods
+from exemplar.evaluation.keypoint_sources import keypoints_from, with_exact
+from exemplar.evaluation.methods import Methods
 from exemplar.evaluation.protocols import protocol_named
 from exemplar.evaluation.records import turned_back
 from exemplar.fitting.guard import GuardConfig, choose

@@ -25,7 +25,8 @@ from benchmarks.real_people import HeldOut, People, load_held_out, load_sequence
 from benchmarks.real_scores import Group, measure
 from benchmarks.real_sequences import KeypointKind
 from benchmarks.real_tables import as_json, print_comparison, print_group
-from exemplar.evaluation.methods import MethodConfig, Methods
+from exemplar.evaluation.config import MethodConfig
+from exemplar.evaluation.methods import Methods
 from exemplar.fitting.weights import Adapt
 from exemplar.lift.prepare import Shown, shown_to
 from exemplar.scene.options import DETECTED_STOP_PX

@@ -14,7 +14,8 @@ from benchmarks.real_sequences import FOURTEEN
 from exemplar.bodies import Body
 from exemplar.data.looks import Looker
 from exemplar.detect.landmarks import default_trunk
-from exemplar.evaluation.methods import FITTED_TOGETHER, Answers, MethodConfig, Methods
+from exemplar.evaluation.config import MethodConfig
+from exemplar.evaluation.methods import FITTED_TOGETHER, Answers, Methods
 from exemplar.evaluation.records import turned_back
 from exemplar.geometry.crops import crop_to_image, image_to_crop
 from exemplar.geometry.rotations import rotation_about_z

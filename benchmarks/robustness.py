@@ -27,14 +27,10 @@ from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.crops import batch_of, crop_person, framing_of, person_box
 from exemplar.data.formats import spin_npz
+from exemplar.evaluation.config import MethodConfig
 from exemplar.evaluation.judge import Judge, Truth
-from exemplar.evaluation.keypoint_sources import (
-    KeypointNoise,
-    keypoints_from,
-    spoiled,
-    with_exact,
-)
-from exemplar.evaluation.methods import MethodConfig, Methods
+from exemplar.evaluation.keypoint_sources import KeypointNoise, keypoints_from, spoiled, with_exact
+from exemplar.evaluation.methods import Methods, eft_config
 from exemplar.evaluation.protocols import protocol_named
 from exemplar.evaluation.records import turned_back
 from exemplar.evaluation.tables import interval
@@ -168,7 +164,7 @@ def bodies_of(name: str, methods: Methods, batch: Batch) -> dict[str, Prediction
             curve: answers.prediction
             for curve, answers in zip(FITS[name], made.values(), strict=True)
         }
-    eft = methods.config.eft_config(methods.info)
+    eft = eft_config(methods.config, methods.info)
     settings = replace(eft, robust_px=float(name.removeprefix(ROBUST)))
     fits = fit_exemplars(methods.regressor, methods.body, batch, settings)
     return {f"EFT, robust, {settings.robust_px:g} px": fits.after.prediction}

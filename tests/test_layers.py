@@ -11,6 +11,7 @@ LAYERS = (
     {
         "assets",
         "atomic_files",
+        "counting",
         "environment",
         "file_budget",
         "geometry",
@@ -35,6 +36,7 @@ LAYERS = (
     },
     {"fitting"},
     {"training", "data", "detect", "synth", "render", "export", "lift", "viewer"},
+    {"fit_result"},
     {"evaluation", "scene"},
     {"cli"},
 )

@@ -1,5 +1,7 @@
 """What the package promises to export."""
 
+import pytest
+
 import exemplar
 
 
@@ -26,3 +28,6 @@ def test_public_names_are_these() -> None:
         "read_dataset",
     ]
     assert all(hasattr(exemplar, name) for name in exemplar.__all__)
+    assert dir(exemplar) == sorted([*exemplar.__all__, "__version__"])
+    with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
+        exemplar.__getattr__("fitt")

@@ -65,6 +65,9 @@ class PersonFit:
     """Every iterate, from the regressor's answer to the fit."""
     seconds: float
     """Time the fit took."""
+    made: int | None = None
+    """Weight updates that were made, if known: more than `iterations` where the guard kept an
+    earlier iterate than the last."""
 
     @property
     def before(self) -> BodyState:

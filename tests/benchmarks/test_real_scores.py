@@ -22,7 +22,7 @@ from benchmarks.real_scores import (
 )
 from benchmarks.real_sequences import FOURTEEN, LIMBS
 from benchmarks.real_tables import as_json, compared, print_group, read_groups
-from exemplar.evaluation.methods import MethodConfig
+from exemplar.evaluation.config import MethodConfig
 from exemplar.regressors.checkpoints import body_for, load_regressor
 from exemplar.samples import Sample
 from exemplar.skeletons import LSP_14

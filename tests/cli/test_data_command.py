@@ -61,6 +61,18 @@ def coco(folder: Path, count: int = 3) -> Path:
     return path
 
 
+def test_inspect_counts_one_person_and_writes_into_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(coco(tmp_path, 2).read_text())
+    content["annotations"].pop()
+    (tmp_path / "one.json").write_text(json.dumps(content))
+    (tmp_path / "sheets").mkdir()
+    assert run("inspect", tmp_path / "one.json", "-o", tmp_path / "sheets") == 0
+    assert "1 person in 1 image\n" in capsys.readouterr().out
+    assert (tmp_path / "sheets" / "contact_sheet.png").is_file()
+
+
 def test_inspect_says_what_a_file_is_and_draws_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,8 +103,8 @@ def test_inspect_names_what_is_doubtful(tmp_path: Path, capsys: pytest.CaptureFi
     spin_npz.write([odd], tmp_path / "odd.npz")
     assert run("inspect", tmp_path / "odd.npz", "--images", tmp_path, "--no-sheet") == 0
     shown = capsys.readouterr().out
-    assert "doubtful, 1 people: box without extent" in shown
-    assert "doubtful, 1 people: 3D joints over 4 m apart" in shown
+    assert "doubtful, 1 person: box without extent" in shown
+    assert "doubtful, 1 person: 3D joints over 4 m apart" in shown
     assert "1 of 1 images are not in" in shown
     assert not list(tmp_path.glob("*.png"))
 
@@ -152,7 +164,7 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     broken = [{"image_id": "a.jpg", "keypoints": [9.0, 9.0, 1.0] * 19}] * 2
     (tmp_path / "broken.json").write_text(json.dumps(broken))
     line = fails(capsys, "inspect", tmp_path / "broken.json")
-    assert "all 2 people are broken" in line
+    assert "all broken (2 people)" in line
     assert "--joints ochuman19 or panoptic19" in line
     given = ("inspect", tmp_path / "broken.json", "--no-sheet", "--joints", "panoptic19")
     assert run(*given) == 0

@@ -10,10 +10,10 @@ import skimage.data
 from PIL import Image
 
 from exemplar.cli import main
-from exemplar.cli.fit import output_folders
+from exemplar.cli.fit import output_folders, photos_of
 from exemplar.regressors import checkpoints
 
-FILES = ("overlay.png", "steps.gif", "body.glb", "fit.json", "fit.npz")
+FILES = ("overlay.png", "steps.gif", "body.glb", "fit.json", "fit.npz", "photo.jpg")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,7 @@ def test_a_photo_gives_pictures_and_files(photo: Path, tmp_path: Path) -> None:
         "seconds",
     }  # fmt: skip
     assert len(person["joints_3d"]["left_knee"]) == 3
+    assert person["iterations_made"] == person["iterations"] > 0
 
 
 def test_the_demo_makes_every_update_and_says_what_to_look_at(
@@ -78,6 +79,37 @@ def test_several_photos_get_a_folder_each_and_a_bad_one_costs_nothing(
     assert status == 1
     assert (tmp_path / "out" / "astronaut" / "fit.json").is_file()
     assert not (tmp_path / "out" / "text" / "fit.json").exists()
+
+
+def test_folders_and_patterns_stand_for_their_photos(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a.PNG", "notes.txt", "c.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "none").mkdir()
+
+    def names(*given: Path) -> list[str]:
+        return [path.name for path in photos_of(given)]
+
+    assert names(tmp_path) == ["a.PNG", "b.jpg", "c.jpg"]
+    assert names(tmp_path / "c.jpg", tmp_path / "*.jpg") == ["c.jpg", "b.jpg", "c.jpg"]
+    assert names(tmp_path / "missing.jpg") == ["missing.jpg"]
+    with pytest.raises(FileNotFoundError, match="no file like"):
+        names(tmp_path / "*.gif")
+    with pytest.raises(FileNotFoundError, match="no picture in"):
+        names(tmp_path / "none")
+
+
+def test_a_folder_of_photos_gives_a_folder_each_with_output_in_it(
+    photo: Path, tmp_path: Path
+) -> None:
+    """The unreadable one of the two gets none."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "one.png").write_bytes(photo.read_bytes())
+    (tmp_path / "in" / "two.png").write_text("not a picture")
+    taken = ("--iterations", 0, "--quiet", "-o", tmp_path / "out")
+    assert run("fit", tmp_path / "in", *taken) == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["one"]
+    assert run("fit", tmp_path / "in" / "two.png", *taken[:-1], tmp_path / "two") == 1
+    assert not (tmp_path / "two").exists()
 
 
 def test_photos_of_one_name_keep_their_results_apart(tmp_path: Path) -> None:
@@ -200,7 +232,8 @@ def test_bad_bodies(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: P
 
 def test_teachers(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path) -> None:
     out = ("-o", tmp_path / "o")
-    assert "unknown teacher 'magic'" in fails(capsys, photo, "--teacher", "magic", *out)
+    assert run("fit", photo, "--teacher", "magic", *out) == 2
+    assert "invalid choice 'magic'" in capsys.readouterr().err
     both = ("--teacher", "landmarks", "--auxiliary", "aux.safetensors")
     assert "teacher are EFT's" in fails(capsys, photo, *both, *out)
     taught = ("--teacher", "landmarks", "--iterations", 1, "--quiet", *out)

@@ -1,26 +1,64 @@
 """The verbs of the command line."""
 
 import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 
-from exemplar.cli import VERBS, main
+from exemplar import cli
+from exemplar.cli import GROUPS, VERBS, main
+from exemplar.cli.options.reproduce import ReproduceCommand
+from exemplar.cli.options.synth import SynthCommand
+from exemplar.cli.options.train import SupervisedCommand
+from exemplar.evaluation.reproduce.workbench import ScaleName
 from exemplar.file_budget import VARIABLE
+from exemplar.fitting.names import TeacherName
+from exemplar.fitting.teachers import TEACHERS
 from exemplar.image_files import OUTSIDE_VARIABLE
+from exemplar.lift.config import Recipe
+from exemplar.lift.recipes import DUAL_RECIPES, EFT_RECIPES, SMPLIFY_RECIPES
+from exemplar.objectives import Norm
+from exemplar.synth.domains import DOMAINS
+from exemplar.synth.folders import Truth
+
+ASKED = [[verb, *filter(None, [below])] for verb, all_below in VERBS.items() for below in all_below]
+"""Every verb as it is typed."""
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_is_found_without_the_others(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    module = import_module(f"exemplar.cli.{VERBS[verb]}")
+@pytest.mark.parametrize("words", ASKED, ids=" ".join)
+def test_a_verb_says_what_it_does_with_two_examples_in_plain_words(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as exited:
-        main([verb, "--help"])
+        main([*words, "--help"])
     assert exited.value.code == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"exemplar {verb}" in told
-    assert callable(getattr(module, "run", None)) or module.VERBS
+    told = capsys.readouterr().out
+    assert told.count(f"\n    exemplar {' '.join(words)} ") == 2
+    assert "None" not in told
+    assert "default: )" not in told
+    assert "(default: False)" not in told
+
+
+@pytest.mark.parametrize("words", ASKED, ids=" ".join)
+def test_the_examples_are_commands_that_parse(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = list[tuple[str, Any]]()
+    monkeypatch.setattr(cli, "_run", lambda module, command: ran.append((module, command)))
+    module, _, options = VERBS[words[0]][words[1] if len(words) > 1 else ""].partition(".")
+    kind = getattr(import_module(f"exemplar.cli.options.{module}"), options)
+    lines = [line.strip() for line in kind.__doc__.splitlines()]
+    for line in lines[lines.index("For example:") + 1 :][:2]:
+        main(shlex.split(line)[1:])
+    assert [(name, type(command)) for name, command in ran] == 2 * [(module, kind)]
+    assert callable(import_module(f"exemplar.cli.{module}").run)
 
 
 def test_without_a_verb_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +66,37 @@ def test_without_a_verb_all_are_listed(capsys: pytest.CaptureFixture[str]) -> No
         main(["--help"])
     told = capsys.readouterr().out
     assert all(f"• {verb}" in told for verb in VERBS)
+    assert GROUPS.keys() == {verb for verb, below in VERBS.items() if "" not in below}
+
+
+@pytest.mark.parametrize(
+    "words", [(), *(["--version"], ["--help"]), *([*w, "--help"] for w in ASKED)]
+)
+def test_neither_the_package_nor_its_help_loads_torch(words: Sequence[str]) -> None:
+    """With torch a start takes seconds."""
+    lines = [
+        "import sys, exemplar",
+        f"words = {list(words)}",
+        "if words:",
+        "    from exemplar.cli import main",
+        "    try: main(words)",
+        "    except SystemExit: pass",
+        "slow = {'torch', 'numba', 'cv2', 'trimesh', 'numpy'}",
+        "print(slow & sys.modules.keys(), file=sys.stderr)",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert done.stderr == "set()\n"
+    assert not words or done.stdout
+
+
+def test_choices_of_a_verb_are_those_that_there_are() -> None:
+    kinds = get_type_hints(SynthCommand)
+    assert set(get_args(kinds["domain"])) == set(DOMAINS)
+    assert kinds["truth"] == Truth
+    assert get_type_hints(ReproduceCommand)["scale"] == ScaleName
+    assert get_type_hints(SupervisedCommand)["joint_norm"] == Norm | None
+    assert {*EFT_RECIPES, *SMPLIFY_RECIPES, *DUAL_RECIPES} == set(get_args(Recipe))
+    assert set(get_args(TeacherName)) == set(TEACHERS)
 
 
 @pytest.mark.parametrize("words", [("--max-file-gb", "0"), ("--max-file-gb=much",)])

@@ -216,5 +216,5 @@ def test_truth_is_found_by_image_and_number() -> None:
     np.testing.assert_array_equal(first.extra[EXACT], places() + 1)
     np.testing.assert_array_equal(second.extra[EXACT], places())
     assert str(second.extra["maskname"]) == "m"
-    with pytest.raises(ValueError, match=r"1 people have no truth, a\.jpg is the first"):
+    with pytest.raises(ValueError, match=r"no truth of 1 person, first a\.jpg"):
         with_exact(given, truth[:1])

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from exemplar.data.crops import batch_of
 from exemplar.evaluation import methods
-from exemplar.evaluation.methods import METHODS, Answers, Method, MethodConfig, Methods
+from exemplar.evaluation.config import METHODS, Method, MethodConfig
+from exemplar.evaluation.methods import Answers, Methods, dual_config, eft_config, smplify_config
 from exemplar.fitting.dual import DualConfig
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.smplify import SmplifyConfig
@@ -150,7 +151,7 @@ def test_the_guard_is_the_one_of_exemplar_lift(tools: Methods, batch: Batch, rat
     tools_now = Methods(config)
     found = tools_now.answers("eft", batch)["eft+guard"]
     fits = fit_exemplars(
-        tools_now.regressor, tools_now.body, batch, config.eft_config(tools_now.info), guard=True
+        tools_now.regressor, tools_now.body, batch, eft_config(config, tools_now.info), guard=True
     )
     assert torch.equal(numbers(found.prediction), numbers(fits.after.prediction))
     assert found.kept.tolist() == fits.trace.updates.tolist()
@@ -163,7 +164,7 @@ def test_a_guarded_body_is_accepted_or_rejected_for_what_it_is(
 ) -> None:
     """Where the guard goes back to the regressor's answer, its status is that answer's."""
     monkeypatch.setattr(methods, "choose", lambda *given: torch.zeros(COUNT, dtype=torch.long))
-    config = replace(tools.config.eft_config(tools.info), iterations=0)
+    config = replace(eft_config(tools.config, tools.info), iterations=0)
     start = fit_exemplars(tools.regressor, tools.body, batch, config)
     found = tools.answers("eft", batch)
     assert found["eft+guard"].status == start.status
@@ -209,18 +210,18 @@ def test_a_person_without_keypoints_keeps_the_regressors_body(
 def test_presets_are_the_papers() -> None:
     for preset in ("paper", "released"):
         config = MethodConfig(eft=preset, smplify=preset, dual=preset)
-        assert config.eft_config(INFO) == getattr(EftConfig, preset)()
-        assert config.smplify_config() == getattr(SmplifyConfig, preset)()
-        assert config.dual_config() == getattr(DualConfig, preset)()
+        assert eft_config(config, INFO) == getattr(EftConfig, preset)()
+        assert smplify_config(config) == getattr(SmplifyConfig, preset)()
+        assert dual_config(config) == getattr(DualConfig, preset)()
 
 
 def test_by_default_the_step_is_the_one_stored_with_the_weights() -> None:
     config = MethodConfig()
-    assert config.eft_config(INFO) == EftConfig(learning_rate=3e-4, adapt="later")
-    assert config.smplify_config() == SmplifyConfig()
+    assert eft_config(config, INFO) == EftConfig(learning_rate=3e-4, adapt="later")
+    assert smplify_config(config) == SmplifyConfig()
     inner = recipe_named("exemplar", "default").inner
     assert inner is not None
-    dual = config.dual_config()
+    dual = dual_config(config)
     assert (dual.learning_rate, dual.adapt, dual.loss) == (
         inner.learning_rate, inner.adapt, inner.loss,
     )  # fmt: skip
@@ -234,9 +235,9 @@ def test_what_is_given_goes_before_a_preset(preset: str) -> None:
         stop=False,
     )  # fmt: skip
     plain = MethodConfig(eft=preset, dual=preset)
-    eft, dual = config.eft_config(INFO), config.dual_config()
-    assert changed(eft, plain.eft_config(INFO)) >= {"adapt", "iterations", "learning_rate"}
-    assert changed(eft, plain.eft_config(INFO)) <= {
+    eft, dual = eft_config(config, INFO), dual_config(config)
+    assert changed(eft, eft_config(plain, INFO)) >= {"adapt", "iterations", "learning_rate"}
+    assert changed(eft, eft_config(plain, INFO)) <= {
         "adapt", "iterations", "learning_rate", "stop_px", "stop_loss",
     }  # fmt: skip
     assert (eft.adapt, eft.iterations, eft.learning_rate) == ("head", 7, 0.5)
@@ -244,7 +245,7 @@ def test_what_is_given_goes_before_a_preset(preset: str) -> None:
     assert eft.stop_loss is None
     assert (dual.adapt, dual.iterations, dual.learning_rate) == ("head", 7, 0.25)
     assert dual.stop_change is None
-    assert changed(dual, plain.dual_config()) <= {
+    assert changed(dual, dual_config(plain)) <= {
         "adapt", "iterations", "learning_rate", "stop_change",
     }  # fmt: skip
 

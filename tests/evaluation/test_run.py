@@ -15,9 +15,9 @@ import torch
 from exemplar.data.formats import spin_npz
 from exemplar.data.formats.h36m import FRONTAL_CAMERA
 from exemplar.evaluation import methods, run
-from exemplar.evaluation.methods import METHODS, Method, MethodConfig
+from exemplar.evaluation.config import METHODS, EvalConfig, Method, MethodConfig
 from exemplar.evaluation.records import Row, read_rows
-from exemplar.evaluation.run import EvalConfig, evaluate, people_of
+from exemplar.evaluation.run import evaluate, people_of
 from exemplar.evaluation.run_files import CONFIG, SAMPLES, SUMMARY
 from exemplar.lift.prepare import Prepared
 from exemplar.results import BAD_INPUT, OK

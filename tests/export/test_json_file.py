@@ -50,6 +50,13 @@ def test_the_file_holds_what_was_fitted(tmp_path: Path, result: FitResult) -> No
         assert written["box"]["size"] == 260.0
 
 
+def test_what_the_guard_chose_is_told(tmp_path: Path, result: FitResult) -> None:
+    guarded = replace(result, people=(replace(result.people[0], made=20), result.people[1]))
+    people = loaded(guarded, tmp_path)["people"]
+    made = [(person["iterations"], person["iterations_made"]) for person in people]
+    assert made == [(2, 20), (2, None)]
+
+
 def test_only_given_keypoints_are_listed(tmp_path: Path, result: FitResult) -> None:
     listed = loaded(result, tmp_path)["people"][0]["keypoints_2d"]
     assert set(listed) == set(SMPL_49) - {"thorax"}

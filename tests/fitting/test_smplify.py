@@ -302,7 +302,6 @@ def test_a_body_at_rest_can_move_and_the_slope_of_rodrigues_is_right_there() -> 
     still = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(rodrigues, (still,))
     vectors = torch.tensor([[1e-9, 0, 0], [0.3, -2, 1], [0, 0, 5.0]], dtype=torch.float64)
-    # roma takes angles under 1e-6 to first order, which is exact to 1e-12
     assert torch.allclose(rodrigues(vectors), axis_angle_to_rotmat(vectors), rtol=0, atol=1e-12)
     single = torch.zeros(1, 3, requires_grad=True)
     (slope,) = torch.autograd.grad(rodrigues(single)[0, 2, 1], single)

@@ -1,5 +1,6 @@
 """Rotation forms."""
 
+import roma
 import torch
 
 from exemplar.geometry.rotations import (
@@ -7,7 +8,9 @@ from exemplar.geometry.rotations import (
     rot6d_to_rotmat,
     rotation_about_z,
     rotmat_to_axis_angle,
+    rotmat_to_euler_zxy,
     rotmat_to_rot6d,
+    rotmat_to_unitquat,
 )
 from tests.golden import dual, eft
 
@@ -35,6 +38,32 @@ def test_six_numbers_are_read_row_by_row() -> None:
 def test_axis_angle_and_back_including_none_and_half_a_turn() -> None:
     vectors = torch.tensor([[0.0, 0, 0], [1e-9, 0, 0], [0, 3.14159, 0], [0.3, -2, 0.5]]).double()
     assert torch.allclose(rotmat_to_axis_angle(axis_angle_to_rotmat(vectors)), vectors, atol=1e-6)
+
+
+def test_conversions_are_romas() -> None:
+    vectors = torch.randn(200, 3, dtype=torch.float64) * 2
+    vectors[:3] = torch.tensor([[0.0, 0, 0], [torch.pi, 0, 0], [1e-7, 0, 0]])
+    rotmats = roma.rotvec_to_rotmat(vectors)
+    assert torch.allclose(axis_angle_to_rotmat(vectors), rotmats, rtol=0, atol=1e-12)
+    assert torch.allclose(rotmat_to_axis_angle(rotmats), roma.rotmat_to_rotvec(rotmats), atol=1e-8)
+    signs = (rotmat_to_unitquat(rotmats) * roma.rotmat_to_unitquat(rotmats)).sum(-1).abs()
+    assert torch.allclose(signs, torch.ones(200, dtype=torch.float64), rtol=0, atol=1e-12)
+    gaps = rotmat_to_euler_zxy(rotmats) - roma.rotmat_to_euler("ZXY", rotmats)
+    assert float(gaps.sin().abs().max()) < 1e-9  # 180 and -180 degrees are one
+    assert float(gaps.cos().min()) > 0
+
+
+def test_angles_at_a_quarter_turn_about_x_make_the_rotation() -> None:
+    for quarter in (torch.pi / 2, -torch.pi / 2):
+        rotmat = roma.euler_to_rotmat("ZXY", torch.tensor([0.4, quarter, 0.3]).double())
+        angles = rotmat_to_euler_zxy(rotmat)
+        assert float(angles[2]) == 0.0
+        assert torch.allclose(roma.euler_to_rotmat("ZXY", angles), rotmat, rtol=0, atol=1e-7)
+
+
+def test_slopes_of_axis_angles_are_right_also_at_rest() -> None:
+    vectors = torch.tensor([[0.0, 0, 0], [0.3, -2, 0.5]]).double().requires_grad_()
+    assert torch.autograd.gradcheck(axis_angle_to_rotmat, vectors)
 
 
 def test_six_number_gradient_is_right() -> None:

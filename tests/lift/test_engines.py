@@ -175,7 +175,7 @@ def test_another_teacher_is_another_job(
     annotation, out = str(write_annotation(tmp_path / "a.npz")), str(tmp_path / "out")
     job = ["lift", "--annotations", annotation, "--images", str(photographs), "-o", out]
     main([*job, "--recipe", "regressor", "--teacher", "landmarks", "--limit", "1"])
-    assert "1 people in" in capsys.readouterr().out
+    assert "1 person in" in capsys.readouterr().out
     with Ledger.open(out) as ledger:
         (made,) = ledger.truths()
     assert made.recipe == "regressor+landmarks"
@@ -219,8 +219,8 @@ def test_a_job_is_lifted_from_another_thread_too(photographs: Path, tmp_path: Pa
         (("--format", "magic"), "unknown format"),
         (("--option", "colour=red"), "no option 'colour'"),
         (("--min-keypoints", "6"), "no option 'min_keypoints'"),
-        (("--recipe", "magic"), "unknown recipe"),
-        (("--teacher", "magic"), "unknown teacher"),
+        (("--recipe", "magic"), "invalid choice 'magic'"),
+        (("--teacher", "magic"), "invalid choice 'magic'"),
         (("--joints-weight", "-1"), "joints_weight"),
         (("--regressor", "none.pt"), "no regressor"),
         (("--device", "cuda:77"), "device"),

@@ -91,9 +91,9 @@ def test_settings_of_another_version_are_one_line(job: Path, stored: str) -> Non
     [
         ("UPDATE results SET status = 'ok' || status WHERE id = 4", "row 4 of results"),
         ("UPDATE samples SET x = x + 1 WHERE id = 9", "row 9 of samples"),
-        ("DELETE FROM results WHERE id = 5", "1 people are lost"),
-        ("DELETE FROM work WHERE id >= 10", "2 people are lost"),
-        ("DELETE FROM samples WHERE id = 11", "1 people are lost"),
+        ("DELETE FROM results WHERE id = 5", "it has lost 1 person"),
+        ("DELETE FROM work WHERE id >= 10", "it has lost 2 people"),
+        ("DELETE FROM samples WHERE id = 11", "it has lost 1 person"),
         ("ALTER TABLE work ADD COLUMN more TEXT", "work has the columns"),
         ("DROP TABLE decisions", "decisions has the columns"),
         ("CREATE TRIGGER t AFTER DELETE ON work BEGIN DELETE FROM results; END", "got t"),

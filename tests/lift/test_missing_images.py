@@ -76,7 +76,7 @@ def test_most_of_a_job_failed_and_is_taken_up_again(
     with Ledger(data / "out") as ledger:
         ledger.decide(0, "rejected")  # by hand: stays
     lift(data, "--retry", "missing_image", "diverged")
-    assert "7 people are taken up again" in capsys.readouterr().out
+    assert "taken up again: 7 people" in capsys.readouterr().out
     with Ledger(data / "out") as ledger:
         outcomes = ledger.outcomes()
     assert outcomes["bad_input (missing image)"] == 1

@@ -161,5 +161,5 @@ def test_who_holds_what_is_said_when_nothing_moves(job: _Job) -> None:
     job._tell_if_stalled()
     job._tell_if_stalled()
     (line,) = job.said  # type: ignore[attr-defined]
-    assert "a has 1 people" in line
+    assert "a has 1 person" in line
     assert "b has a worker that is not placed" in line

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.fitting.names import checked_teacher
 from exemplar.fitting.teachers import Taught
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.prepare import Prepared, Preparer, Shown
+from exemplar.lift.recipes import eft_config
 from exemplar.lift.teaching import Teaching
 from exemplar.regressors.checkpoints import RegressorInfo
 from exemplar.results import BAD_INPUT, OK, REJECTED
@@ -132,15 +134,15 @@ def test_the_shipped_teacher_gives_everybody_the_same_numbers_alone_or_not(
 
 def test_with_a_teacher_joints_are_compared_about_their_mean() -> None:
     info = RegressorInfo("lifter", "open", 1e-6)
-    told = LiftConfig(teacher="landmarks", joints_weight=2.0).eft(info)
+    told = eft_config(LiftConfig(teacher="landmarks", joints_weight=2.0), info)
     assert (told.joints_about, told.joints_weight) == ("mean", 2.0)
-    usual = LiftConfig().eft(info)
+    usual = eft_config(LiftConfig(), info)
     assert (usual.joints_about, usual.joints_weight) == ("nose", 5.0)
 
 
 def test_settings_of_a_teacher() -> None:
     with pytest.raises(ValueError, match="unknown teacher 'magic'"):
-        LiftConfig(teacher="magic")
+        checked_teacher("magic")
     with pytest.raises(ValueError, match="joints_weight must be 0 or more"):
         LiftConfig(joints_weight=-1.0)
     for recipe in ("smplify", "smplify-paper"):

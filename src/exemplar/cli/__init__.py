@@ -1,56 +1,67 @@
-"""The command line: one file a verb."""
+"""The command line: one file a verb, and one in `options` for what the verb can be asked.
+
+A verb's file loads torch and much else, and is imported once the verb is to run; help needs the
+options alone.
+"""
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from types import ModuleType
+from typing import Any
 
-import torch
 import tyro
 from rich.console import Console
 
+import exemplar
+from exemplar.cli.plain_help import registry
 from exemplar.file_budget import LARGEST_GB, VARIABLE, largest_from_environment
-from exemplar.image_files import OUTSIDE_VARIABLE
 from exemplar.reading_files import one_line
 
-VERBS = {
-    "fit": "fit",
-    "data": "data",
-    "lift": "lift",
-    "synth": "synth",
-    "train": "train",
-    "eval": "evaluate",
-    "reproduce": "reproduce",
-    "compare": "compare",
-    "export": "export",
+VERBS: Mapping[str, Mapping[str, str]] = {
+    "fit": {"": "fit.FitCommand"},
+    "view": {"": "view.ViewCommand"},
+    "data": {
+        "inspect": "data_inspect.InspectCommand",
+        "convert": "data_convert.ConvertCommand",
+        "review": "data_review.ReviewCommand",
+    },
+    "lift": {"": "lift.LiftCommand"},
+    "synth": {"": "synth.SynthCommand"},
+    "train": {"supervised": "train.SupervisedCommand", "exemplar": "train.ExemplarCommand"},
+    "eval": {"": "evaluate.EvalCommand"},
+    "reproduce": {"": "reproduce.ReproduceCommand"},
+    "compare": {"": "compare.CompareCommand"},
+    "export": {"": "export.ExportCommand"},
 }
-"""Modules of this package, by verb."""
+"""By verb and the verb below it, if there are any: the module in this package (`run`) and in
+`options`, and the class of the options."""
 
+GROUPS = {
+    "data": "What annotation files hold, and their conversion into each other.",
+    "train": "Train a regressor, supervised or with an exemplar step inside.",
+}
+"""What the verbs are about that have others below them."""
 
 _DESCRIPTION = (
-    "3D human bodies from photos, by exemplar fine-tuning.\n\nEvery verb takes --allow-outside"
-    " (read images that an annotation names outside the folder of images) and --max-file-gb N (the"
-    f" most that the contents of one file may take in memory, {LARGEST_GB:g} by default)."
+    "3D human bodies from photos, by exemplar fine-tuning.\n\nStart with: exemplar fit --demo\n\n"
+    "Every verb takes --allow-outside (read images that an annotation names outside the folder of"
+    " images) and --max-file-gb N (the most that the contents of one file may take in memory,"
+    f" {LARGEST_GB:g} by default). exemplar --version tells the version."
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb. Exits 1 with one line on bad input, 2 on wrong usage, 130 on Ctrl-C."""
-    torch.set_num_threads(1)  # `environment` says why
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:
+        print(f"exemplar {exemplar.__version__}")
+        return
     words = _without_limits(words)
-    app = tyro.extras.SubcommandApp()
-    # importing all of them takes seconds
-    for name in words[:1] if words[:1] and words[0] in VERBS else VERBS:
-        _add(app, name, import_module(f"{__name__}.{VERBS[name]}"))
     try:
         largest_from_environment()
-        app.cli(
-            prog="exemplar",
-            description=_DESCRIPTION,
-            args=words,
-        )
+        module, command = _asked(words)
+        _run(module, command)
     except (ValueError, OSError, ImportError) as error:
         message = one_line(error)
         Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {_escape(message)}")
@@ -58,6 +69,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted")
         sys.exit(130)
+
+
+def _asked(words: Sequence[str]) -> tuple[str, Any]:
+    """The module that does what is asked for, and what that is."""
+    app, modules = tyro.extras.SubcommandApp(), dict[type, str]()
+    for verb in words[:1] if words[:1] and words[0] in VERBS else VERBS:
+        below = tyro.extras.SubcommandApp() if verb in GROUPS else app
+        for name, place in VERBS[verb].items():
+            module, _, options = place.partition(".")
+            kind = getattr(import_module(f"{__name__}.options.{module}"), options)
+            modules[kind] = module
+            alone = list(words[:2]) == [verb, name] or (words[:1] == [verb] and not name)
+            below.command(name=name or verb, help=None if alone else _first(kind))(kind)
+        if below is not app:
+            app.command(below, name=verb, help=GROUPS[verb])
+    command = app.cli(prog="exemplar", description=_DESCRIPTION, args=words, registry=registry())
+    return modules[type(command)], command
+
+
+def _first(kind: type) -> str:
+    """What a verb does: the first paragraph of its options' docstring."""
+    return " ".join((kind.__doc__ or "").partition("\n\n")[0].split())
+
+
+def _run(module: str, command: Any) -> None:
+    import torch  # takes longer than all of the above
+
+    torch.set_num_threads(1)  # `environment` says why
+    import_module(f"{__name__}.{module}").run(command)
 
 
 def _without_limits(words: Sequence[str]) -> list[str]:
@@ -69,24 +109,14 @@ def _without_limits(words: Sequence[str]) -> list[str]:
         if word == "--":
             return [*rest, word, *given]
         if word == "--allow-outside":
+            from exemplar.image_files import OUTSIDE_VARIABLE
+
             os.environ[OUTSIDE_VARIABLE] = "1"
         elif name == "--max-file-gb":
             os.environ[VARIABLE] = value if equals else next(given, "")
         else:
             rest.append(word)
     return rest
-
-
-def _add(app: tyro.extras.SubcommandApp, name: str, module: ModuleType) -> None:
-    """A verb, or one with the verbs of its module's `VERBS` below it."""
-    if not hasattr(module, "VERBS"):
-        app.command(name=name)(module.run)
-        return
-    below = tyro.extras.SubcommandApp()
-    for verb, run in module.VERBS.items():
-        below.command(name=verb)(run)
-    title = (module.__doc__ or "").partition(": ")[2].strip()
-    app.command(below, name=name, help=title[:1].upper() + title[1:])
 
 
 def _escape(text: str) -> str:

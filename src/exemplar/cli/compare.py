@@ -3,15 +3,16 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
 from rich.console import Console
 
 from exemplar.cli.compare_sources import BodySource, ComparedPictures, open_source
 from exemplar.cli.local_pages import open_page
+from exemplar.cli.options.compare import CompareCommand
+from exemplar.counting import counted
 from exemplar.image_store_files import open_images
 from exemplar.viewer.compare_page import serve_comparison, write_comparison
 from exemplar.viewer.compare_people import Matched, choose_people, match_people
@@ -19,47 +20,7 @@ from exemplar.viewer.compare_result import Preference, Share, preference
 from exemplar.viewer.compare_votes import VoteFile, read_votes
 
 
-@dataclass(frozen=True)
-class CompareCommand:
-    """Ask people which of two bodies fits a photo better, without telling them whose it is.
-
-    Opens a page in the browser: photo and bodies in a random order, sides swapped at random. Keys 1
-    and 2 vote, 0 is no preference. Votes are saved at once; the same command goes on where it was
-    left. --result counts them.
-    """
-
-    first: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="A")]
-    """A: the folder of a lifting job, a file of bodies, or RUN:METHOD of an evaluation run."""
-    second: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
-    """B: what it is compared with."""
-    result: tuple[Path, ...] = ()
-    """Files of votes: print what they say, instead of asking."""
-    votes: Path = Path("votes.jsonl")
-    """File that votes are appended to."""
-    annotator: str = ""
-    """Who votes; the page asks unless it is given."""
-    count: int = 500
-    """People to show, chosen at random; as many as in EFT's study, if there are so many."""
-    seed: int = 0
-    """Which people, and in which order."""
-    usable: bool = False
-    """Only bodies that an export would hold: not those that a fit's own tests or a person
-    rejected."""
-    images: Path | None = None
-    """Folder of the images, unless A or B knows it."""
-    body: str | None = None
-    """"open", or the SMPL file that the bodies are for, where A and B do not tell or it moved."""
-    static: Path | None = None
-    """Write the page into this folder, for others, instead of showing it here."""
-    port: int = 0
-    """Port of the page; 0 takes a free one."""
-    browser: bool = True
-    """Open the page in a browser."""
-    json: bool = False
-    """Print the result as JSON, with the votes on each person."""
-
-
-def run(command: tyro.conf.OmitArgPrefixes[CompareCommand]) -> None:
+def run(command: CompareCommand) -> None:
     """Ask people which of two bodies fits a photo better, without telling them whose it is."""
     _check(command)
     console = Console(soft_wrap=True, highlight=False)
@@ -103,7 +64,7 @@ def _ask(
     pictures = ComparedPictures(
         people, sources, images=_images(command, sources), body=command.body
     )
-    console.print(f"{len(people):,} of {len(matched.people):,} people that both have")
+    console.print(f"{len(people):,} of {counted(len(matched.people))} that both have")
     for reason, count in matched.left_out.items():
         console.print(f"left out {count:,}: {reason}", markup=False)
     if pictures.unnamed and command.body is None:
@@ -143,8 +104,8 @@ def result_lines(found: Preference, sources: tuple[BodySource, BodySource]) -> l
     votes = found.votes.first + found.votes.second + found.ties
     lines = [
         f"A = {a}, B = {b}",
-        f"{votes:,} votes of {_many(len(found.annotators), 'annotator')}"
-        f" on {_many(len(found.people), 'person', 'people')}",
+        f"{votes:,} votes of {counted(len(found.annotators), 'annotator')}"
+        f" on {counted(len(found.people))}",
         f"votes: {_share(found.votes)} ({'bootstrap over people' if several else 'Wilson'})",
         f"no preference: {found.ties:,} of {votes:,}",
     ]
@@ -213,7 +174,3 @@ def _percent(share: float) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "unknown"
-
-
-def _many(count: int, one: str, more: str = "") -> str:
-    return f"{count:,} {one if count == 1 else more or one + 's'}"

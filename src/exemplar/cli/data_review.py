@@ -1,14 +1,12 @@
 """`exemplar data review`: a page of lifted samples, to accept or reject by hand."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
 from rich.console import Console
 
 from exemplar.cli.local_pages import NamedBodies, jpeg, open_page
+from exemplar.cli.options.data_review import ReviewCommand
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.image_store_files import open_images
 from exemplar.lift.store import Ledger
@@ -16,27 +14,7 @@ from exemplar.render.review_picture import review_picture
 from exemplar.viewer import Decision, ReviewRow, Sort, serve
 
 
-@dataclass(frozen=True)
-class ReviewCommand:
-    """Look at the fits of a lifting job, worst first, and accept or reject them by hand.
-
-    Opens a page in the browser. Every decision is saved at once in the job's ledger, and exports
-    follow it. Ctrl-C ends.
-    """
-
-    folder: Annotated[Path, tyro.conf.Positional]
-    """The output folder of `exemplar lift`."""
-    images: Path | None = None
-    """Folder of the images, if they are no longer where they were lifted from."""
-    body: str | None = None
-    """"open", or the SMPL file that the bodies are for, if it is no longer where it was."""
-    port: int = 0
-    """Port of the page; 0 takes a free one."""
-    browser: bool = True
-    """Open the page in a browser."""
-
-
-def run(command: tyro.conf.OmitArgPrefixes[ReviewCommand]) -> None:
+def run(command: ReviewCommand) -> None:
     """Look at the fits of a lifting job, worst first, and accept or reject them by hand."""
     if command.images is not None and not command.images.is_dir():
         raise FileNotFoundError(f"no folder of images at {command.images}")

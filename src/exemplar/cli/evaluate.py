@@ -3,49 +3,22 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
-import tyro
 from rich.console import Console
 from rich.progress import Progress
 
 from exemplar.cli.lift import LINE_SECONDS, stopped_by_signals
+from exemplar.cli.options.evaluate import EvalCommand
+from exemplar.counting import counted
 from exemplar.environment import device_name, usable_device
-from exemplar.evaluation.methods import Method
 from exemplar.evaluation.records import Row
 from exemplar.evaluation.report_page import write_report
-from exemplar.evaluation.run import EvalConfig, evaluate
+from exemplar.evaluation.run import evaluate
 from exemplar.evaluation.run_files import SAMPLES, SUMMARY
 from exemplar.evaluation.tables import table_of
 
 
-@dataclass(frozen=True)
-class EvalCommand:
-    """Score a regressor, and what can be done after it, on people whose bodies are known.
-
-    Stop it at any moment and run the same command again: what is done is kept. Other methods can be
-    added to a folder later.
-    """
-
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """Folder of the run: samples.parquet, summary.json, report.html with its pictures."""
-    config: tyro.conf.OmitArgPrefixes[EvalConfig]
-    """What is scored."""
-    method: tuple[Method, ...] = ("none", "smplify", "eft", "eft+guard")
-    """What follows the regressor."""
-    page: bool = True
-    """Write report.html and its pictures."""
-    json: bool = False
-    """Print the summary as JSON, and nothing else, instead of a table."""
-    device: str = "auto"
-    """Torch device: cpu, cuda, mps, or auto (CUDA, else the CPU)."""
-    quiet: bool = False
-    """Print nothing but errors."""
-
-
-def run(command: tyro.conf.OmitArgPrefixes[EvalCommand]) -> None:
+def run(command: EvalCommand) -> None:
     """Score a regressor, and what can be done after it, on people whose bodies are known."""
     quiet = command.quiet or command.json
     console = Console(quiet=quiet, soft_wrap=True, highlight=False)
@@ -72,7 +45,7 @@ def run(command: tyro.conf.OmitArgPrefixes[EvalCommand]) -> None:
         print(json.dumps(summary, indent=1))
     else:
         console.print(
-            f"{summary['set']}, {summary['keypoints']} keypoints, {summary['people']} people, "
+            f"{summary['set']}, {summary['keypoints']} keypoints, {counted(summary['people'])}, "
             f"protocol {summary['protocol']}, regressor {summary['regressor']}",
             markup=False,
         )

@@ -1,15 +1,15 @@
 """`exemplar export`: fitted people as files of animation, biomechanics and 3D programs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import get_args
 
-import tyro
 from rich.console import Console
 
 from exemplar.bodies import Body, load_body
+from exemplar.cli.options.export import ExportCommand, Target
+from exemplar.counting import counted
 from exemplar.export import (
     write_amass,
     write_bvh,
@@ -20,8 +20,6 @@ from exemplar.export import (
 )
 from exemplar.motion import Motion, y_up
 from exemplar.motion_files import motions_path, read_motions
-
-Target = Literal["bvh", "glb", "trc", "amass", "csv", "obj", "ply"]
 
 _OF_ALL: Mapping[str, Callable[[Mapping[int, Motion], Body, Path], None]] = {
     "glb": write_motion_glb,
@@ -42,30 +40,7 @@ _BRIDGED = ("bvh", "amass", "glb")
 """Formats without gaps."""
 
 
-@dataclass(frozen=True)
-class ExportCommand:
-    """Write the people of a fitted photo or clip as files of other programs.
-
-    docs/export.md has each format's axes and units, and how to open it.
-    """
-
-    result: Annotated[Path, tyro.conf.Positional]
-    """The folder that exemplar fit wrote, or the .npz in it."""
-    to: Target
-    """bvh: skeletons; glb: skinned, animated meshes; trc: joints for OpenSim; amass: AMASS's .npz;
-    csv: joints; obj, ply: a mesh for each frame."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """A file, or a folder (default: the result's). Several people's and frames' files get
-    numbers."""
-    person: int | None = None
-    """Number of the one person to write, from 0; all of them without it."""
-    body: str | None = None
-    """"open", or the SMPL file of the fit, where it is not where it was."""
-    quiet: bool = False
-    """Print nothing but errors."""
-
-
-def run(command: tyro.conf.OmitArgPrefixes[ExportCommand]) -> None:
+def run(command: ExportCommand) -> None:
     """Write the people of a fitted photo or clip as files of other programs."""
     console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
     source = motions_path(command.result)
@@ -95,8 +70,7 @@ def run(command: tyro.conf.OmitArgPrefixes[ExportCommand]) -> None:
 def _chosen(motions: Sequence[Motion], person: int | None, source: Path) -> dict[int, Motion]:
     """The people to write, by number; ValueError if there is nobody."""
     if person is not None and not 0 <= person < len(motions):
-        count = f"{len(motions)} people" if len(motions) != 1 else "1 person"
-        raise ValueError(f"--person {person}: {source} has {count}, counted from 0")
+        raise ValueError(f"--person {person}: {source} has {counted(len(motions))}, from 0 on")
     people = {
         number: motion
         for number, motion in enumerate(motions)

@@ -1,27 +1,23 @@
 """`exemplar fit`: bodies for the people of a photo, with pictures and files."""
 
+import glob
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import torch
-import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from exemplar.assets import asset_path
+from exemplar.cli.options.fit import FitCommand
 from exemplar.data.people_files import KeypointFile
 from exemplar.environment import device_name
-from exemplar.export import write_glb, write_json, write_npz
-from exemplar.image_files import write_image
-from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
-from exemplar.render.overlay import overlay_picture, steps_gif
-from exemplar.results import FitResult
+from exemplar.fit_result import FitResult
+from exemplar.results import PersonFit
 from exemplar.scene import FitOptions, Fitter
 
 DEMO = "demo.jpg"
@@ -31,68 +27,18 @@ DEMO_HINT = (
     " network's guess beside the fit. {folder}/body.glb opens in Blender and other 3D viewers."
 )
 
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""Endings of a folder's files that are photos to fit."""
+
 LARGE_MISFIT_PX = 2.0
 """What the full camera leaves (image px) is told in the summary above this."""
 
 
-@dataclass(frozen=True)
-class FitCommand:
-    """Fit 3D bodies to the people in photos by exemplar fine-tuning (EFT).
-
-    Writes overlay.png, steps.gif, body.glb, fit.json and fit.npz.
-    """
-
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """Photos. Several photos each get a folder of their own under the output folder."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
-    """Folder to write to."""
-    demo: bool = False
-    """Fit the photo that ships with the package, with every update."""
-    keypoints: Path | None = None
-    """2D keypoints: a file, or a folder with a file for each photo, of any detector's format that
-    `exemplar data inspect` knows (OpenPose, COCO, MMPose, ...). Without it they are detected."""
-    joints: str = ""
-    """Joint set of a keypoint file that cannot say, such as openpose25b, h36m17 or mpi17."""
-    person: str = "all"
-    """all, largest, or the number of one person, from 0."""
-    box: str | None = None
-    """x,y,w,h in px of the one person to fit."""
-    regressor: str = DEFAULT_REGRESSOR
-    """large, mobile (faster, less accurate), or a checkpoint file."""
-    auxiliary: Path | None = None
-    """Checkpoint of an auxiliary network: fit as dual networks do, instead of EFT. `exemplar train
-    exemplar` leaves one beside its regressor."""
-    body: str | None = None
-    """"open", or an SMPL, SMPL+H or SMPL-X file (.npz, .pkl)."""
-    iterations: int | None = None
-    """Most weight updates (default 20; 14 with an auxiliary network)."""
-    guard: bool = False
-    """Keep the most plausible iterate instead of the last."""
-    looks: bool = True
-    """Try other crops where the network's answer is far from keypoints that you give."""
-    robust_px: float | None = None
-    """For keypoints some of which may be far off: those count little that the body misses by more
-    than this many px of a 224 crop, such as 80; 30 if there are many."""
-    stop_px: float | None = None
-    """Stop when the mean 2D error falls below this many px of a 224 crop (default 2 for keypoints
-    that are given, 6 for detected ones, which err by as much themselves)."""
-    teacher: str | None = None
-    """landmarks, landmarks-heavy or landmarks-both: take BlazePose's landmarks for 3D keypoints,
-    whose depth the fit then keeps to."""
-    focal: float | None = None
-    """Focal length of the full-image camera, px (default: the photo's EXIF, else a field of view of
-    55 degrees along the longer side)."""
-    device: str = "auto"
-    """Torch device: cpu, cuda, mps, or auto (CUDA, else MPS, else the CPU)."""
-    quiet: bool = False
-    """Print nothing but errors."""
-
-
-def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
+def run(command: FitCommand) -> None:
     """Fit 3D bodies to the people in photos by exemplar fine-tuning (EFT)."""
     console = Console(quiet=command.quiet, soft_wrap=True)
     torch.set_flush_denormal(True)
-    images = list(command.images)
+    images = photos_of(command.images)
     if command.demo:
         with asset_path(DEMO) as path:
             images.append(Path(path))
@@ -117,7 +63,7 @@ def run(command: tyro.conf.OmitArgPrefixes[FitCommand]) -> None:
     keypoints = command.keypoints and KeypointFile(command.keypoints, command.joints)
     if keypoints is not None and len(images) > 1:
         _check_names(keypoints, len(images))
-    writable_folder(command.output)
+    check_writable(command.output)
     fitter = Fitter(command.regressor, options)
     failures = []
     for image, folder in zip(images, folders, strict=True):
@@ -169,7 +115,6 @@ def fit_one(
     fitter: Fitter, image: Path, keypoints: KeypointFile | None, folder: Path, console: Console
 ) -> FitResult:
     """Fit one photo, write its files and print its summary."""
-    writable_folder(folder)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[error]}"))
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(f"{image.name}: looking for people", total=None, error="")
@@ -187,30 +132,14 @@ def fit_one(
             warnings.simplefilter("always", UserWarning)
             result = fitter.fit(image, keypoints, progress)
         bar.update(task, description=f"{image.name}: drawing", total=None, error="")
-        written = write_all(result, folder, fitter.method)
+        writable_folder(folder)
+        written = result.save(folder, fit_name=fitter.method)
     for warning in caught:
         console.print(f"[yellow]warning[/yellow] {escape(str(warning.message))}")
     console.print(summary(result, image, fitter.device))
     console.print("wrote " + "  ".join(str(path) for path in written))
+    console.print(f"look at it in 3D: exemplar view {folder}", markup=False)
     return result
-
-
-def write_all(result: FitResult, folder: Path, method: str = "EFT") -> list[Path]:
-    """The files of a fitted photo; `method` is what the picture calls the fit."""
-
-    def overlay(fitted: FitResult, path: Path) -> None:
-        write_image(overlay_picture(fitted, fit_name=method), path)
-
-    writers = {
-        "fit.json": write_json,
-        "fit.npz": write_npz,
-        "body.glb": write_glb,
-        "overlay.png": overlay,
-        "steps.gif": steps_gif,
-    }
-    for name, write in writers.items():
-        write(result, folder / name)
-    return [folder / name for name in writers]
 
 
 def summary(result: FitResult, image: Path, device: torch.device) -> Table:
@@ -225,7 +154,7 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
             person.status,
             f"{person.before.error_px:.1f}",
             f"{person.after.error_px:.1f}",
-            str(person.iterations),
+            _iterations(person),
             f"{person.seconds:.1f}",
         )
     caption = [
@@ -243,6 +172,13 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
     return table
 
 
+def _iterations(person: PersonFit) -> str:
+    """How many updates are behind the fit, and of how many, if the guard kept an earlier one."""
+    if person.made is None or person.made == person.iterations:
+        return str(person.iterations)
+    return f"{person.iterations} of {person.made}"
+
+
 def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
     """x,y,w,h as numbers; ValueError if it is anything else."""
     if text is None:
@@ -254,11 +190,38 @@ def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
     return x, y, w, h
 
 
+def photos_of(given: Sequence[Path]) -> list[Path]:
+    """The photos: files as they are given, the pictures in a folder, and those of a pattern such as
+    `photos/*.jpg`, in the order of their names. ValueError or OSError if there is none."""
+    photos = list[Path]()
+    for path in given:
+        if path.is_dir():
+            found = sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURES)
+            what = f"no picture in {path}: expected {', '.join(PICTURES)}"
+        elif not path.exists() and any(mark in str(path) for mark in "*?["):
+            found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
+            what = f"no file like {path}"
+        else:
+            found, what = [path], ""
+        if not found:
+            raise FileNotFoundError(what)
+        photos += found
+    return photos
+
+
+def check_writable(folder: Path) -> None:
+    """OSError with one line if a folder cannot be made or written to; nothing is made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise OSError(f"cannot write to {folder}: {there} is not a folder")
+    if not os.access(there, os.W_OK):
+        raise OSError(f"cannot write to {folder}: permission denied")
+
+
 def writable_folder(folder: Path) -> None:
     """Make a folder; OSError with one line if it cannot be written to."""
+    check_writable(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"cannot write to {folder}: {error.strerror}") from None
-    if not os.access(folder, os.W_OK):
-        raise OSError(f"cannot write to {folder}: permission denied")

@@ -5,20 +5,17 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Literal
 
-import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from exemplar.cli.data import with_joints
+from exemplar.cli.options.lift import LiftCommand
+from exemplar.counting import counted
 from exemplar.data.formats import table
+from exemplar.data.options import with_joints
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.environment import device_name, usable_device
-from exemplar.lift.config import LiftConfig
 from exemplar.lift.job import export, open_job, settings
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import run_local
@@ -34,58 +31,7 @@ LINE_SECONDS = 30.0
 """Where there is no terminal, a line of progress is printed this often."""
 
 
-@dataclass(frozen=True)
-class LiftCommand:
-    """Lift a 2D data set to 3D: pseudo ground truth by exemplar fine-tuning (EFT).
-
-    Stop it at any moment and run the same command again: what is done is kept, nothing is done
-    twice. Several processes may run it at once on the same output folder. When all is done, writes
-    pseudo_gt.parquet (everything), eft.json and train.npz (what was accepted).
-    """
-
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """Folder of the job: its ledger and the files that it writes."""
-    annotations: Path | None = None
-    """Annotation file or folder; `exemplar data inspect` says what it is. Not needed to go on."""
-    images: str | None = None
-    """Folder that the annotation's image names are relative to, a URL (s3://BUCKET/FOLDER; extra:
-    remote) or tar files (train-{0000..0012}.tar). Not needed to go on."""
-    config: tyro.conf.OmitArgPrefixes[LiftConfig] = field(default_factory=LiftConfig)
-    """How people are fitted."""
-    format: str | None = None
-    """Format of the annotation, where it cannot be told."""
-    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """NAME=VALUE for the format's reader, such as min_keypoints=12; may be repeated."""
-    min_keypoints: int | None = None
-    """Fewest known limb joints (of 12), for readers that have this option: the same as
-    --option min_keypoints=N."""
-    joints: str = ""
-    """Joint set of an annotation that cannot say: the same as --option joints=NAME."""
-    limit: int | None = None
-    """Only the first so many people."""
-    shard: str = "1/1"
-    """i/n: only the i-th of n shares, for machines that share nothing."""
-    where: str = ""
-    """Only people for whom this SQL condition holds, on id, image, annotation_id, subject, x, y,
-    scale, keypoints (how many are known)."""
-    retry: tuple[str, ...] = ()
-    """Take up again people who ended with one of these statuses or reasons, such as missing_image
-    or bad_input."""
-    engine: Literal["local", "ray"] = "local"
-    """local: threads of this process. ray: actors of a Ray cluster (extra: ray)."""
-    workers: int | None = None
-    """Threads, or Ray actors; by default as many as there are cores and memory has room for."""
-    ray_address: str | None = None
-    """Address of a running Ray cluster; without it one is started on this machine."""
-    device: str = "auto"
-    """Torch device: cpu, cuda, mps, or auto (CUDA, else MPS, else the CPU)."""
-    export: tuple[Literal["table", "eft_json", "spin_npz"], ...] = ("table", "eft_json", "spin_npz")
-    """Files to write when all is done."""
-    quiet: bool = False
-    """Print nothing but errors."""
-
-
-def run(command: tyro.conf.OmitArgPrefixes[LiftCommand]) -> None:
+def run(command: LiftCommand) -> None:
     """Lift a 2D data set to 3D: pseudo ground truth by exemplar fine-tuning (EFT)."""
     console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
     selection = Selection(command.limit, *parse_shard(command.shard), command.where)
@@ -96,9 +42,9 @@ def run(command: tyro.conf.OmitArgPrefixes[LiftCommand]) -> None:
     with stopped_by_signals(), _job(command) as ledger:
         if command.retry:
             again = ledger.retry(command.retry, selection)
-            console.print(f"{again} people are taken up again", markup=False)
+            console.print(f"taken up again: {counted(again)}", markup=False)
         total, done, _ = ledger.progress(selection)
-        console.print(f"{command.output}: {done} of {total} people done", markup=False)
+        console.print(f"{command.output}: {done} of {counted(total)} done", markup=False)
         ledger.join()
         began = time.monotonic()
         try:
@@ -113,7 +59,7 @@ def run(command: tyro.conf.OmitArgPrefixes[LiftCommand]) -> None:
         made = ledger.progress(selection)[1] - done
         if made:
             rate = made / seconds
-            console.print(f"{made} people in {seconds:.0f} s, {rate:.2f} a second", markup=False)
+            console.print(f"{counted(made)} in {seconds:.0f} s, {rate:.2f} a second", markup=False)
         _tell(ledger, console)
         if ledger.finished():
             for line in export(ledger, command.export):
@@ -239,7 +185,7 @@ def _check_outcomes(ledger: Ledger) -> None:
     way, most = next(iter(ways.items()))
     status, _, reason = way.removesuffix(")").partition(" (")
     raise ValueError(
-        f"most of the job failed: {failed} of {everybody} people, {most} of them {way};"
+        f"most of the job failed: {failed} of {counted(everybody)}, {most} of them {way};"
         f" --retry {typed(reason or status)} takes these up again"
     )
 

@@ -48,6 +48,11 @@ def parse_options(function: Callable[..., Any], texts: Sequence[str], whose: str
     return parsed
 
 
+def with_joints(options: tuple[str, ...], joints: str) -> tuple[str, ...]:
+    """Options of a reader, and the joint set if it is given."""
+    return (*options, f"joints={joints}") if joints else options
+
+
 def _value(kind: Any, text: str) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:

@@ -8,19 +8,16 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from exemplar.counting import counted
+from exemplar.evaluation.config import KeypointSource
 from exemplar.geometry.crops import EFT_CROP
 from exemplar.samples import Sample
 from exemplar.skeletons import OPENPOSE_PREFIX, SMPL_49
 from exemplar.synth.annotations import ANNOTATED
-
-KeypointSource = Literal["annotated", "true", "detected", "outliers"]
-"""annotated: as the set's file has them; true: exact; detected: with a detector's errors;
-outliers: detected, and a fifth anywhere in the box."""
 
 EXACT = "exact_keypoints_2d"
 """The exact (49, 3) keypoints in `Sample.extra`, where `with_exact` put them."""
@@ -171,7 +168,7 @@ def with_exact(samples: Iterable[Sample], truth: Iterable[Sample]) -> list[Sampl
     people = list(samples)
     lacking = [sample.image for sample in people if _name(sample) not in exact]
     if lacking:
-        raise ValueError(f"{len(lacking)} people have no truth, {lacking[0]} is the first")
+        raise ValueError(f"no truth of {counted(len(lacking))}, first {lacking[0]}")
     return [
         replace(sample, extra={**sample.extra, EXACT: exact[_name(sample)]}) for sample in people
     ]

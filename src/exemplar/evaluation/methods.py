@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from exemplar.bodies import Body
 from exemplar.environment import usable_device
+from exemplar.evaluation.config import METHODS, Method, MethodConfig
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars, fitted_weights
 from exemplar.fitting.fits import Fits, judged
@@ -19,11 +19,10 @@ from exemplar.fitting.inputs import checked
 from exemplar.fitting.projections import Projection, projection_of, weak_projection
 from exemplar.fitting.smplify import SmplifyConfig, fit_smplify
 from exemplar.fitting.trace import ended_at
-from exemplar.fitting.weights import Adapt, moving_names, predict_in_blocks
+from exemplar.fitting.weights import moving_names, predict_in_blocks
 from exemplar.geometry.cameras import CameraModel, weak_equivalent
 from exemplar.priors import load_pose_prior
 from exemplar.regressors.checkpoints import (
-    DEFAULT_REGRESSOR,
     RegressorInfo,
     body_for,
     load_regressor,
@@ -31,11 +30,6 @@ from exemplar.regressors.checkpoints import (
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import BAD_INPUT, OK
 from exemplar.samples import Batch
-
-Method = Literal["none", "smplify", "eft", "eft+guard", "dual"]
-"""none: the regressor's answer."""
-
-METHODS: tuple[Method, ...] = get_args(Method)
 
 FITTED_TOGETHER: Mapping[str, tuple[Method, ...]] = {
     "none": ("none",),
@@ -46,74 +40,42 @@ FITTED_TOGETHER: Mapping[str, tuple[Method, ...]] = {
 """Fits by name, and the methods whose bodies each of them gives."""
 
 
-@dataclass(frozen=True)
-class MethodConfig:
-    """What decides a method's numbers."""
+def eft_config(config: MethodConfig, info: RegressorInfo) -> EftConfig:
+    """EFT's settings."""
+    eft = {
+        "default": EftConfig(learning_rate=info.learning_rate, adapt=info.adapt),
+        "paper": EftConfig.paper(),
+        "released": EftConfig.released(),
+    }[config.eft]
+    given = {
+        "adapt": config.adapt, "iterations": config.iterations, "learning_rate": config.eft_rate,
+        "stop_px": config.stop_px,
+    }  # fmt: skip
+    eft = replace(eft, robust_px=config.robust_px, **_given(given))
+    return eft if config.stop else replace(eft, stop_px=None, stop_loss=None)
 
-    regressor: str = DEFAULT_REGRESSOR
-    """large, mobile (faster, less accurate), or a checkpoint file."""
-    auxiliary: str | None = None
-    """Checkpoint of the auxiliary network, for dual."""
-    body: str | None = None
-    """"open" or an SMPL file; None takes the regressor's."""
-    eft: Literal["default", "paper", "released"] = "default"
-    """EFT's settings: the step stored with the weights, as printed, as released."""
-    smplify: Literal["default", "paper", "released"] = "default"
+
+def smplify_config(config: MethodConfig) -> SmplifyConfig:
     """SMPLify's settings."""
-    dual: Literal["default", "paper", "released"] = "default"
-    """Dual networks' settings; default is the exemplar step of `exemplar train`'s default recipe,
-    14 times."""
-    adapt: Adapt | None = None
-    """Which weights move; None takes the settings'."""
-    iterations: int | None = None
-    """Most updates of EFT and dual; None takes the settings'."""
-    eft_rate: float | None = None
-    """Adam's step in EFT; None takes the settings'."""
-    robust_px: float | None = None
-    """EFT's robust 2D term (`EftConfig.robust_px`); None is the papers'."""
-    stop_px: float | None = None
-    """2D error at which EFT stops, px of a 224 crop; None takes the settings'."""
-    dual_rate: float | None = None
-    """Step of gradient descent in dual; None takes the settings'."""
-    stop: bool = True
-    """Whether EFT and dual may stop early."""
-    looks: bool = True
-    """Whether fits see other crops where the regressor misses the keypoints (`data.looks`)."""
+    return {
+        "default": SmplifyConfig,
+        "paper": SmplifyConfig.paper,
+        "released": SmplifyConfig.released,
+    }[config.smplify]()
 
-    def eft_config(self, info: RegressorInfo) -> EftConfig:
-        """EFT's settings."""
-        config = {
-            "default": EftConfig(learning_rate=info.learning_rate, adapt=info.adapt),
-            "paper": EftConfig.paper(),
-            "released": EftConfig.released(),
-        }[self.eft]
-        given = {
-            "adapt": self.adapt, "iterations": self.iterations, "learning_rate": self.eft_rate,
-            "stop_px": self.stop_px,
-        }  # fmt: skip
-        config = replace(config, robust_px=self.robust_px, **_given(given))
-        return config if self.stop else replace(config, stop_px=None, stop_loss=None)
 
-    def smplify_config(self) -> SmplifyConfig:
-        """SMPLify's settings."""
-        return {
-            "default": SmplifyConfig,
-            "paper": SmplifyConfig.paper,
-            "released": SmplifyConfig.released,
-        }[self.smplify]()
-
-    def dual_config(self) -> DualConfig:
-        """The dual networks' settings."""
-        config = {
-            "default": DualConfig.trained(),
-            "paper": DualConfig.paper(),
-            "released": DualConfig.released(),
-        }[self.dual]
-        given = {
-            "adapt": self.adapt, "iterations": self.iterations, "learning_rate": self.dual_rate,
-        }  # fmt: skip
-        config = replace(config, **_given(given))
-        return config if self.stop else replace(config, stop_change=None)
+def dual_config(config: MethodConfig) -> DualConfig:
+    """The dual networks' settings."""
+    dual = {
+        "default": DualConfig.trained(),
+        "paper": DualConfig.paper(),
+        "released": DualConfig.released(),
+    }[config.dual]
+    given = {
+        "adapt": config.adapt, "iterations": config.iterations, "learning_rate": config.dual_rate,
+    }  # fmt: skip
+    dual = replace(dual, **_given(given))
+    return dual if config.stop else replace(dual, stop_change=None)
 
 
 def _given(values: Mapping[str, object]) -> dict[str, object]:
@@ -165,9 +127,9 @@ class Methods:
             raise ValueError(f"unknown method {unknown or 'none given'}: expected {listed}")
         if "dual" in methods and self.auxiliary is None:
             raise ValueError("dual needs the auxiliary network: give --auxiliary FILE")
-        settings: list[EftConfig | DualConfig] = [self.config.eft_config(self.info)]
+        settings: list[EftConfig | DualConfig] = [eft_config(self.config, self.info)]
         if "dual" in methods:
-            settings.append(self.config.dual_config())
+            settings.append(dual_config(self.config))
         if set(methods) - {"none", "smplify"}:
             for one in settings:
                 moving_names(self.regressor, one.adapt)
@@ -200,7 +162,7 @@ class Methods:
 
     def _weights(self, batch: Batch) -> Tensor:
         confidence, available = batch.keypoints_2d[..., 2], self.body.available("smpl49")
-        return fitted_weights(confidence, available, self.config.eft_config(self.info))
+        return fitted_weights(confidence, available, eft_config(self.config, self.info))
 
     def _smplified(self, batch: Batch) -> Answers:
         began = time.perf_counter()
@@ -209,7 +171,7 @@ class Methods:
         model: CameraModel = getattr(self.regressor, "camera_model", "weak")
         start = replace(start, camera=weak_equivalent(start.camera, model))
         points = clean.keypoints_2d
-        fits = fit_smplify(start, points, self.body, self.config.smplify_config())
+        fits = fit_smplify(start, points, self.body, smplify_config(self.config))
         found = _answers(fits, weak_projection, _since(began, batch), curves=False)
         status = (
             BAD_INPUT if bad else now
@@ -222,14 +184,14 @@ class Methods:
         began = time.perf_counter()
         fits = fit_dual(
             self.regressor, self.auxiliary, self.body, batch,
-            self.config.dual_config(), history=True,
+            dual_config(self.config), history=True,
         )  # fmt: skip
         projection = projection_of(self.regressor, batch.box)
         return _answers(fits, projection, _since(began, batch))
 
     def _eft(self, batch: Batch) -> dict[Method, Answers]:
         began = time.perf_counter()
-        config = self.config.eft_config(self.info)
+        config = eft_config(self.config, self.info)
         fits = fit_exemplars(self.regressor, self.body, batch, config, history=True)
         projection = projection_of(self.regressor, batch.box)
         plain = _answers(fits, projection, _since(began, batch))

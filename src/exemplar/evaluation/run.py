@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 
@@ -18,9 +18,10 @@ from exemplar.data.formats import format_named, read, recognise
 from exemplar.data.looks import Looker
 from exemplar.data.options import parse_options
 from exemplar.environment import code_commit, code_version, cores, machine
+from exemplar.evaluation.config import EvalConfig, Method
 from exemplar.evaluation.judge import Judge
-from exemplar.evaluation.keypoint_sources import KeypointSource, keypoints_from, with_exact
-from exemplar.evaluation.methods import FITTED_TOGETHER, Method, MethodConfig, Methods
+from exemplar.evaluation.keypoint_sources import keypoints_from, with_exact
+from exemplar.evaluation.methods import FITTED_TOGETHER, Methods
 from exemplar.evaluation.open_sets import open_people, open_set
 from exemplar.evaluation.protocols import Protocol, protocol_named
 from exemplar.evaluation.records import Row, failed_row, read_rows, rows_of, shown_of, write_rows
@@ -44,41 +45,6 @@ OPEN_PREFIX = "open:"
 
 BLOCKS = "blocks"
 """Folder of a run's folder with what is done."""
-
-
-@dataclass(frozen=True)
-class EvalConfig:
-    """What decides the numbers of an evaluation."""
-
-    data: str
-    """open:lab, open:wild, open:wild-crop, open:odd, or an annotation file or folder."""
-    images: str | None = None
-    """Folder that the annotation's image names are relative to; the open sets have their own."""
-    truth: str | None = None
-    """truth.npz of a synthetic set, for keypoints other than the annotated ones; the open sets have
-    their own."""
-    open_folder: str = "open"
-    """Where the open sets are, or are drawn."""
-    methods: MethodConfig = field(default_factory=MethodConfig)
-    """The network and the settings of what follows it."""
-    protocol: str | None = None
-    """Which joints of which truth are compared; by default the data set's own."""
-    released: Literal["eft", "dual"] | None = None
-    """eft or dual: with the quirks of that paper's program."""
-    keypoints: KeypointSource = "annotated"
-    """Which 2D keypoints are fitted."""
-    limit: int | None = None
-    """Only the first so many people."""
-    format: str | None = None
-    """Format of the annotation, where it cannot be told."""
-    option: tuple[str, ...] = ()
-    """NAME=VALUE for the format's reader."""
-    truth_body: tuple[str, ...] = ()
-    """GENDER=FILE: the SMPL body of a gender, for sets with gendered truth."""
-    use_3d: bool = False
-    """Fit annotated 3D keypoints, too (EFT's Eq. 4)."""
-    seed: int = 0
-    """Of the keypoints' noise."""
 
 
 Told = Callable[[int, int, Sequence[Row]], None]

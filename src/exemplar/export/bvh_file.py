@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float
 
 from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, BodyOutput
+from exemplar.geometry.rotations import rotmat_to_euler_zxy
 from exemplar.motion import Motion, kinematic_joints, rest_pose, rotmats_of, steady, y_up
 from exemplar.skeletons import SMPL_24
 
@@ -89,6 +89,5 @@ def _euler_degrees(
     rotmats: Float[np.ndarray, "t joints 3 3"],
 ) -> Float[np.ndarray, "t joints 3"]:
     """Angles in `ORDER` about the turning axes, without jumps of a whole turn between frames."""
-    turns = torch.from_numpy(rotmats).double()
-    angles = roma.rotmat_to_euler(ORDER, turns, degrees=True, as_tuple=True)
-    return np.unwrap(np.stack([angle.numpy() for angle in angles], -1), period=360.0, axis=0)
+    angles = rotmat_to_euler_zxy(torch.from_numpy(rotmats).double())
+    return np.unwrap(np.degrees(angles.numpy()), period=360.0, axis=0)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -15,6 +14,7 @@ from exemplar.bodies import Body, load_body
 from exemplar.bodies.lbs import apply
 from exemplar.export.gltf import Gltf
 from exemplar.geometry.meshes import vertex_normals
+from exemplar.geometry.rotations import rotmat_to_unitquat
 from exemplar.motion import (
     Motion,
     joint_transforms,
@@ -210,7 +210,7 @@ def _smooth_quaternions(
     rotmats: Float[np.ndarray, "t joints 3 3"],
 ) -> Float[np.ndarray, "t joints 4"]:
     """Unit quaternions (x, y, z, w), of the two signs the one near the frame before."""
-    quaternions = roma.rotmat_to_unitquat(torch.from_numpy(rotmats).double()).numpy()
+    quaternions = rotmat_to_unitquat(torch.from_numpy(rotmats).double()).numpy()
     turned_over = (quaternions[1:] * quaternions[:-1]).sum(-1, keepdims=True) < 0
     quaternions[1:] *= np.cumprod(np.where(turned_over, -1.0, 1.0), axis=0)
     return quaternions.astype(np.float32)

@@ -37,7 +37,9 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
     - `camera`: `focal_length` and `principal_point` [x, y] of the full image, px;
       `focal_source`, where the focal length is from, in words.
     - `people`: for each, in the result's order,
-        - `status`, `error_px_before`, `error_px_after` (px of a 224 crop), `iterations`, `seconds`;
+        - `status`, `error_px_before`, `error_px_after` (px of a 224 crop), `seconds`;
+        - `iterations`: updates behind the fit; `iterations_made`: those that were made, more where
+          the guard kept an earlier iterate, null where that is not known;
         - `joints_3d`: [x, y, z] by name, metres in the camera frame (x right, y down, z forward);
         - `joints_2d`: [x, y] by name, image px, as the weak camera projects them;
         - `keypoints_2d`: [x, y, confidence] by name, image px, of those that were given;
@@ -76,6 +78,7 @@ def _person(person: PersonFit, camera: Mapping[str, Any]) -> dict[str, Any]:
         "error_px_before": person.before.error_px,
         "error_px_after": after.error_px,
         "iterations": person.iterations,
+        "iterations_made": person.made,
         "seconds": person.seconds,
         "joints_3d": dict(zip(SMPL_49, after.joints_3d, strict=True)),
         "joints_2d": dict(zip(SMPL_49, after.joints_2d, strict=True)),

@@ -12,12 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from exemplar.fitting.names import TeacherName, checked_teacher
 from exemplar.regressors.blazepose import RESOLUTION, Size
 from exemplar.regressors.checkpoints import load_trunk
 from exemplar.regressors.landmark_reader import LandmarkReader, Landmarks, mean_of
 from exemplar.skeletons import BLAZEPOSE_33, GT_24, indices
 
-TEACHERS: Mapping[str, tuple[Size, ...]] = {
+TEACHERS: Mapping[TeacherName, tuple[Size, ...]] = {
     "landmarks": ("full",),
     "landmarks-heavy": ("heavy",),
     "landmarks-both": ("full", "heavy"),
@@ -53,9 +54,7 @@ Reader = Callable[[Float[Tensor, "b 3 256 256"]], Landmarks]
 
 def teacher_sizes(name: str) -> tuple[Size, ...]:
     """The trunks of one of `TEACHERS`; ValueError for another name."""
-    if name not in TEACHERS:
-        raise ValueError(f"unknown teacher {name!r}: expected {', '.join(TEACHERS)}")
-    return TEACHERS[name]
+    return TEACHERS[checked_teacher(name)]
 
 
 def landmark_teacher(sizes: Sequence[Size], device: torch.device | str = "cpu") -> Teacher:

@@ -11,13 +11,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.overrides import TorchFunctionMode
 
+from exemplar.fitting.names import Adapt
 from exemplar.fitting.updates import Params
 from exemplar.geometry.crops import Box
 from exemplar.regressors.prediction import Prediction, run
-
-Adapt = Literal["all", "later", "head", "last_stage"] | str
-"""Which weights a fit moves: all; those after the first part; those of the last part or the last
-two parts of the regressor; or those whose name holds one of the words, separated by commas."""
 
 Precision = Literal["float32", "bfloat16"]
 """What a network's products are computed in. (For TF32 on a GPU, set

@@ -1,6 +1,7 @@
-"""Rotation forms used by body regressors; conversions are roma's."""
+"""Rotation forms used by body regressors and by files."""
 
-import roma
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -28,12 +29,58 @@ def rotmat_to_rot6d(rotmat: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batc
 
 def axis_angle_to_rotmat(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Rodrigues' formula; the axis-angle's length is the angle in radians."""
-    return roma.rotvec_to_rotmat(axis_angle)
+    angle = axis_angle.norm(dim=-1, keepdim=True)
+    sine, chord = torch.sinc(angle / math.pi), torch.sinc(angle / (2 * math.pi))
+    x, y, z = (sine * axis_angle).unbind(-1)
+    zero = torch.zeros_like(x)
+    skew = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
+    outer = axis_angle[..., :, None] * axis_angle[..., None, :]
+    along = torch.diag_embed(angle.cos().expand_as(axis_angle))
+    return along + skew + (chord.square() / 2)[..., None] * outer
+
+
+def rotmat_to_unitquat(rotmat: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
+    """Unit quaternions (x, y, z, w), of either sign.
+
+    The four columns of 4 q q^T are linear in the matrix; the longest one is the safest (Markley,
+    "Unit Quaternion from Rotation Matrix", 2008).
+    """
+    (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in rotmat.unbind(-2))
+    products = (
+        *(1 + a - e - i, b + d, c + g, h - f),
+        *(b + d, 1 - a + e - i, f + h, c - g),
+        *(c + g, f + h, 1 - a - e + i, d - b),
+        *(h - f, c - g, d - b, 1 + a + e + i),
+    )
+    columns = torch.stack(products, dim=-1).unflatten(-1, (4, 4))
+    longest = columns.diagonal(dim1=-2, dim2=-1).argmax(-1)[..., None, None]
+    picked = columns.gather(-2, longest.expand(*longest.shape[:-1], 4)).squeeze(-2)
+    return torch.nn.functional.normalize(picked, dim=-1)
 
 
 def rotmat_to_axis_angle(rotmat: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
     """The rotation vector with angle in [0, pi] radians."""
-    return roma.rotmat_to_rotvec(rotmat)
+    quaternion = rotmat_to_unitquat(rotmat)
+    quaternion = torch.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
+    axis, cosine = quaternion[..., :3], quaternion[..., 3:]
+    half = torch.atan2(axis.norm(dim=-1, keepdim=True), cosine)
+    return axis * 2 / torch.sinc(half / math.pi)
+
+
+def rotmat_to_euler_zxy(rotmat: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
+    """Angles about z, x and y, radians, with rotmat = Rz Rx Ry; x within a quarter turn.
+
+    Where x is a quarter turn, only the sum or the difference of the others counts: y is then 0.
+    """
+    about_x = torch.asin(rotmat[..., 2, 1].clamp(-1, 1))
+    locked = torch.hypot(rotmat[..., 0, 1], rotmat[..., 1, 1]) < 1e-7
+    about_z = torch.where(
+        locked,
+        torch.atan2(rotmat[..., 1, 0], rotmat[..., 0, 0]),
+        torch.atan2(-rotmat[..., 0, 1], rotmat[..., 1, 1]),
+    )
+    about_y = torch.atan2(-rotmat[..., 2, 0], rotmat[..., 2, 2]).masked_fill(locked, 0.0)
+    return torch.stack((about_z, about_x, about_y), dim=-1)
 
 
 def rotation_about_z(angle: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3 3"]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from exemplar.counting import counted
 from exemplar.data.contents import Contents
 from exemplar.data.convert import write_rows
 from exemplar.data.formats import eft_json, read, reader_options, recognise
@@ -127,7 +128,7 @@ def export(ledger: Ledger, formats: Sequence[str] = tuple(EXPORTS)) -> list[str]
             done = write_rows(
                 ledger.truths(), path, to=format, images=ledger.images, header=header, made=meta
             )
-            lines.append(f"wrote {path} ({done.written:,} people)")
+            lines.append(f"wrote {path} ({counted(done.written)})")
         except ValueError as error:
             lines.append(f"no {path}: {error}")
     return lines

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
+from exemplar.counting import counted
 from exemplar.lift.ledger_rows import CHECKSUM, checksum
 
 LEDGER = "ledger.sqlite"
@@ -192,7 +193,7 @@ def _check_whole(db: sqlite3.Connection, path: Path) -> None:
                 if checksum(values) != stated:
                     raise ValueError(f"{damaged}: row {row['id']} of {table} was changed")
         if lost := db.execute(_LOST).fetchone()[0]:
-            raise ValueError(f"{damaged}: {lost} people are lost")
+            raise ValueError(f"{damaged}: it has lost {counted(lost)}")
     except sqlite3.DatabaseError as error:
         raise ValueError(f"{damaged}: {_line(error)}") from error
 

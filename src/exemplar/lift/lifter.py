@@ -35,6 +35,7 @@ from exemplar.geometry.crops import Box
 from exemplar.image_store_files import ImageStore
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.prepare import Prepared, Preparer, annotated_box, shown_to
+from exemplar.lift.recipes import dual_config, eft_config, smplify_config
 from exemplar.lift.teaching import Teaching
 from exemplar.regressors.checkpoints import body_for, load_regressor
 from exemplar.regressors.prediction import Prediction
@@ -88,17 +89,19 @@ class Lifter:
         """Load everything. `workers` threads of a CPU; by default as many as there are cores and
         memory has room for. ValueError or FileNotFoundError as `load_regressor` raises them."""
         # SMPLify's and the guard's priors are float64
-        self.device = usable_device(device, float64=config.guard or config.smplify() is not None)
+        self.device = usable_device(
+            device, float64=config.guard or smplify_config(config) is not None
+        )
         self.guard = config.guard
         module, info = load_regressor(config.regressor)
         self.regressor: nn.Module = module.to(self.device)
         self.body: Body = body_for(info, config.body).to(self.device)
-        self.smplify = config.smplify()
-        self.dual = config.dual()
+        self.smplify = smplify_config(config)
+        self.dual = dual_config(config)
         self.auxiliary: nn.Module | None = None
         if config.auxiliary is not None:
             self.auxiliary = load_regressor(config.auxiliary)[0].to(self.device)
-        self.eft = EftConfig() if self.smplify or self.dual else config.eft(info)
+        self.eft = EftConfig() if self.smplify or self.dual else eft_config(config, info)
         self.acceptance: Acceptance = (self.smplify or self.dual or self.eft).acceptance
         self.shown = shown_to(
             module,

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from exemplar.counting import counted
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.file_budget import VARIABLE
 from exemplar.image_files import OUTSIDE_VARIABLE
@@ -374,7 +375,7 @@ class _Job:
         holds = [
             f"{self.names.get(actor.node, actor.node)} "
             + (
-                f"has {sum(len(window.people) for window in actor.sent.values())} people"
+                f"has {counted(sum(len(window.people) for window in actor.sent.values()))}"
                 if actor.ready is None
                 else "has a worker that is not placed or loading"
             )
@@ -384,7 +385,7 @@ class _Job:
         waiting = sum(len(window.people) for window in self.back)
         waiting += self.ledger.left(self.selection)[1]
         lines = "; ".join(holds) or f"no node has a free {self.kind}"
-        self.say(f"no result for {now - self.moved:.0f} s, {waiting} people wait: {lines}")
+        self.say(f"no result for {now - self.moved:.0f} s, {counted(waiting)} waiting: {lines}")
 
 
 def _files(config: LiftConfig) -> dict[str, tuple[str, bytes]]:

@@ -20,6 +20,7 @@ from exemplar.regressors.blazepose import BlazePoseTrunk, Size
 from exemplar.regressors.cliff import Cliff, CliffHrnet
 from exemplar.regressors.hmr import RECT, SQUARE, Hmr
 from exemplar.regressors.lifter import Lifter
+from exemplar.regressors.names import DEFAULT_REGRESSOR
 from exemplar.regressors.published_files import (
     COUNTER,
     START,
@@ -32,9 +33,6 @@ from exemplar.regressors.published_files import (
     some,
     with_start,
 )
-
-DEFAULT_REGRESSOR = "large"
-"""The better of the two regressors that ship with the package; `mobile` is the faster."""
 
 _SHIPPED: Mapping[str, str] = {
     "mobile": "mobile.safetensors",

@@ -14,6 +14,7 @@ from exemplar.bodies import Body
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
 from exemplar.data.looks import Crop, Looker
 from exemplar.environment import one_torch_thread, usable_device
+from exemplar.fit_result import FitResult
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
@@ -28,7 +29,7 @@ from exemplar.regressors.checkpoints import (
     body_for,
     load_regressor,
 )
-from exemplar.results import FitResult, PersonFit
+from exemplar.results import PersonFit
 from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
 from exemplar.scene.people import KeypointSource, people_in
 from exemplar.scene.placing import focal_of, on_photo
@@ -215,6 +216,7 @@ class Fitter:
             box_angle=float(box.angle[0]),
             steps=on_photo(self.body, iterates, in_box, self.camera_model, self.resolution),
             seconds=seconds,
+            made=int(fits.made[row]),
         )
 
 
@@ -228,10 +230,22 @@ def fit(
 ) -> FitResult:
     """Fit a 3D body to every person in a photo by Exemplar Fine-Tuning.
 
-    `image` is a file or an RGB array (H, W, 3) uint8. `keypoints` are a file or folder of any
-    format in `data.formats` (OpenPose, COCO, ...) or an array (K, 3) or (people, K, 3) of x, y (px)
-    and confidence; without them the built-in network finds people and keypoints. Keypoints below
-    `LEAST_CONFIDENCE` count as not seen. People whose keypoints all coincide are left out.
+        result = exemplar.fit("photo.jpg")
+        result.people[0].after.vertices     # (V, 3), metres, in the photo's camera frame
+        result.save("out")
+
+    Args:
+        image: a file, or an RGB array (H, W, 3) uint8.
+        keypoints: 2D keypoints: a file or folder of any detector's format (OpenPose, COCO, ...), or
+            an array (K, 3) or (people, K, 3) of x, y (px) and confidence. None: the built-in
+            network finds people and keypoints. Those below `LEAST_CONFIDENCE` count as not seen;
+            people whose keypoints all coincide are left out.
+        regressor: "large", "mobile" (faster, less accurate), or a checkpoint file.
+        options: `FitOptions`: which people, body, iterations, guard, device, ...
+        progress: is told (person, people, iteration, 2D error in px) while it fits.
+
+    Returns:
+        A `FitResult` with the people, every iterate of each, and `save`, `to_glb` and `plot`.
 
     Warns (UserWarning) of keypoints outside the photo and of people in the file that are broken.
     Raises ValueError or FileNotFoundError with one line for bad input, such as a photo without a

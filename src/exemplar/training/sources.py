@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Shaped
 
+from exemplar.counting import counted
 from exemplar.data.contents import Contents
 from exemplar.data.formats import format_named, read_truths, recognise
 from exemplar.data.formats.cliff_npz import FOCAL
@@ -278,7 +279,7 @@ class People:
     def summary(self) -> str:
         """One line: how many people, what is known of them, how many were left out and why."""
         known = {"bodies": self.pose, "3D joints": self.joints_3d}
-        parts = [f"{len(self):,} people"]
+        parts = [counted(len(self))]
         parts += [f"{int((c.rows >= 0).sum()):,} with {what}" for what, c in known.items()]
         if self.left_out:
             why = ", ".join(f"{count:,} {reason}" for reason, count in self.left_out.items())

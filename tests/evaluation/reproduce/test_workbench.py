@@ -15,6 +15,7 @@ import pytest
 
 from exemplar.data.formats import read
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.evaluation.config import EvalConfig
 from exemplar.evaluation.records import write_rows
 from exemplar.evaluation.reproduce import workbench
 from exemplar.evaluation.reproduce.workbench import (
@@ -24,7 +25,6 @@ from exemplar.evaluation.reproduce.workbench import (
     Workbench,
     paired,
 )
-from exemplar.evaluation.run import EvalConfig
 from exemplar.evaluation.run_files import SAMPLES, SUMMARY
 from exemplar.lift.store import Ledger, Selection
 from exemplar.results import OK, REJECTED
@@ -142,7 +142,7 @@ def test_a_lift_that_was_killed_half_way_goes_on(bench: Workbench, lifting: list
 
 
 def test_nobody_accepted_is_one_line(bench: Workbench, lifting: list[int]) -> None:
-    with pytest.raises(ValueError, match="1 people lifted by eft: nothing usable was made"):
+    with pytest.raises(ValueError, match="1 person lifted by eft: nothing usable was made"):
         bench.lifted("eft", 1)
 
 

@@ -124,6 +124,14 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
+def chosen_reader(
+    contents: Contents, format: str | None, texts: Sequence[str], images: Path | None
+) -> tuple[str, dict[str, Any]]:
+    """The format, recognised if it is None, and the options of its reader (`reader_options`)."""
+    name = recognise(contents) if format is None else format
+    return name, reader_options(name, texts, images)
+
+
 def reader_options(
     name: str, texts: Sequence[str], images: str | Path | None = None
 ) -> dict[str, Any]:

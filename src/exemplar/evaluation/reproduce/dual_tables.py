@@ -11,8 +11,8 @@ import torch
 from exemplar.bodies import load_body
 from exemplar.data.crops import batch_of
 from exemplar.evaluation import charts
-from exemplar.evaluation.keypoint_sources import KeypointSource
-from exemplar.evaluation.methods import Method, MethodConfig, Methods
+from exemplar.evaluation.config import KeypointSource, Method, MethodConfig
+from exemplar.evaluation.methods import Methods
 from exemplar.evaluation.open_sets import open_set
 from exemplar.evaluation.records import body_columns, shown_of
 from exemplar.evaluation.reproduce.eft_training import stand_ins

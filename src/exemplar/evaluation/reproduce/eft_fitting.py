@@ -11,9 +11,9 @@ from torch import nn
 
 from exemplar.data.crops import batch_of
 from exemplar.evaluation import charts
+from exemplar.evaluation.config import KeypointSource, Method, MethodConfig
 from exemplar.evaluation.judge import Judge
-from exemplar.evaluation.keypoint_sources import KeypointSource
-from exemplar.evaluation.methods import Method, MethodConfig, Methods
+from exemplar.evaluation.methods import Methods, eft_config
 from exemplar.evaluation.open_sets import OPEN_SETS
 from exemplar.evaluation.protocols import protocol_named
 from exemplar.evaluation.records import turned_back
@@ -304,7 +304,7 @@ def _overfitted(bench: Workbench) -> dict[str, Any]:
 def _overfit(tools: Methods, one: Batch) -> Iterator[tuple[int, nn.Module]]:
     """The network after so many of EFT's updates on a person; it goes on changing."""
     network = copy.deepcopy(tools.regressor).eval()
-    config = tools.config.eft_config(tools.info)
+    config = eft_config(tools.config, tools.info)
     moving = moving_names(network, config.adapt)
     weights = [p.requires_grad_(name in moving) for name, p in network.named_parameters()]
     adam = torch.optim.Adam([p for p in weights if p.requires_grad], lr=config.learning_rate)

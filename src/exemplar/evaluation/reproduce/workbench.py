@@ -13,12 +13,14 @@ import torch
 from rich.console import Console
 
 from exemplar.atomic_files import replacing
+from exemplar.counting import counted
 from exemplar.environment import cores
-from exemplar.evaluation.keypoint_sources import KeypointSource, keypoints_from
-from exemplar.evaluation.methods import Method, MethodConfig, Methods
+from exemplar.evaluation.config import EvalConfig, KeypointSource, Method, MethodConfig
+from exemplar.evaluation.keypoint_sources import keypoints_from
+from exemplar.evaluation.methods import Methods
 from exemplar.evaluation.open_sets import open_people, open_set
 from exemplar.evaluation.records import Row, read_rows
-from exemplar.evaluation.run import EvalConfig, evaluate
+from exemplar.evaluation.run import evaluate
 from exemplar.evaluation.run_files import SAMPLES, SUMMARY
 from exemplar.evaluation.tables import interval
 from exemplar.lift.config import LiftConfig
@@ -259,7 +261,7 @@ class Workbench:
                 export(ledger, ("spin_npz",))
 
         done = folder / EXPORTS["spin_npz"]
-        self._once(f"{count} people lifted by {recipe}", done, make)
+        self._once(f"{counted(count)} lifted by {recipe}", done, make)
         return SourceConfig(f"{recipe}-{count}", done, people)
 
     def outcomes(self, recipe: Literal["eft", "smplify"], count: int) -> dict[str, int]:

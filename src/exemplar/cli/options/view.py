@@ -1,0 +1,32 @@
+"""`exemplar view`: what can be asked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class ViewCommand:
+    """Look at a fitted photo or clip in 3D: turn the bodies, play the clip or the fit's iterations.
+
+    Opens a page in the browser; with --html writes it as one file that opens without a network.
+
+    For example:
+        exemplar view out
+        exemplar view out --html page.html
+    """
+
+    result: Annotated[Path, tyro.conf.Positional]
+    """The folder that exemplar fit wrote, or the .npz in it."""
+    html: Path | None = None
+    """Write the page to this file instead of showing it."""
+    photo: Path | None = None
+    """The photo, where the result's folder does not have it."""
+    body: str | None = None
+    """"open", or the SMPL file of the fit, where it is not where it was."""
+    port: int = 0
+    """Port of the page; 0 takes a free one."""
+    browser: bool = True
+    """Open the page in a browser."""

@@ -1,0 +1,162 @@
+"""The page of a result: what it holds, its server, and what it does in a browser."""
+
+import base64
+import http.client
+import json
+import shutil
+import subprocess
+import threading
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from exemplar.bodies import load_body
+from exemplar.export import write_npz
+from exemplar.motion import MISSING, vertices_at
+from exemplar.motion_files import write_motions
+from exemplar.results import FitResult
+from exemplar.viewer.result import scene as scene_module
+from exemplar.viewer.result.page import ResultServer, scene_script, write_result_page
+from exemplar.viewer.result.scene import read_scene
+from tests.fixtures.made_motions import made_motion
+from tests.fixtures.made_results import made_result
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+GREY = np.full((480, 640, 3), 200, np.uint8)
+
+TURNS = """
+<script>
+const wait = () => (document.body.dataset.ready ? go() : setTimeout(wait, 50));
+function drawn() {
+  const canvas = document.getElementById("canvas"), gl = canvas.getContext("webgl2");
+  const pixels = new Uint8Array(4 * canvas.width * canvas.height);
+  gl.readPixels(0, 0, canvas.width, canvas.height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+  return pixels.reduce((sum, value) => (31 * sum + value) | 0, 0);
+}
+function go() {
+  const slider = document.getElementById("frame"), seen = [drawn()];
+  slider.value = 0;
+  slider.dispatchEvent(new Event("input"));
+  seen.push(drawn());
+  for (const id of ["joints", "side", "photo", "bodies"]) {
+    document.getElementById(id).click();
+    seen.push(drawn());
+  }
+  document.getElementById("labels").click();
+  const names = document.querySelectorAll("#names span").length;
+  const frame = document.body.dataset.frame;
+  document.title = `${new Set(seen).size} pictures, ${names} names, frame ${frame}`;
+}
+addEventListener("error", (event) => (document.title = event.message));
+wait();
+</script>
+</body>"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_npz(fitted(), tmp_path / "fit.npz")
+    Image.fromarray(GREY).save(tmp_path / "photo.jpg")
+    return tmp_path
+
+
+def fitted() -> FitResult:
+    return made_result(GREY, [(200.0, 240.0), (430.0, 230.0)], 300.0, steps=4)
+
+
+def shown_vertices(person: dict[str, Any]) -> np.ndarray:
+    """As the page's script makes them from what it is told."""
+    steps = np.frombuffer(zlib.decompress(base64.b64decode(person["vertices"])), "<u2")
+    steps = steps.reshape(len(person["seen"]), -1, 3).cumsum(0, dtype=np.uint16)
+    return np.array(person["low"]) + np.array(person["scale"]) * steps
+
+
+def test_a_fit_is_shown_with_every_iterate_to_a_tenth_of_a_millimetre(folder: Path) -> None:
+    scene, result = read_scene(folder, load_body), fitted()
+    assert (scene["kind"], scene["title"], len(scene["people"])) == ("photo", folder.name, 2)
+    assert scene["camera"] == {
+        "focal": result.focal, "centre": [320.0, 240.0], "size": [640, 480],
+    }  # fmt: skip
+    for person, shown in zip(result.people, scene["people"], strict=True):
+        expected = np.stack([state.vertices for state in person.steps])
+        assert np.abs(shown_vertices(shown) - expected).max() < 1e-4
+        assert shown["errors"] == [round(state.error_px, 2) for state in person.steps]
+    assert scene["photo"].startswith("data:image/jpeg;base64,")
+
+
+def test_a_clip_is_shown_over_its_time_with_its_gaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    motion = made_motion(10, frame="world")
+    motion = replace(motion, status=(*motion.status[:4], MISSING, *motion.status[5:]))
+    monkeypatch.setattr(scene_module, "MOST_FRAMES", 5)
+    write_motions([motion], tmp_path / "motion.npz")
+    scene = read_scene(tmp_path, load_body)
+    assert (scene["kind"], scene["photo"]) == ("clip", None)
+    assert scene["times"] == (motion.times[::2] - motion.times[0]).round(4).tolist()
+    (person,) = scene["people"]
+    assert person["seen"] == [True, True, False, True, True]
+    upright = vertices_at(motion, load_body(), 2) * (1, -1, -1)
+    assert np.abs(shown_vertices(person)[1] - upright).max() < 1e-4
+
+
+def test_what_cannot_be_shown_is_one_line(folder: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="expected the folder that exemplar fit wrote"):
+        read_scene(folder / "nowhere", load_body)
+    Image.fromarray(GREY[:100]).save(folder / "other.png")
+    with pytest.raises(ValueError, match="is 640 x 100 px, expected the fitted photo's 640 x 480"):
+        read_scene(folder, load_body, photo=folder / "other.png")
+    with np.load(folder / "fit.npz") as arrays:
+        cut = {name: value for name, value in arrays.items() if name != "step_betas"}
+    np.savez(folder / "cut.npz", **cut)
+    with pytest.raises(ValueError, match="lacks step_betas"):
+        read_scene(folder / "cut.npz", load_body)
+
+
+def test_no_text_of_a_result_can_end_the_script() -> None:
+    script = scene_script({"title": "</script><script>alert(1)</script>"})
+    assert "</script" not in script
+    assert json.loads(script.partition("=")[2].rstrip(";\n"))["title"].startswith("</script>")
+
+
+def test_the_server_gives_the_page_to_those_who_know_its_address() -> None:
+    with ResultServer({"title": "a"}) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        secret = urlsplit(server.address).path
+        for path, status in (
+            *((secret, 200), (f"{secret}scene.js", 200), (f"{secret}result.js", 200)),
+            *((f"{secret}fit.npz", 404), ("/scene.js", 403), ("/", 403)),
+        ):
+            connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+            connection.request("GET", path)
+            assert connection.getresponse().status == status, path
+        server.shutdown()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_in_a_browser_the_slider_moves_the_body_and_nothing_is_loaded(folder: Path) -> None:
+    page = folder / "page.html"
+    write_result_page(read_scene(folder, load_body), page)
+    assert "http" not in page.read_text().replace("http-equiv", "")
+    page.write_text(page.read_text().replace("</body>", TURNS))
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [
+            *(CHROMIUM, "--headless=new", "--no-sandbox", "--use-angle=swiftshader"),
+            *("--enable-unsafe-swiftshader", f"--user-data-dir={folder / 'profile'}"),
+            *("--virtual-time-budget=20000", "--enable-logging=stderr", "--dump-dom"),
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    title = done.stdout.partition("<title>")[2].partition("</title>")[0]
+    assert title == "6 pictures, 48 names, frame 0"
+    assert "CONSOLE" not in done.stderr
