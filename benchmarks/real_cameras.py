@@ -1,21 +1,17 @@
-"""Calibrated cameras of real sequences: their files, projection, triangulation, videos, markers.
+"""Calibrated cameras of real sequences: triangulation, videos, markers.
 
 World coordinates are metres with z up, and a camera's are x right, y down, z forward.
 """
 
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from exemplar.geometry.rigs import LensCamera
+from exemplar.scene.footage import open_footage
 from exemplar.skeletons import LIMBS_12, LSP_14
-
-SUBPIXELS = 64
-"""Qualisys counts in 64ths of a pixel."""
 
 LEAST_CONFIDENCE = 0.5
 """Keypoints below this take no part in a triangulation."""
@@ -26,84 +22,13 @@ FEWEST_VIEWS = 3
 _SIDES = {"L": "left", "R": "right"}
 
 
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera with a lens."""
-
-    name: str
-    """Which of the folder's videos is its."""
-    intrinsics: Float[np.ndarray, "3 3"]
-    """Px."""
-    rotation: Float[np.ndarray, "3 3"]
-    """World to camera."""
-    translation: Float[np.ndarray, "3"]
-    """World to camera, metres."""
-    distortion: Float[np.ndarray, "4"]
-    """OpenCV's k1, k2, p1, p2."""
-
-    def in_camera(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-        """World points in the camera's frame, metres."""
-        return points @ self.rotation.T + self.translation
-
-    def project(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]:
-        """World points to px; NaN where a point is."""
-        seen = np.full((len(points), 2), np.nan)
-        known = np.isfinite(points).all(1)
-        if known.any():
-            turn, _ = cv2.Rodrigues(self.rotation)
-            found, _ = cv2.projectPoints(
-                points[known].astype(np.float64),
-                turn,
-                self.translation,
-                self.intrinsics,
-                self.distortion,
-            )
-            seen[known] = found[:, 0]
-        return seen
-
-    def rays(self, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
-        """Px to x / z and y / z in the camera's frame, without the lens' distortion."""
-        flat = cv2.undistortPoints(
-            np.asarray(points, np.float64)[:, None], self.intrinsics, self.distortion
-        )
-        return np.asarray(flat)[:, 0]
-
-    @property
-    def up(self) -> Float[np.ndarray, "3"]:
-        """The world's up in the camera's frame."""
-        return self.rotation[:, 2]
-
-
-def read_cameras(path: Path) -> list[Camera]:
-    """Cameras of a Qualisys calibration (`*.qca.txt`)."""
-    cameras = []
-    for camera in ElementTree.parse(path).getroot().iter("camera"):
-        transform, intrinsic = camera.find("transform"), camera.find("intrinsic")
-        if transform is None or intrinsic is None:
-            raise ValueError(f"{path} lacks a camera's transform or intrinsic")
-        world = np.array(
-            [[float(transform.attrib[f"r{i}{j}"]) for j in (1, 2, 3)] for i in (1, 2, 3)]
-        )
-        position = np.array([float(transform.attrib[axis]) for axis in "xyz"]) / 1000
-        number = {key: float(value) / SUBPIXELS for key, value in intrinsic.attrib.items()}
-        matrix = np.array(
-            [
-                [number["focalLengthU"], 0, number["centerPointU"]],
-                [0, number["focalLengthV"], number["centerPointV"]],
-                [0, 0, 1],
-            ]
-        )
-        lens = ("radialDistortion1", "radialDistortion2", "tangentalDistortion1")
-        distortion = np.array([number[key] for key in (*lens, "tangentalDistortion2")])
-        # Qualisys' cameras look along -z with y up; ours along z with y down
-        rotation = np.diag([1.0, -1.0, -1.0]) @ world
-        name = camera.attrib["serial"]
-        cameras.append(Camera(name, matrix, rotation, -rotation @ position, distortion))
-    return cameras
+def up_in(camera: LensCamera) -> Float[np.ndarray, "3"]:
+    """The world's up in the camera's frame."""
+    return camera.rotation[:, 2]
 
 
 def triangulate(
-    points: Mapping[int, Float[np.ndarray, "k 3"]], cameras: Sequence[Camera]
+    points: Mapping[int, Float[np.ndarray, "k 3"]], cameras: Sequence[LensCamera]
 ) -> Float[np.ndarray, "k 3"]:
     """World points (metres) from 2D points (px, confidence) by camera, by least squares.
 
@@ -111,7 +36,7 @@ def triangulate(
     """
     count = len(next(iter(points.values())))
     views = list(points)
-    rays = np.stack([cameras[c].rays(points[c][:, :2]) for c in views])
+    rays = np.stack([_rays(cameras[c], points[c][:, :2]) for c in views])
     poses = [np.column_stack((cameras[c].rotation, cameras[c].translation)) for c in views]
     sure = np.stack([points[c][:, 2] for c in views]) > LEAST_CONFIDENCE
     out = np.full((count, 3), np.nan)
@@ -127,17 +52,17 @@ def triangulate(
     return out
 
 
+def _rays(camera: LensCamera, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+    """Px to x / z and y / z in the camera's frame, without the lens' distortion."""
+    centred = camera.straight(points) - camera.intrinsics[:2, 2]
+    return centred / np.diag(camera.intrinsics)[:2]
+
+
 def frames(path: Path, every: int) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
     """(number, RGB picture) of every n-th frame of a video; ValueError if there is none."""
-    video = cv2.VideoCapture(str(path))
-    number = 0
-    while video.grab():
-        if number % every == 0:
-            _, picture = video.retrieve()
-            yield number, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        number += 1
-    if number == 0:
-        raise ValueError(f"{path}: no frame could be read")
+    footage = open_footage(path)
+    wanted = range(0, footage.count, every)
+    return zip(wanted, footage.pictures(wanted), strict=False)
 
 
 def read_markers(path: Path) -> dict[int, Float[np.ndarray, "14 3"]]:

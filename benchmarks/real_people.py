@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from benchmarks.real_cameras import up_in
 from benchmarks.real_sequences import FEWEST_JOINTS, FOURTEEN, LIMBS, KeypointKind, Videos
 from exemplar.atomic_files import replacing
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, person_box
@@ -167,7 +168,7 @@ def load_sequence(
             for one in (one for one in here if one.frame == frame):
                 row = _prepared(picture, one.points[number], one.points[number], shown)
                 truth = camera.in_camera(one.truth)[None]
-                row = replace(row, truth=truth, up=camera.up[None])
+                row = replace(row, truth=truth, up=up_in(camera)[None])
                 rows.append(_named(row, frame, number, one.person))
     people = joined(rows)
     if kept is not None:

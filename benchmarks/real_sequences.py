@@ -12,16 +12,16 @@ from jaxtyping import Float, UInt8
 from benchmarks.real_cameras import (
     FEWEST_VIEWS,
     LEAST_CONFIDENCE,
-    Camera,
     frames,
-    read_cameras,
     read_markers,
     triangulate,
 )
 from exemplar.atomic_files import replacing
+from exemplar.data.calibration import read_cameras
 from exemplar.data.detections import LEAST_CONFIDENCE as LEAST_SEEN
 from exemplar.data.detections import Detection, detected_joints
 from exemplar.detect.landmarks import find_people
+from exemplar.geometry.rigs import LensCamera
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, LSP_14, OPENPOSE_25, SMPL_49
 
 KeypointKind = Literal["built-in", "true"]
@@ -71,14 +71,14 @@ class Videos:
     """Where detected keypoints are kept."""
 
     @property
-    def cameras(self) -> list[Camera]:
+    def cameras(self) -> tuple[LensCamera, ...]:
         """Its cameras; FileNotFoundError without a calibration."""
         found = sorted(self.folder.glob("*.qca.txt"))
         if not found:
             raise FileNotFoundError(f"no calibration (*.qca.txt) in {self.folder}")
         return read_cameras(found[0])
 
-    def pictures(self, camera: Camera) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+    def pictures(self, camera: LensCamera) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
         """(frame, picture) of a camera."""
         return frames(self.folder / f"{camera.name}.mp4", self.every)
 
@@ -102,7 +102,7 @@ class Videos:
                 found.setdefault(frame, {})[number] = people
         return dict(sorted(found.items()))
 
-    def _detected(self, camera: Camera) -> dict[int, Sequence[Joints49]]:
+    def _detected(self, camera: LensCamera) -> dict[int, Sequence[Joints49]]:
         """People of one video by frame; one file of the cache holds them."""
         name = f"{self.folder.name}-{camera.name}-every{self.every}.npz"
         kept = None if self.cache is None else self.cache / name
@@ -138,7 +138,9 @@ def _area(person: Joints49) -> float:
     return float(np.prod(np.ptp(person[person[:, 2] > 0, :2], axis=0)))
 
 
-def projected(truth: Float[np.ndarray, "14 3"], cameras: Sequence[Camera]) -> dict[int, Joints49]:
+def projected(
+    truth: Float[np.ndarray, "14 3"], cameras: Sequence[LensCamera]
+) -> dict[int, Joints49]:
     """Limb joints as the cameras see them, as the 49 joints; views in which few are known lack."""
     views = {}
     for number, camera in enumerate(cameras):
@@ -167,7 +169,7 @@ class _Match:
 def associated(
     frame: int,
     views: Mapping[int, Sequence[Joints49]],
-    cameras: Sequence[Camera],
+    cameras: Sequence[LensCamera],
     people: Literal[1, 2] = 2,
 ) -> list[Seen]:
     """Who is who in the views of a moment, by the least reprojection error, and where they are.
@@ -205,7 +207,7 @@ def associated(
 def _match(
     choice: tuple[int | None, ...],
     views: Mapping[int, Sequence[Joints49]],
-    cameras: Sequence[Camera],
+    cameras: Sequence[LensCamera],
 ) -> _Match:
     points = {c: views[c][n][FOURTEEN] for c, n in enumerate(choice) if n is not None}
     truth = triangulate(points, cameras)

@@ -305,3 +305,13 @@ def test_the_mean_error_is_over_the_joints_that_count() -> None:
     target[0, 2] = float("nan")
     assert float(objectives.mean_error_px(predicted, target, weights)) == pytest.approx(7.5)
     assert float(objectives.mean_error_px(predicted, target, 0 * weights)) == 0
+
+
+def test_a_joint_that_is_far_off_costs_no_more_than_sigma_squared() -> None:
+    joints, target = torch.zeros(1, 24, 3), torch.zeros(1, 24, 3)
+    confidence = torch.zeros(1, 24)
+    confidence[0, :2] = 1.0
+    target[0, 0, 0], target[0, 1, 0], target[0, 2, 0] = 0.1, 1000.0, float("nan")
+    value = objectives.bounded_keypoints_3d(joints, target, confidence, sigma=0.2)
+    # 0.04 * 0.01 / 0.05 for the near one, 0.04 for the far one
+    assert value.tolist() == pytest.approx([(0.008 + 0.04) / 72], rel=1e-4)

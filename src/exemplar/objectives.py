@@ -146,6 +146,19 @@ def keypoints_3d_on_mean(
     return _mean_error(_where_counted(apart - middle[:, None], confidence), confidence, "l2")
 
 
+def bounded_keypoints_3d(
+    joints: Float[Tensor, "b 24 3"],
+    target: Float[Tensor, "b 24 3"],
+    confidence: Float[Tensor, "b 24"],
+    *,
+    sigma: float,
+) -> Float[Tensor, " b"]:
+    """Mean over 24 x 3 of confidence times the Geman-McClure error of each joint's distance, m^2:
+    no more than `sigma`^2 (m^2). `GT_24` joints, where they are in the world."""
+    squared = _errors(joints, target, confidence).square().sum(-1)
+    return (confidence * _bounded(squared, sigma)).mean(-1) / joints.shape[-1]
+
+
 def keypoints_3d_on_hips(
     joints: Float[Tensor, "b 24 3"],
     target: Float[Tensor, "b 24 3"],

@@ -6,23 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.real_cameras import Camera, read_cameras, read_markers, triangulate
+from benchmarks.real_cameras import read_markers, triangulate
 from benchmarks.real_sequences import FOURTEEN, LIMBS, associated, projected
+from exemplar.data.calibration import read_cameras
+from exemplar.geometry.rigs import LensCamera
 from exemplar.skeletons import LIMBS_12, LSP_14
 
 SHARED = Path(__file__).parents[3] / "shared" / "photos" / "multiview"
 
-QCA = """<?xml version='1.0'?>
-<calibration><cameras><camera serial="cam07">
-<transform r11="1" r12="0" r13="0" r21="0" r22="0" r23="1" r31="0" r32="-1" r33="0"
- x="0" y="-3000" z="1000"/>
-<intrinsic centerPointU="6400" centerPointV="12800" focalLengthU="64000" focalLengthV="64000"
- radialDistortion1="0" radialDistortion2="0" tangentalDistortion1="0" tangentalDistortion2="0"/>
-</camera></cameras></calibration>
-"""
 
-
-def ring(count: int = 4) -> list[Camera]:
+def ring(count: int = 4) -> list[LensCamera]:
     """Cameras 4 m around the origin, 1 m high, that look at it."""
     cameras = []
     for angle in np.arange(count) * 2 * np.pi / count:
@@ -32,7 +25,7 @@ def ring(count: int = 4) -> list[Camera]:
         rotation = np.stack([right, [0.0, 0.0, -1.0], forward])
         matrix = np.array([[3000.0, 0, 1500], [0, 3000.0, 1500], [0, 0, 1]])
         lens = np.array([-0.05, 0.01, 1e-3, 1e-3])
-        cameras.append(Camera(f"cam{angle:.1f}", matrix, rotation, -rotation @ position, lens))
+        cameras.append(LensCamera(f"cam{angle:.1f}", matrix, rotation, -rotation @ position, lens))
     return cameras
 
 
@@ -55,17 +48,6 @@ def test_points_that_two_cameras_see_are_not_triangulated() -> None:
     cameras = ring()
     views = projected(body(0.0, 0), cameras)
     assert np.isnan(triangulate({c: views[c][FOURTEEN] for c in (0, 1)}, cameras)).all()
-
-
-def test_qualisys_cameras_see_what_lies_before_them(tmp_path: Path) -> None:
-    path = tmp_path / "one.qca.txt"
-    path.write_text(QCA)
-    (camera,) = read_cameras(path)
-    assert camera.name == "cam07"
-    # 3 m before the camera, half a metre to its right and one above it
-    (seen,) = camera.project(np.array([[0.5, 0.0, 2.0]]))
-    np.testing.assert_allclose(seen, [100 + 1000 / 6, 200 - 1000 / 3])
-    np.testing.assert_allclose(camera.up, [0, -1, 0])
 
 
 def test_markers_are_read_z_up_and_counted_from_zero(tmp_path: Path) -> None:

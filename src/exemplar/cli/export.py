@@ -91,19 +91,15 @@ def _body(motions: Sequence[Motion], chosen: str | None) -> Body:
 
 def _target(command: ExportCommand, source: Path, motions: Sequence[Motion]) -> Path:
     """The file that is written, before people's and frames' numbers."""
-    still = len(motions[0].times) == 1
-    stem, suffix = "body" if still else "motion", _SUFFIXES[command.to]
-    if command.to == "amass":
-        stem += "_amass"
+    suffix = _SUFFIXES[command.to]
     output = command.output
     if output is None:
-        series = command.to in ("obj", "ply") and not still
-        output = source.parent / command.to if series else source.parent
+        return _named(command.to, motions, source.parent)
     if output.suffix.lower() == suffix and not output.is_dir():
         return output
     if output.suffix and not output.is_dir():
         raise ValueError(f"{output}: expected a folder, or a file with the ending {suffix}")
-    return output / f"{stem}{suffix}"
+    return _named(command.to, motions, output, series=False)
 
 
 def _files(
@@ -122,6 +118,25 @@ def _files(
         for row in motion.seen.nonzero()[0].tolist():
             path = of_person if len(motion.times) == 1 else _numbered(of_person, f"{row:06d}")
             yield path, partial(write_mesh, upright, body, row)
+
+
+def write_motions_as(to: Target, motions: Sequence[Motion], body: Body, folder: Path) -> list[Path]:
+    """Write a clip's people into a folder as `exemplar export` does; the files written."""
+    people = {number: motion for number, motion in enumerate(motions) if motion.seen.any()}
+    target = _named(to, motions, folder)
+    written = []
+    for path, write in _files(to, target, people, body):
+        write(path)
+        written.append(path)
+    return written
+
+
+def _named(to: Target, motions: Sequence[Motion], folder: Path, *, series: bool = True) -> Path:
+    """The file in a folder, before people's and frames' numbers."""
+    still = len(motions[0].times) == 1
+    stem = ("body" if still else "motion") + ("_amass" if to == "amass" else "")
+    in_own = series and to in ("obj", "ply") and not still
+    return (folder / to if in_own else folder) / f"{stem}{_SUFFIXES[to]}"
 
 
 def _numbered(path: Path, number: str) -> Path:

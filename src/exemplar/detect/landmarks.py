@@ -283,8 +283,9 @@ def find_people(
 ) -> list[DetectedPerson]:
     """The people in an image (RGB or grey, 0..255) and their landmarks, best first.
 
-    People whose `score` is under `min_score`, and of whom few joints are known, are left out. `trunk` takes the place of both sizes of
-    the landmark network. Raises ValueError for an array that is no 8-bit image.
+    People whose `score` is under `min_score`, and those of whom few joints are known, are left out.
+    `trunk` takes the place of both sizes of the landmark network. Raises ValueError for an array
+    that is no 8-bit image.
     """
     image = as_rgb(image)
     trunks = (trunk or default_trunk("full"), trunk or default_trunk("heavy"))

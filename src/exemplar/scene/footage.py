@@ -1,0 +1,103 @@
+"""What a camera saw: a video, a folder of frames, or a photo."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from exemplar.image_files import image_size, read_image
+from exemplar.motion import HIGHEST_FPS, STILL_FPS
+
+PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
+"""Endings of pictures; any other file is taken for a video."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The frames of one camera."""
+
+    path: Path
+    kind: Literal["video", "folder", "photo"]
+    count: int
+    """How many frames there are, as far as the file tells."""
+    fps: float
+    """Frames a second."""
+    size: tuple[int, int]
+    """Width and height, px."""
+
+    def pictures(self, wanted: Sequence[int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+        """The frames of these growing numbers, RGB; fewer if the file ends before."""
+        if self.kind == "video":
+            yield from _of_video(self.path, wanted)
+            return
+        files = [self.path] if self.kind == "photo" else frames_in(self.path)
+        for number in wanted:
+            picture = read_image(files[number])
+            height, width = picture.shape[:2]
+            if (width, height) != self.size:
+                raise ValueError(
+                    f"{files[number]} has {width}x{height} px, the first frame"
+                    f" {self.size[0]}x{self.size[1]}"
+                )
+            yield picture
+
+
+def open_footage(path: Path, fps: float | None = None) -> Footage:
+    """A video, a folder of frames or a photo; `fps` is a folder's, where it is not `STILL_FPS`.
+
+    FileNotFoundError if there is none; ValueError, in one line, if it has no frames.
+    """
+    if fps is not None and not 0 < fps <= HIGHEST_FPS:
+        raise ValueError(f"expected up to {HIGHEST_FPS:g} frames a second, got {fps:g}")
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    if path.is_dir():
+        files = frames_in(path)
+        if not files:
+            raise ValueError(f"{path}: no pictures in the folder")
+        return Footage(path, "folder", len(files), fps or STILL_FPS, image_size(files[0]))
+    if path.suffix.lower() in PHOTOS:
+        return Footage(path, "photo", 1, fps or STILL_FPS, image_size(path))
+    return _open_video(path, fps)
+
+
+def frames_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in PHOTOS)
+
+
+def _open_video(path: Path, fps: float | None) -> Footage:
+    video = cv2.VideoCapture(str(path))
+    try:
+        known, picture = video.read()
+        if not known:
+            raise ValueError(f"{path}: no frame of a video could be read")
+        rate = fps or video.get(cv2.CAP_PROP_FPS)
+        count = max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+    finally:
+        video.release()
+    if not (math.isfinite(rate) and 0 < rate <= HIGHEST_FPS):
+        raise ValueError(f"{path}: it says {rate:g} frames a second; give --fps")
+    return Footage(path, "video", count, rate, (picture.shape[1], picture.shape[0]))
+
+
+def _of_video(path: Path, wanted: Sequence[int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    video = cv2.VideoCapture(str(path))
+    try:
+        place = -1
+        for number in wanted:
+            while place < number:
+                if not video.grab():
+                    return
+                place += 1
+            known, picture = video.retrieve()
+            if not known:
+                return
+            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    finally:
+        video.release()
