@@ -66,7 +66,7 @@ def test_the_demo_makes_every_update_and_says_what_to_look_at(
     assert f"Look at {tmp_path / 'out'}/steps.gif" in capsys.readouterr().out
     (person,) = json.loads((tmp_path / "out" / "fit.json").read_text())["people"]
     assert person["iterations"] == 20
-    assert person["error_px_after"] < 2 < person["error_px_before"], "measured 1.7 and 2.6"
+    assert person["error_px_after"] < person["error_px_before"] - 0.3, "px; measured 1.0 and 1.7"
 
 
 def test_several_photos_get_a_folder_each_and_a_bad_one_costs_nothing(
