@@ -33,6 +33,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
     "reproduce": {"": "reproduce.ReproduceCommand"},
     "compare": {"": "compare.CompareCommand"},
     "export": {"": "export.ExportCommand"},
+    "doctor": {"": "doctor.DoctorCommand"},
 }
 """By verb and the verb below it, if there are any: the module in this package (`run`) and in
 `options`, and the class of the options."""
