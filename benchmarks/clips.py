@@ -27,13 +27,14 @@ from benchmarks.real_sequences import FOURTEEN, LIMBS
 from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, BodyParams
 from exemplar.fitting.clip import ClipConfig
+from exemplar.fitting.names import Smoothing
 from exemplar.fitting.weights import RegressorWeights
 from exemplar.metrics import pa_mpjpe
 from exemplar.motion import Motion
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
 from exemplar.regressors.prediction import Prediction
 from exemplar.scene.clip import ClipFitter
-from exemplar.scene.clip_options import ClipOptions, Smoothing
+from exemplar.scene.clip_options import ClipOptions
 from exemplar.scene.clip_people import ClipPerson
 from exemplar.scene.smoothing import smoothed
 from exemplar.skeletons import LIMBS_12, LSP_14

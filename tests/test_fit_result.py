@@ -41,4 +41,4 @@ def test_a_notebook_shows_a_picture_and_a_row_a_person(result: FitResult) -> Non
     assert shown.startswith('<img src="data:image/jpeg;base64,')
     assert shown.count("<tr>") == 2
     assert "<td>ok</td>" in shown
-    assert repr(result) == "<FitResult of a photo of 400 x 300 px: ok 11.9 -> 0.0 px>"
+    assert repr(result) == "<FitResult of a photo of 400 x 300 px: ok 14.9 -> 0.0 px>"

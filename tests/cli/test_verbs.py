@@ -40,7 +40,9 @@ def test_a_verb_says_what_it_does_with_two_examples_in_plain_words(
         main([*words, "--help"])
     assert exited.value.code == 0
     told = capsys.readouterr().out
-    assert told.count(f"\n    exemplar {' '.join(words)} ") == 2
+    examples = [line for line in told.splitlines() if line.startswith("    exemplar ")]
+    assert len(examples) == 2
+    assert all(line.split()[1:].index(words[-1]) == len(words) - 1 for line in examples)
     assert "None" not in told
     assert "default: )" not in told
     assert "(default: False)" not in told
@@ -87,6 +89,16 @@ def test_neither_the_package_nor_its_help_loads_torch(words: Sequence[str]) -> N
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
     assert done.stderr == "set()\n"
     assert not words or done.stdout
+
+
+def test_a_fit_does_not_load_torchs_compiler() -> None:
+    """It takes longer than all of the rest."""
+    lines = (
+        "import sys; from exemplar.cli.doctor import _fit; _fit('cpu');"
+        " print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
+    assert done.stdout == "False\n"
 
 
 def test_choices_of_a_verb_are_those_that_there_are() -> None:

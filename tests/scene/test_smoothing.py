@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from exemplar.fitting.names import Smoothing
 from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.motion import MISSING, Motion
 from exemplar.results import OK
-from exemplar.scene.clip_options import Smoothing
 from exemplar.scene.smoothing import one_euro, savitzky_golay, smoothed
 from tests.fixtures.made_motions import made_motion
 

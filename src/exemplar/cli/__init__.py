@@ -35,6 +35,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
     "export": {"": "export.ExportCommand"},
     "video": {"": "video.VideoCommand"},
     "views": {"": "views.ViewsCommand"},
+    "doctor": {"": "doctor.DoctorCommand"},
 }
 """By verb and the verb below it, if there are any: the module in this package (`run`) and in
 `options`, and the class of the options."""

@@ -70,7 +70,7 @@ def run(command: ExportCommand) -> None:
 def _chosen(motions: Sequence[Motion], person: int | None, source: Path) -> dict[int, Motion]:
     """The people to write, by number; ValueError if there is nobody."""
     if person is not None and not 0 <= person < len(motions):
-        raise ValueError(f"--person {person}: {source} has {counted(len(motions))}, from 0 on")
+        raise ValueError(f"--person {person}: {source} has {counted(len(motions))}, counted from 0")
     people = {
         number: motion
         for number, motion in enumerate(motions)

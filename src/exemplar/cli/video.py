@@ -64,6 +64,7 @@ def run(command: VideoCommand) -> None:
         console.print(f"[yellow]warning[/yellow] {escape(text)}")
     console.print(_table(result, command.clip))
     console.print("wrote " + "  ".join(str(path) for path in written), markup=False)
+    console.print(f"look at it in 3D: exemplar view {command.output}", markup=False)
 
 
 @contextmanager

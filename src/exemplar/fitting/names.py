@@ -9,6 +9,9 @@ two parts of the regressor; or those whose name holds one of the words, separate
 TeacherName = Literal["landmarks", "landmarks-heavy", "landmarks-both"]
 """Who gives 3D keypoints: BlazePose's landmarks, read by its full trunk, its heavy one, or both."""
 
+Smoothing = Literal["none", "one-euro", "savitzky-golay"]
+"""What is done to a clip's fitted motion on top."""
+
 
 def checked_teacher(name: str) -> TeacherName:
     """The name; ValueError if it is none of `TeacherName`."""

@@ -135,7 +135,6 @@ class ClipFitter:
             "regressor": self.regressor_name,
             "selection": [str(value) for value in vars(options.selection).values()],
             "look_every": options.look_every,
-            "search_every": options.search_every,
             "focal": camera.focal,
             "device": self.device.type,
         }
@@ -162,7 +161,6 @@ class ClipFitter:
                     frame.pixels,
                     before,
                     look=at % self.options.look_every == 0,
-                    thorough=at % self.options.search_every == 0,
                 )
                 before = [p for p in found if has_extent(landmark_joints(p.keypoints, camera.size))]
                 people.append(before)

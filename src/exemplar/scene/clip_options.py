@@ -2,12 +2,9 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
+from exemplar.fitting.names import Smoothing
 from exemplar.video_files import ALL_FRAMES, Selection
-
-Smoothing = Literal["none", "one-euro", "savitzky-golay"]
-"""What is done to the fitted motion on top."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +23,6 @@ class ClipOptions:
     """Whether the camera moves: there is no world then, and bodies stay in the camera's frame."""
     look_every: int = 10
     """Look for people in the whole picture in every n-th frame; between, they are followed."""
-    search_every: int = 30
-    """Look for small people, too, in every n-th frame, which takes seconds."""
     steady_hz: float | None = 5.0
     """Frequency above which what the network reads of a person is taken for noise; None takes each
     frame's reading as it is."""
@@ -47,10 +42,8 @@ class ClipOptions:
             raise ValueError(f"the focal length must be a positive number, got {self.focal}")
         if self.steady_hz is not None and not 0 < self.steady_hz < math.inf:
             raise ValueError(f"the cutoff must be a positive number of Hz, got {self.steady_hz}")
-        counts = (self.look_every, self.search_every, self.window)
+        counts = (self.look_every, self.window)
         if min(counts) < 1:
-            raise ValueError(
-                f"expected look_every, search_every and window 1 or more, got {counts}"
-            )
+            raise ValueError(f"expected look_every and window 1 or more, got {counts}")
         if self.person not in ("all", "largest") and not self.person.isdigit():
             raise ValueError(f"--person {self.person!r}: expected all, largest, or a number")

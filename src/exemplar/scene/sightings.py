@@ -11,15 +11,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from exemplar.detect.landmarks import (
-    MIN_PRESENCE,
-    SAME_PERSON,
-    Reading,
-    box_of,
-    find_people,
-    read_landmarks,
-)
-from exemplar.detect.person_detector import square
+from exemplar.detect.landmarks import SAME_PERSON, Reading, box_of, find_people, read_landmarks
+from exemplar.detect.pose_finder import square
 from exemplar.geometry.crops import Box
 from exemplar.skeletons import BLAZEPOSE_33, TORSO
 
@@ -33,6 +26,9 @@ average: more is a reading of somebody or something else."""
 LEAST_ALIKE = 0.8
 """How alike a torso's colours are from frame to frame: 0.95 and more on the same person, 0.69 where
 a reading slid from a man onto a woman in front of him."""
+
+MIN_PRESENCE = 0.5
+"""Least probability of a person in the crop of somebody who is followed."""
 
 REREAD = 0.2
 """As `SAME_PERSON`, for somebody who is followed and found anew: the crops differ."""
@@ -63,21 +59,15 @@ def sightings_in(
     before: list[Sighting],
     *,
     look: bool,
-    thorough: bool = False,
 ) -> list[Sighting]:
     """The people of a frame, given those of the frame before.
 
-    With `look`, or where somebody is lost, the whole picture is searched, too; `thorough` does so
-    in tiles, which takes ten times as long and finds small people beside large ones.
+    With `look`, or where somebody is lost, the whole picture is searched, too.
     """
     followed = _followed(pixels, before)
     found = followed
-    if look or thorough or len(followed) < len(before):
-        tiling = "always" if thorough else "auto"
-        fresh = [
-            _sighting(pixels, p.keypoints, p.score, p.box)
-            for p in find_people(pixels, tiling=tiling)
-        ]
+    if look or len(followed) < len(before):
+        fresh = [_sighting(pixels, p.keypoints, p.score, p.box) for p in find_people(pixels)]
         strangers = [
             person
             for person in fresh

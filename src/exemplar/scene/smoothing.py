@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from exemplar.fitting.names import Smoothing
 from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
 from exemplar.motion import Motion, rotmats_of
-from exemplar.scene.clip_options import Smoothing
 
 SPAN_SECONDS = 0.25
 """Time that Savitzky and Golay's parabola is laid through."""

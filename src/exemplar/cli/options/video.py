@@ -7,8 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from exemplar.fitting.names import Smoothing
 from exemplar.regressors.names import DEFAULT_REGRESSOR
-from exemplar.scene.clip_options import Smoothing
 
 
 @dataclass(frozen=True)

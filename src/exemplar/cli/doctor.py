@@ -1,0 +1,108 @@
+"""`exemplar doctor`: whether this installation works."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import version
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+
+from exemplar.assets import checked_assets
+from exemplar.cli.options.doctor import DoctorCommand
+from exemplar.counting import counted
+from exemplar.environment import code_version, cores, device_name, machine, usable_device
+from exemplar.scene import FitOptions, Fitter
+from exemplar.reading_files import one_line
+from exemplar.results import OK
+
+NEEDED = ("torch", "numpy", "numba", "opencv-python-headless", "pillow", "safetensors", "trimesh")
+"""Packages whose versions are told."""
+
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "data": ("scipy", "h5py", "cdflib", "pyarrow"),
+    "ray": ("ray",),
+    "remote": ("fsspec", "s3fs"),
+    "train": ("lightning_fabric", "tensorboard"),
+}
+"""Modules of the extras with which a user can do more."""
+
+STANDING = (
+    (128, 40), (134, 34), (122, 34), (140, 38), (116, 38), (152, 80), (104, 80), (160, 116),
+    (96, 116), (162, 148), (94, 148), (144, 146), (112, 146), (146, 190), (110, 190), (146, 232),
+    (110, 232),
+)  # fmt: skip
+"""Somebody who stands, in a picture of 256 x 256 px: COCO's 17 keypoints."""
+
+
+def run(command: DoctorCommand) -> None:
+    """Check this installation; ValueError, in one line, if something is broken."""
+    console = Console(soft_wrap=True, highlight=False)
+    broken = list[str]()
+
+    def check(name: str, look: Callable[[], str]) -> None:
+        try:
+            console.print(f"[green]ok[/green]      {name}: {escape(look())}")
+        except Exception as error:  # whatever is wrong is what the user wants to hear
+            broken.append(name)
+            console.print(f"[red]broken[/red]  {name}: {escape(one_line(error))}")
+
+    check("exemplar", lambda: f"{code_version()}, Python {platform.python_version()}")
+    check("packages", _packages)
+    check("machine", lambda: f"{machine()}; {counted(cores(), 'core')} used")
+    check("device", lambda: device_name(usable_device(command.device)))
+    check("shipped files", lambda: f"{counted(len(checked_assets()), 'file')}, all as released")
+    for extra, modules in EXTRAS.items():
+        missing = [name for name in modules if not _there(name)]
+        if missing:
+            what = f"extra {extra}: {', '.join(missing)} not installed"
+            hint = escape(f'pip install "exemplar-hmr[{extra}]"')
+            console.print(f"[yellow]absent[/yellow]  {what}; {hint} brings it")
+        else:
+            check(f"extra {extra}", lambda modules=modules: _imported(modules))
+    check("a small fit", lambda: _fit(command.device))
+    if broken:
+        raise ValueError(f"broken: {', '.join(broken)}")
+    console.print("all is well")
+
+
+def _packages() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in NEEDED)
+
+
+def _there(module: str) -> bool:
+    """Whether a module is installed, though it may be broken."""
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        return error.name != module
+    except Exception:  # broken, which the check says
+        return True
+    return True
+
+
+def _imported(modules: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {_version(import_module(name))}".strip() for name in modules)
+
+
+def _version(module: object) -> str:
+    return str(getattr(module, "__version__", ""))
+
+
+def _fit(device: str) -> str:
+    """A person in an empty picture is fitted; ValueError if that gives nonsense."""
+    began = time.monotonic()
+    keypoints = np.array([(x, y, 1.0) for x, y in STANDING])
+    fitter = Fitter("mobile", FitOptions(iterations=2, looks=False, device=device))
+    result = fitter.fit(np.full((256, 256, 3), 128, np.uint8), keypoints)
+    (person,) = result.people
+    state = person.after
+    if person.iterations < 1 or not np.isfinite(state.vertices).all() or person.status != OK:
+        raise ValueError(f"status {person.status}, expected {OK} and finite numbers")
+    seconds = time.monotonic() - began
+    return (
+        f"{person.before.error_px:.1f} px before and {state.error_px:.1f} px after"
+        f" {counted(person.iterations, 'iteration')}, {seconds:.1f} s"
+    )
