@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from exemplar.detect.person_detector import square
 
 from exemplar.detect.landmarks import DetectedPerson, Reading, box_of
+from exemplar.detect.pose_finder import square
 from exemplar.geometry.crops import Box
 from exemplar.scene import sightings
 from exemplar.scene.sightings import Sighting, sightings_in

@@ -14,9 +14,9 @@ from exemplar.assets import checked_assets
 from exemplar.cli.options.doctor import DoctorCommand
 from exemplar.counting import counted
 from exemplar.environment import code_version, cores, device_name, machine, usable_device
-from exemplar.scene import FitOptions, Fitter
 from exemplar.reading_files import one_line
 from exemplar.results import OK
+from exemplar.scene import FitOptions, Fitter
 
 NEEDED = ("torch", "numpy", "numba", "opencv-python-headless", "pillow", "safetensors", "trimesh")
 """Packages whose versions are told."""
