@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from exemplar import __version__
 from exemplar.cli.export import Target, write_motions_as
 from exemplar.cli.fit import writable_folder
 from exemplar.data.calibration import read_cameras
+from exemplar.environment import code_version
 from exemplar.geometry.rigs import LensCamera
 from exemplar.motion_files import MOTION_FILE, write_motions
 from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
@@ -189,7 +189,7 @@ def claim(work: Path, command: ViewsCommand, footage: Sequence[Footage]) -> None
         "keep": None,
         "quiet": None,
     }
-    about = f"{__version__}\n{asked}\n{stats}\n"
+    about = f"{code_version()}\n{asked}\n{stats}\n"
     note = work / "job.txt"
     if note.is_file() and note.read_text("utf-8") != about:
         raise ValueError(

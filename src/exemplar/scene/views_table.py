@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from exemplar import __version__
 from exemplar.bodies import Body
 from exemplar.data.convert import write_rows
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.data.records import box_of_points
+from exemplar.environment import code_version
 from exemplar.image_files import write_image
 from exemplar.motion import rotmats_of, turned
 from exemplar.results import OK
@@ -51,7 +51,7 @@ def _rows(found: ClipOfViews, body: Body, images: Path, regressor: str) -> Itera
                     regressor=regressor,
                     body_model=body.name,
                     recipe="views",
-                    version=__version__,
+                    version=code_version(),
                 )
 
 
