@@ -60,7 +60,7 @@ class Person:
     @property
     def seen(self) -> Bool[np.ndarray, " views"]:
         """Which views have the person."""
-        return (self.points[..., 2] > 0).any(1)
+        return np.any(self.points[..., 2] > 0, axis=1)
 
 
 def associate(

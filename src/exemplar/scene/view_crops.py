@@ -101,7 +101,7 @@ def _joints_3d(person: Person) -> Float[np.ndarray, "24 4"]:
     count, seen = person.supports.sum(0), (person.points[..., 2] > 0).sum(0)
     sure = (person.points[..., 2] * person.supports).sum(0) / count.clip(1)
     sure *= (count - 1).clip(0) / (seen - 1).clip(1)
-    known = np.isfinite(person.joints).all(1)
+    known = np.all(np.isfinite(person.joints), axis=1)
     joints = np.where(known[:, None], np.column_stack((person.joints, sure)), 0.0)
     return joints[len(OPENPOSE_25) :]
 

@@ -137,7 +137,7 @@ def _looked_for(
     places = camera.project(person.joints)
     height, width = picture.shape[:2]
     with np.errstate(invalid="ignore"):
-        inside = ((places >= 0) & (places < (width, height))).all(1)
+        inside = np.all((places >= 0) & (places < (width, height)), axis=1)
     return np.where(inside[:, None], np.column_stack((places, np.ones(len(places)))), 0.0)
 
 
