@@ -126,8 +126,11 @@ def test_bodies_are_training_data_of_each_camera(shots: Path, people: list[int])
         name, frame = sample.image.split("/")
         motion = motions[int(sample.subject[-1])]
         of_world = keypoints_of(motion, body)[int(Path(frame).stem) // 2]
+        assert truth.translation is not None
         params = BodyParams(
-            *(torch.from_numpy(x).float() for x in (truth.pose[0], truth.pose[1:], truth.betas)),
+            torch.from_numpy(truth.pose[0]).float(),
+            torch.from_numpy(truth.pose[1:]).float(),
+            torch.from_numpy(truth.betas).float(),
             torch.from_numpy(truth.translation).float(),
         )
         local = body.keypoints(params).numpy()

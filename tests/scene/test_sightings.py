@@ -40,7 +40,7 @@ def see(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
     def set_up(read: Callable[[Box], Reading], found: list[np.ndarray]) -> list[int]:
         looks = [0]
 
-        def find(pixels: np.ndarray, tiling: str) -> list[DetectedPerson]:
+        def find(pixels: np.ndarray) -> list[DetectedPerson]:
             looks[0] += 1
             return [DetectedPerson(k, 0.9, square(0.0, 0.0, 100.0)) for k in found]
 

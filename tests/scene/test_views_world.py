@@ -178,6 +178,12 @@ def test_cameras_that_see_different_worlds_are_refused() -> None:
         checked([Found((), (1, 0, 0), np.nan)], made_rig())
 
 
+def test_cameras_that_agree_poorly_are_told_of(body: Body) -> None:
+    poor = replace(person(body), error=0.041)
+    (warning,) = checked([Found((poor,), (1, 1, 1), np.nan)], made_rig())
+    assert "keypoints are 4.1 % of a person's height off" in warning
+
+
 def test_a_camera_that_agrees_with_no_other_is_named(body: Body) -> None:
     whole = person(body)
     points = whole.points.copy()

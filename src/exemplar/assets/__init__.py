@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 SUMS = "SHA256SUMS"
-"""Checksums of the shipped files: `sha256sum *.jpg *.mp4 *.npz *.safetensors > SHA256SUMS` there."""
+"""Checksums of the shipped files: `sha256sum *.[jmns]* > SHA256SUMS` there."""
 
 
 def asset_path(name: str) -> AbstractContextManager[Path]:

@@ -43,6 +43,10 @@ LONGEST_CARRIED = 0.5
 LEAST_AGREEMENT = 0.5
 """Part of the moments with people in two or more pictures in which two must agree on somebody."""
 
+POOR = 0.03
+"""Keypoints whose median distance from triangulated joints is a larger part of a person than this
+are told of: with good cameras it is 0.02."""
+
 LEAST_OF_CAMERA = 0.25
 """A camera that sees what the others see in a smaller part of the moments is named."""
 
@@ -227,12 +231,13 @@ class ViewsFitter:
         for i, (k, pictures) in enumerate(clip.pictures(missing), start=1):
             found = finder.find(pictures)
             points = [person.points for person in found.people]
-            done[k] = {
+            arrays = {
                 "points": np.reshape(points, (-1, len(cameras), len(SMPL_49), 3)),
                 "counts": np.array(found.counts),
                 "gap": np.array(found.gap),
             }
-            kept.write(k, done[k])
+            kept.write(k, arrays)
+            done[k] = arrays
             report("finding people", total - len(missing) + i, total)
         return [
             Found(
@@ -349,6 +354,12 @@ def checked(found: Sequence[Found], cameras: Sequence[LensCamera]) -> list[str]:
             " calibration of these cameras, in this order?"
         )
     warnings = []
+    error = float(np.median([person.error for each in agreed for person in each.people]))
+    if error > POOR:
+        warnings.append(
+            f"keypoints are {100 * error:.1f} % of a person's height off the points that they are"
+            " triangulated to: were the cameras moved, or do they show different times?"
+        )
     for number, camera in enumerate(cameras):
         shown = [each for each in agreed if each.counts[number] > 0]
         seen = [each for each in shown if any(p.seen[number] for p in each.people)]
