@@ -15,12 +15,12 @@ def _seeded() -> None:
     torch.set_num_threads(1)
 
 
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """What tests keep with `@cache`, such as the golden networks' weights, ends with its folder."""
-    if nextitem is not None and nextitem.path.parent == item.path.parent:
+def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Item | None) -> None:
+    """What a file's tests keep with `@cache` ends with it, and so do the golden networks."""
+    if nextitem is not None and nextitem.path == item.path:
         return
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "tests":
-            for kept in vars(module).values():
-                if hasattr(kept, "cache_clear"):
-                    kept.cache_clear()
+    golden = [module for name, module in sys.modules.items() if name.startswith("tests.golden")]
+    for module in (item.module, *golden):
+        for kept in vars(module).values():
+            if hasattr(kept, "cache_clear") and kept.__module__.startswith("tests"):
+                kept.cache_clear()
