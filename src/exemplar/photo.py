@@ -51,6 +51,9 @@ between a phone's main lens (about 67) and a standard lens (40)."""
 FILM_DIAGONAL = math.hypot(36.0, 24.0)
 """Of 35 mm film, mm: what EXIF's equivalent focal length refers to."""
 
+FOCAL_RANGE = (0.01, 1000.0)
+"""Focal lengths that lenses have, and crops of their photos: times the photo's longer side."""
+
 DETECTED_STOP_PX = 6.0
 """Where EFT stops on the built-in keypoints: mean 2D error, px of a 224 crop of what is visible.
 
@@ -195,12 +198,19 @@ class Fitter:
         )
 
     def _focal(self, image: str | Path | np.ndarray, height: int, width: int) -> tuple[float, str]:
-        """Focal length of the photo (px), and where it is from."""
+        """Focal length of the photo (px), and where it is from. ValueError for one that no lens
+        has; EXIF's is passed over then."""
+        least, most = (share * max(height, width) for share in FOCAL_RANGE)
         if self.options.focal is not None:
+            if not least <= self.options.focal <= most:
+                raise ValueError(
+                    f"a focal length of {self.options.focal:g} px: expected {least:g} to {most:g}"
+                    f" for an image of {width} x {height} px"
+                )
             return self.options.focal, "given"
         equivalent = None if isinstance(image, np.ndarray) else focal_35mm(image)
-        if equivalent is not None:
-            focal = equivalent / FILM_DIAGONAL * math.hypot(height, width)
+        focal = (equivalent or 0.0) / FILM_DIAGONAL * math.hypot(height, width)
+        if least <= focal <= most:
             return focal, f"EXIF, {equivalent:g} mm on 35 mm film"
         if self.camera_model == "full_perspective":
             return math.hypot(height, width), "assumed, the diagonal, as the network was trained"
