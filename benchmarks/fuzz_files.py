@@ -17,6 +17,7 @@ from PIL import Image
 from torch import nn
 
 from exemplar.bodies import BodyParams, load_smpl
+from exemplar.cli.compare_sources import open_source
 from exemplar.data import formats
 from exemplar.data.formats import eft_json, hd_pose3d, table
 from exemplar.data.people_files import people_of_photo
@@ -482,6 +483,7 @@ def _evaluation(path: Path) -> object:
         read_samples(path.parent, rows.row.tolist())
     for method in run.methods:
         run.before(method, run.error)
+        next(open_source(f"{path.parent}:{method}").rows(), None)
     return None
 
 
