@@ -17,6 +17,7 @@ from PIL import Image
 from torch import nn
 
 from exemplar.bodies import BodyParams, load_smpl
+from exemplar.cli.compare_sources import open_source
 from exemplar.data import formats
 from exemplar.data.formats import eft_json, hd_pose3d, table
 from exemplar.data.people_files import people_of_photo
@@ -31,13 +32,20 @@ from exemplar.motion import steady
 from exemplar.motion_files import read_motions
 from exemplar.npy_files import map_npy, read_npy, read_npz
 from exemplar.prior_files import read_gmm
+from exemplar.reading_files import reading
 from exemplar.regressors.checkpoints import load_regressor
 from exemplar.regressors.published_files import read_mean_params, read_published
 from exemplar.results import OK
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import COCO_17, CROWDPOSE_14, GT_24, SMPL_24_PARENTS, SMPL_49
 from exemplar.training.averages import WeightAverage
-from exemplar.training.run_folder import CsvLog, load_checkpoint, load_weights, save_checkpoint
+from exemplar.training.run_folder import (
+    CsvLog,
+    check_settings,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
 from exemplar.training.sources import SourceConfig, load_people, parse_sources
 from exemplar.training.state import TrainingState
 from exemplar.viewer.compare_votes import read_votes
@@ -400,6 +408,8 @@ def _training() -> Any:
 def _resumed(path: Path) -> object:
     """Take up a checkpoint, and train a step."""
     checkpoint = load_checkpoint(path)
+    with reading(path, "a training checkpoint"):
+        check_settings({"loop": {"steps": 3}}, checkpoint["settings"])
     state = _training_state()
     state.load_state_dict(checkpoint, path)
     state.module(torch.ones(4, 3)).sum().backward()
@@ -473,6 +483,7 @@ def _evaluation(path: Path) -> object:
         read_samples(path.parent, rows.row.tolist())
     for method in run.methods:
         run.before(method, run.error)
+        next(open_source(f"{path.parent}:{method}").rows(), None)
     return None
 
 

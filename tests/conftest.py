@@ -1,5 +1,7 @@
 """Shape annotations are checked at run time under pytest, and only there."""
 
+import sys
+
 import pytest
 import torch
 from jaxtyping import install_import_hook
@@ -11,3 +13,14 @@ install_import_hook("exemplar", "beartype.beartype")
 def _seeded() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
+
+
+def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Item | None) -> None:
+    """What a file's tests keep with `@cache` ends with it, and so do the golden networks."""
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    golden = [module for name, module in sys.modules.items() if name.startswith("tests.golden")]
+    for module in (item.module, *golden):
+        for kept in vars(module).values():
+            if hasattr(kept, "cache_clear") and kept.__module__.startswith("tests"):
+                kept.cache_clear()

@@ -146,6 +146,12 @@ def test_no_other_way_leads_to_objects_of_bytes(payload: bytes) -> None:
         unpickle(payload)
 
 
+@pytest.mark.parametrize("data", [b"", b"<!DOCTYPE html>", pickle.dumps([1, 2])[:-1], b"\x80\x04."])
+def test_other_files_are_said_to_be_no_pickles(data: bytes) -> None:
+    with pytest.raises(ValueError, match="arrays: it is damaged, cut short, or something else"):
+        unpickle(data)
+
+
 def test_what_a_pickle_builds_cannot_change_the_reader() -> None:
     for payload in (
         b"c_codecs\nencode\n}S'__name__'\nS'x'\nsb.",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exemplar.file_budget import VARIABLE
-from exemplar.reading_files import read_json
+from exemplar.reading_files import read_json, reading
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -23,6 +23,14 @@ def test_what_is_no_json_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match=r"a\.json") as caught:
         read_json(tmp_path / "a.json")
     assert "\n" not in str(caught.value)
+
+
+def test_an_error_of_several_lines_that_names_the_file_becomes_one() -> None:
+    with (
+        pytest.raises(ValueError, match=r"^a\.bin has \[\[1\] \[1\]\]$"),
+        reading("a.bin", "a file"),
+    ):
+        raise ValueError("a.bin has [[1]\n [1]]")
 
 
 @pytest.mark.parametrize("item", ["[]", "{}", '{"a":1}', "1", '"ab"', "1.5", '"' + "x" * 90 + '"'])

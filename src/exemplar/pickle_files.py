@@ -471,7 +471,8 @@ def unpickle(data: bytes, budget: Budget | None = None, more: Names | None = Non
     try:
         return Builder(budget, {**NAMES, **more})(follow(BytesIO(data), budget, more))
     except Exception as error:  # a hostile or damaged pickle can raise anything
-        reason = str(error) or type(error).__name__
+        says = str(error) if isinstance(error, ValueError | pickle.UnpicklingError) else ""
+        reason = says or "it is damaged, cut short, or something else"
         raise ValueError(f"not a pickle of plain arrays: {reason}") from error
 
 

@@ -24,6 +24,8 @@ def reading(path: str | Path, expected: str) -> Iterator[None]:
         unless_not_there(error)
         reason = " ".join(str(error).split())[:300]
         if isinstance(error, ValueError | OSError) and str(path) in reason:
+            if "\n" in str(error):
+                raise ValueError(reason) from error
             raise
         if type(error) is ValueError and reason:
             raise ValueError(f"{path}: {reason}") from error

@@ -144,7 +144,7 @@ def test_keypoints_outside_the_photo_are_told(
     points = np.column_stack([np.linspace(50, 400, 17), np.linspace(60, 480, 17), np.ones(17)])
     points[0, 0] = -40
     np.savez(tmp_path / "k.npz", keypoints=points)
-    taken = ("--iterations", 0, "-o", tmp_path / "o")
+    taken = ("--iterations", 0, "--no-looks", "--regressor", "mobile", "-o", tmp_path / "o")
     assert run("fit", photo, "--keypoints", tmp_path / "k.npz", *taken) == 0
     assert "1 of 17 keypoints lie outside the photo of 512 x 512" in capsys.readouterr().out
     np.savez(tmp_path / "k.npz", keypoints=points + np.array([600, 0, 0]))
@@ -153,10 +153,10 @@ def test_keypoints_outside_the_photo_are_told(
     )
 
 
-@pytest.mark.parametrize("mode", ["I;16", "L", "RGBA", "CMYK", "exif"])
+@pytest.mark.parametrize("mode", ["I;16", "RGBA", "exif"])
 def test_unusual_pictures_work(photo: Path, tmp_path: Path, mode: str) -> None:
     image = Image.open(photo)
-    path = tmp_path / ("p.jpg" if mode in {"CMYK", "exif"} else "p.png")
+    path = tmp_path / ("p.jpg" if mode == "exif" else "p.png")
     if mode == "I;16":
         grey = np.asarray(image.convert("L")).astype(np.uint16) * 257
         Image.fromarray(grey).save(path)
@@ -166,7 +166,8 @@ def test_unusual_pictures_work(photo: Path, tmp_path: Path, mode: str) -> None:
         image.rotate(90, expand=True).save(path, exif=exif, quality=95)
     else:
         image.convert(mode).save(path)
-    assert run("fit", path, "-o", tmp_path / "out", "--iterations", 2, "--quiet") == 0
+    fast = ("--regressor", "mobile", "--iterations", 0, "--quiet")
+    assert run("fit", path, "-o", tmp_path / "out", *fast) == 0
     content = json.loads((tmp_path / "out" / "fit.json").read_text())
     head = content["people"][0]["keypoints_2d"]["nose"]
     # the astronaut's nose is at (224, 115) in the picture as displayed

@@ -27,8 +27,8 @@ def points(*first: list[float]) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "missing",
-    [[0, 0, 0.9], [5, 5, 0], [5, 5, -1], [5, 5, -0.004], [np.nan, 5, 1], [5, 5, np.nan],
-     [np.inf, 5, 1], [5, 5, 0.29]],
+    [[0, 0, 0.9], [-1, -1, 0.9], [5, 5, 0], [5, 5, -1], [5, 5, -0.004], [np.nan, 5, 1],
+     [5, 5, np.nan], [np.inf, 5, 1], [5, 5, 0.29]],
 )  # fmt: skip
 def test_what_is_missing(missing: list[float]) -> None:
     joints = detected_joints(Detection(points(missing), COCO_17))

@@ -90,6 +90,12 @@ def test_broken_folders_are_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("[1]")
     with pytest.raises(ValueError, match="expected an object, got list"):
         read_run(tmp_path)
+    for setting in ('"images": -9223372036854775808', '"annotations": [1]', '"config": "x"'):
+        (tmp_path / "config.json").write_text(f"{{{setting}}}")
+        with pytest.raises(
+            ValueError, match=r"config\.json: .* is .*, expected (str|dict) or null"
+        ):
+            read_run(tmp_path)
     (tmp_path / "config.json").unlink()
     (tmp_path / "samples.parquet").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="not a Parquet file"):

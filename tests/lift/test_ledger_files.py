@@ -67,6 +67,26 @@ def test_an_old_ledger_is_brought_to_this_version(job: Path) -> None:
         Ledger(job)
 
 
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("UPDATE samples SET extra = 'x' WHERE id = 9", "row 9 of samples"),
+        ("UPDATE samples SET points = x'00' WHERE id = 2", "row 2 of samples"),
+        ("UPDATE results SET kept_iteration = 'x' WHERE id = 4", "row 4 of results"),
+        ("UPDATE results SET made_by = '[' WHERE id = 5", "row 5 of results"),
+        ("ALTER TABLE results DROP COLUMN message", "results has the columns"),
+    ],
+)
+def test_damage_of_an_old_ledger_is_found_on_opening(
+    job: Path, statement: str, reason: str
+) -> None:
+    make_old(job)
+    change(job, statement)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"{LEDGER}.* damaged ledger.*{reason}"):
+            Ledger(job)
+
+
 def test_a_newer_ledger_says_so(job: Path) -> None:
     change(job, f"PRAGMA user_version={VERSION + 1}")
     with pytest.raises(ValueError, match=f"version {VERSION + 1}, .* update exemplar"):

@@ -10,25 +10,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
 
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.lift.lifter import Lifter
+from exemplar.lift.local import FEWEST, run_local
 from exemplar.lift.store import Ledger
-from tests.lift.toy import UNFITTED, lifted_here, numbers, sample, wait_for
+from tests.lift.toy import EVERYONE, FAST, PEOPLE, numbers, sample, wait_for
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
 COUNT = 24
+"""People, of whom each has an image: enough to tell a blind node from missing images."""
+assert COUNT >= FEWEST
+
+KILLED_AT = round(0.3 * COUNT)
 
 JOB = """
 import sys
 from exemplar.lift import ray_engine
 from exemplar.lift.store import Ledger
-from tests.lift.toy import EVERYONE, UNFITTED
+from tests.lift.toy import EVERYONE, FAST
 
 waiting, feed = [True], ray_engine._Job._feed
 
@@ -42,12 +49,19 @@ ray_engine._Job._feed = when_all_have_loaded
 with Ledger(sys.argv[1]) as ledger:
     ledger.join()
     cluster = ray_engine.RayConfig(sys.argv[2], window=2)
-    ray_engine.run_ray(ledger, UNFITTED, "cpu", EVERYONE, len, cluster)
+    ray_engine.run_ray(ledger, FAST, "cpu", EVERYONE, len, cluster)
 """
 """Every node has its share of the work: nobody gets any before all can take it."""
 
 LIMIT = 400.0
 """Seconds for anything to happen on a busy machine."""
+
+
+def new_job(folder: Path, images: Path | str) -> Ledger:
+    ledger = Ledger(folder, create=True)
+    people = (replace(sample(i), image=f"{i}.png") for i in range(COUNT))
+    ledger.fill(people, {"images": str(images)})
+    return ledger
 
 
 def free_port() -> int:
@@ -137,8 +151,7 @@ class Cluster:
 
     def lift(self, folder: Path, images: Path | str) -> subprocess.Popen[bytes]:
         """A job of everybody, in a process of its own: a cluster's token is read once a process."""
-        with Ledger(folder, create=True) as ledger:
-            ledger.fill((sample(i) for i in range(COUNT)), {"images": str(images)})
+        new_job(folder, images).close()
         command = [sys.executable, "-c", JOB, str(folder), self.address, str(len(self.nodes))]
         job = subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -166,23 +179,43 @@ def can_hide() -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> list[PseudoTruth]:
-    return lifted_here(tmp_path_factory.mktemp("job"), photographs, COUNT, UNFITTED)
+def images(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    for i in range(COUNT):
+        shutil.copy(photographs / f"{i % PEOPLE}.png", folder / f"{i}.png")
+    return folder
 
 
-def finished(job: subprocess.Popen[bytes], folder: Path, wanted: list[PseudoTruth]) -> None:
-    """The job ends well, with what an undisturbed one has."""
+@pytest.fixture(scope="module")
+def undisturbed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> list[PseudoTruth]:
+    with new_job(tmp_path_factory.mktemp("job"), images) as ledger:
+        ledger.join()
+        run_local(ledger, Lifter(FAST, workers=1), EVERYONE, lambda made: None)
+        return list(ledger.truths())
+
+
+def kill_early(cluster: Cluster, node: int, folder: Path) -> None:
+    """A node dies while most of the work is to be done."""
+    wait_for(folder, KILLED_AT, LIMIT)
+    cluster.kill(node)
+    with Ledger(folder) as ledger:
+        assert ledger.progress(EVERYONE)[1] < COUNT
+
+
+def finished(job: subprocess.Popen[bytes], folder: Path, wanted: list[PseudoTruth]) -> str:
+    """What the job said; it has ended well, with what an undisturbed one has."""
     said = job.communicate(timeout=LIMIT)[0].decode()
     assert job.returncode == 0, said
     with Ledger(folder) as ledger:
         assert numbers(list(ledger.truths())) == numbers(wanted)
+    return said
 
 
 def test_a_worker_may_die(
-    cluster: Cluster, tmp_path: Path, photographs: Path, undisturbed: list[PseudoTruth]
+    cluster: Cluster, tmp_path: Path, images: Path, undisturbed: list[PseudoTruth]
 ) -> None:
     cluster.start()
-    job = cluster.lift(tmp_path / "job", photographs)
+    job = cluster.lift(tmp_path / "job", images)
     wait_for(tmp_path / "job", 2, LIMIT)
     workers = [
         process
@@ -196,20 +229,21 @@ def test_a_worker_may_die(
 
 @pytest.mark.usefixtures("can_hide")
 def test_a_node_that_sees_no_images_and_one_that_dies_change_no_number(
-    cluster: Cluster, tmp_path: Path, photographs: Path, undisturbed: list[PseudoTruth]
+    cluster: Cluster, tmp_path: Path, images: Path, undisturbed: list[PseudoTruth]
 ) -> None:
     cluster.start()
-    cluster.start(hidden=photographs)
+    cluster.start(hidden=images)
     cluster.start()
-    job = cluster.lift(tmp_path / "job", photographs)
-    wait_for(tmp_path / "job", COUNT // 3, LIMIT)
-    cluster.kill(2)
-    finished(job, tmp_path / "job", undisturbed)
+    job = cluster.lift(tmp_path / "job", images)
+    kill_early(cluster, 2, tmp_path / "job")
+    said = finished(job, tmp_path / "job", undisturbed)
+    (line,) = [line for line in said.splitlines() if line.startswith("set aside: ")]
+    assert "is it mounted?" in line
 
 
 @pytest.mark.usefixtures("can_hide")
-def test_images_in_a_store_need_no_disk_of_a_node(
-    cluster: Cluster, tmp_path: Path, photographs: Path, undisturbed: list[PseudoTruth]
+def test_images_in_a_store_need_no_disk_of_a_node_and_a_node_may_die(
+    cluster: Cluster, tmp_path: Path, images: Path, undisturbed: list[PseudoTruth]
 ) -> None:
     pytest.importorskip("moto.server")
     s3fs = pytest.importorskip("s3fs")
@@ -230,11 +264,12 @@ def test_images_in_a_store_need_no_disk_of_a_node(
             key="a", secret="a", endpoint_url=store["AWS_ENDPOINT_URL"], skip_instance_cache=True
         )
         bucket.mkdir("photographs")
-        for image in photographs.iterdir():
+        for image in images.iterdir():
             bucket.put(str(image), f"photographs/set/{image.name}")
         for _ in range(2):
-            cluster.start(hidden=photographs)
+            cluster.start(hidden=images)
         job = cluster.lift(tmp_path / "job", "s3://photographs/set")
+        kill_early(cluster, 1, tmp_path / "job")
         finished(job, tmp_path / "job", undisturbed)
     finally:
         server.kill()

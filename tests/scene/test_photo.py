@@ -134,6 +134,10 @@ def test_the_photo_s_exif_tells_its_focal_length(
     given = exemplar.FitOptions(iterations=0, focal=700.0)
     result = exemplar.fit(tmp_path / "phone.jpg", coco_of(fitted), options=given)
     assert (result.focal, result.focal_source) == (700.0, "given")
+    exif.get_ifd(0x8769)[0xA405] = 65535
+    Image.fromarray(portrait).save(tmp_path / "phone.jpg", exif=exif)
+    result = exemplar.fit(tmp_path / "phone.jpg", coco_of(fitted), options=options)
+    assert result.focal_source.startswith("assumed")
 
 
 def test_fitted_keypoints_have_the_error_that_is_reported(fitted: FitResult) -> None:
@@ -372,6 +376,13 @@ def test_an_smpl_file_takes_the_place_of_the_open_body(
     lower, upper = SMPL_49.index("left_hip"), SMPL_49.index("left_shoulder")
     assert person.fitted[lower] == 0  # needs a regressor file that is not there
     assert person.fitted[upper] > 0
+
+
+@pytest.mark.parametrize("focal", [1e-3, 5.1, 513_000.0, 1e9])
+def test_no_lens_has_such_a_focal_length(portrait: np.ndarray, focal: float) -> None:
+    options = exemplar.FitOptions(iterations=0, focal=focal)
+    with pytest.raises(ValueError, match=r"expected 5\.12 to 512000 for an image of 512"):
+        exemplar.fit(portrait, options=options)
 
 
 @pytest.mark.parametrize("focal", [0.0, -5.0, float("inf"), float("nan")])

@@ -227,7 +227,12 @@ def test_a_damaged_checkpoint_is_told_in_one_line(uninterrupted: Path, tmp_path:
         (lambda c: c["optimiser"]["state"][0].update(exp_avg=torch.zeros(1)), "has moments"),
         (lambda c: c["optimiser"]["state"][0].pop("exp_avg_sq"), "has moments"),
         (lambda c: c["optimiser"]["param_groups"][0].update(lr="x"), "settings are not"),
+        (lambda c: c["optimiser"]["param_groups"][0].update(amsgrad=True), "settings are not"),
+        (lambda c: c["optimiser"]["param_groups"][0].update(betas=(0.9, 2.0)), "settings are not"),
         (lambda c: c.update(optimiser=[1]), "does not fit the optimiser"),
+        (lambda c: c.pop("settings"), "not a training checkpoint: KeyError"),
+        (lambda c: c["settings"].update(seed=torch.eye(2)), "cannot resume with another value"),
+        (lambda c: c.update(format=torch.eye(2)), "format tensor"),
         (lambda c: c.update(module={"a": 1}), "does not fit the module"),
         (lambda c: c.update(step="3"), "step is '3', expected a number"),
         (lambda c: c.update(sums=[1]), "sums is"),
@@ -243,6 +248,7 @@ def test_a_checkpoint_that_does_not_fit_is_told_before_a_step(
     with pytest.raises(ValueError, match=says) as caught:
         go(tmp_path, resume=True)
     assert "last.pt" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_checkpoint_of_before(

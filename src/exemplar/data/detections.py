@@ -1,7 +1,7 @@
 """Detected 2D keypoints to samples: what all detectors' files share.
 
-Scores become confidences in 0..1 by one rule (`confidences`), a point at exactly (0, 0) or with a
-number that is not finite is missing whatever its score, and joints go to the 49 by name.
+Scores become confidences in 0..1 by one rule (`confidences`), a point at exactly (0, 0) or (-1, -1)
+or with a number that is not finite is missing whatever its score, and joints go to the 49 by name.
 """
 
 import contextlib

@@ -33,9 +33,10 @@ def joints49(names: Sequence[str], points: Float[np.ndarray, "k 3"]) -> Float[np
 
 def known_points(points: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "k 3"]:
     """Points (x, y, confidence) with all 0 for the missing: those without a confidence above 0 or
-    with a number that is not finite, and those at exactly (0, 0), which is how many tools mark
-    them whatever their score."""
-    known = np.isfinite(points).all(1) & (points[:, 2] > 0) & points[:, :2].any(1)
+    with a number that is not finite, and those at exactly (0, 0) or (-1, -1), which is how many
+    tools mark them whatever their score."""
+    marked = (points[:, :2] == 0).all(1) | (points[:, :2] == -1).all(1)
+    known = np.isfinite(points).all(1) & (points[:, 2] > 0) & ~marked
     return np.where(known[:, None], points, 0.0)
 
 

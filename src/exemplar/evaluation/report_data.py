@@ -127,9 +127,19 @@ def read_run(folder: str | Path) -> RunData:
         return _read_run(Path(folder))
 
 
+_SETTINGS: Mapping[str, type] = {"images": str, "annotations": str, "config": dict}
+"""What is read of a run's settings, where they tell it."""
+
+
 def _read_run(folder: Path) -> RunData:
     summary = _json(folder / SUMMARY)
     config = _json(folder / CONFIG) if (folder / CONFIG).exists() else {}
+    for name, kind in _SETTINGS.items():
+        if not isinstance(config.get(name) or kind(), kind):
+            got = str(config[name])[:40]
+            raise ValueError(
+                f"{folder / CONFIG}: {name} is {got}, expected {kind.__name__} or null"
+            )
     wanted = ("method", "number", "annotation_id", *_TEXTS, *_SCALARS, *_LISTS)
     columns = _columns(folder, wanted, optional=_OPTIONAL)
     names = columns["method"]

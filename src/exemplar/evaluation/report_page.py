@@ -140,7 +140,7 @@ def _annotated(run: RunData, people: Iterable[Sample] | None) -> Iterable[Sample
             yield from people
         elif run.config.get("annotations"):
             yield from _set_of(str(run.config["annotations"]), run.config.get("config") or {})
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # settings and annotations may hold anything
         raise _Unreadable(" ".join(str(error).split())) from error
 
 

@@ -12,7 +12,8 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from exemplar.counting import counted
-from exemplar.lift.ledger_rows import CHECKSUM, checksum
+from exemplar.lift.ledger_rows import CHECKSUM, checksum, sample_of_row, truth_of_row
+from exemplar.reading_files import reading
 
 LEDGER = "ledger.sqlite"
 """Name of the file in a job's folder."""
@@ -132,7 +133,7 @@ def _opened(file: Path, path: Path) -> sqlite3.Connection:
         if db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
             _create(db)
         elif _version(db, path) < VERSION:
-            _migrate(db)
+            _migrate(db, path)
         _check_whole(db, path)
     except BaseException:
         db.close()
@@ -157,16 +158,28 @@ def _create(db: sqlite3.Connection) -> None:
     _in_one_transaction(db, "".join(tables) + _WAITING)
 
 
-def _migrate(db: sqlite3.Connection) -> None:
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    """ValueError for a row that is damaged: a checksum would call it whole."""
+    _add_columns(db)
+    _check_tables(db, f"{path} is a damaged ledger")
+    with reading(path, "a ledger of a lifting job"):
+        for row in db.execute("SELECT * FROM samples"):
+            sample_of_row(row)
+        for row in db.execute("SELECT *, '' AS decided FROM samples JOIN results USING (id)"):
+            truth_of_row(row)
+    for table in _SINCE_2:
+        names = ", ".join(name for name in _columns(db, table) if name != CHECKSUM)
+        db.create_function("summed", -1, lambda *row: checksum(row), deterministic=True)
+        db.execute(f"UPDATE {table} SET checksum = summed({names}) WHERE checksum IS NULL")
+    _in_one_transaction(db, "")
+
+
+def _add_columns(db: sqlite3.Connection) -> None:
     for table, columns in _SINCE_2.items():
         present = _columns(db, table)
         for column in columns:
             if column.split()[0] not in present:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
-        names = ", ".join(name for name in _columns(db, table) if name != CHECKSUM)
-        db.create_function("summed", -1, lambda *row: checksum(row), deterministic=True)
-        db.execute(f"UPDATE {table} SET checksum = summed({names}) WHERE checksum IS NULL")
-    _in_one_transaction(db, "")
 
 
 def _in_one_transaction(db: sqlite3.Connection, statements: str) -> None:

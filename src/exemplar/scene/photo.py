@@ -91,9 +91,7 @@ class Fitter:
         name = self.options.image_name or (str(image) if isinstance(image, str | Path) else None)
         people = people_in(pixels, keypoints, self.options, name)
         height, width = pixels.shape[:2]
-        focal, source = self.options.focal, "given"
-        if focal is None:
-            focal, source = focal_of(image, height, width, self.camera_model)
+        focal, source = focal_of(image, height, width, self.camera_model, self.options.focal)
         camera = (focal, np.array([width / 2, height / 2]))
 
         side_by_side = len(people) if self.together else 1

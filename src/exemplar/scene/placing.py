@@ -21,23 +21,31 @@ between a phone's main lens (about 67) and a standard lens (40)."""
 FILM_DIAGONAL = math.hypot(36.0, 24.0)
 """Of 35 mm film, mm: what EXIF's equivalent focal length refers to."""
 
+FOCAL_RANGE = (0.01, 1000.0)
+"""Focal lengths that lenses have, and crops of their photos: times the photo's longer side."""
+
 
 def focal_of(
-    image: str | Path | np.ndarray, height: int, width: int, camera_model: CameraModel
+    image: str | Path | np.ndarray,
+    height: int,
+    width: int,
+    camera_model: CameraModel,
+    given: float | None = None,
 ) -> tuple[float, str]:
-    """Focal length of a photo that none was given for (px), and where it is from."""
+    """Focal length of a photo (px), and where it is from. ValueError for a `given` one that no lens
+    has; EXIF's is passed over then."""
+    least, most = (share * max(height, width) for share in FOCAL_RANGE)
+    if given is not None:
+        if not least <= given <= most:
+            raise ValueError(
+                f"a focal length of {given:g} px: expected {least:g} to {most:g} for an image of"
+                f" {width} x {height} px"
+            )
+        return given, "given"
     equivalent = None if isinstance(image, np.ndarray) else focal_35mm(image)
-    return focal_from(equivalent, "EXIF", height, width, camera_model)
-
-
-def focal_from(
-    equivalent: float | None, teller: str, height: int, width: int, camera_model: CameraModel
-) -> tuple[float, str]:
-    """Focal length (px) by the one on 35 mm film (mm) that `teller` tells, if it does, and where
-    it is from."""
-    if equivalent is not None:
-        focal = equivalent / FILM_DIAGONAL * math.hypot(height, width)
-        return focal, f"{teller}, {equivalent:g} mm on 35 mm film"
+    focal = (equivalent or 0.0) / FILM_DIAGONAL * math.hypot(height, width)
+    if least <= focal <= most:
+        return focal, f"EXIF, {equivalent:g} mm on 35 mm film"
     if camera_model == "full_perspective":
         return math.hypot(height, width), "assumed, the diagonal, as the network was trained"
     focal = max(height, width) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))

@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from exemplar.reading_files import reading
 from exemplar.training.averages import WeightAverage
 from exemplar.training.processes import Share, Step, means, on_first, open_fabric, seed_step
 from exemplar.training.progress import TrainingProgress, stop_asked
@@ -158,7 +159,8 @@ def _run(fabric: "Fabric", job: _Job, console: Console | None) -> Summary:
     on_first(fabric, lambda: check_folder(job.folder, resume=job.resume))
     checkpoint = on_first(fabric, lambda: load_checkpoint(path)) if job.resume else None
     if checkpoint is not None:
-        check_settings(job.settings, checkpoint["settings"], free=_free(config))
+        with reading(path, "a training checkpoint"):
+            check_settings(job.settings, checkpoint["settings"], free=_free(config))
     if config.compile:
         job.module.compile()
     wrapped, optimiser = fabric.setup(

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from exemplar.atomic_files import replacing
 from exemplar.environment import code_commit, code_version
-from exemplar.reading_files import reading
+from exemplar.reading_files import one_line, reading
 from exemplar.tensor_files import read_tensors
 
 LAST, BEST, LOG, CONFIG = "last.pt", "best.pt", "log.csv", "config.json"
@@ -156,7 +156,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged or not a checkpoint: {error}") from error
     found = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint)
     if type(found) is not int or found != FORMAT:
-        raise ValueError(f"{path} is not a training checkpoint: format {found}, expected {FORMAT}")
+        got = one_line(found)[:40]
+        raise ValueError(f"{path} is not a training checkpoint: format {got}, expected {FORMAT}")
     return checkpoint
 
 

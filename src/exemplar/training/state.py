@@ -151,10 +151,10 @@ def _counted(name: str, value: Any, source: Path) -> Any:
 def _load_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
     """Take up an optimiser's state; ValueError if it is not of these weights. Its step would read
     past the end of a tensor that is too short."""
-    settings = [_kinds(group) for group in optimiser.param_groups]
+    settings = [_settings(group) for group in optimiser.param_groups]
     optimiser.load_state_dict(dict(state))
-    if [_kinds(group) for group in optimiser.param_groups] != settings:
-        raise ValueError("its settings are not an optimiser's of this kind")
+    if [_settings(group) for group in optimiser.param_groups] != settings:
+        raise ValueError("its settings are not those of the optimiser")
     wanted = {"step": (), **dict.fromkeys(("exp_avg", "exp_avg_sq"))}
     for weight, known in optimiser.state.items():
         shapes = {name: getattr(value, "shape", None) for name, value in known.items()}
@@ -162,13 +162,10 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) 
             raise ValueError(f"a weight of shape {tuple(weight.shape)} has moments {shapes}")
 
 
-def _kinds(group: Mapping[str, Any]) -> dict[str, type]:
-    numbers = {int: float}
-    return {
-        name: numbers.get(type(value), type(value))
-        for name, value in group.items()
-        if name not in ("params", "initial_lr")
-    }
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    """What training does not change, and whether the rate is a number: each step sets it."""
+    fixed = {k: v for k, v in group.items() if k not in ("params", "lr", "initial_lr")}
+    return fixed | {"lr": isinstance(group["lr"], int | float)}
 
 
 _PARTS = ("module", "optimiser", "average", "scaler")

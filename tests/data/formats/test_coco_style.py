@@ -163,7 +163,9 @@ def test_reading_is_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("wrong", [[None, None, None], [float("nan"), 5, 2], [0, 0, 2], [5, 5, 0]])
+@pytest.mark.parametrize(
+    "wrong", [[None, None, None], [float("nan"), 5, 2], [0, 0, 2], [-1, -1, 2], [5, 5, 0]]
+)
 def test_a_joint_that_is_null_or_in_the_corner_is_missing(tmp_path: Path, wrong: list[Any]) -> None:
     record = annotation(1)
     (person,) = coco.read(
