@@ -95,10 +95,10 @@ class ClipFitter:
 
     def _fit(self, clip: Path, folder: Path, progress: Progress) -> ClipResult:
         info = read_info(clip)
-        focal, source = self.options.focal, "given"
-        if focal is None:
-            size = (info.height, info.width)
-            focal, source = focal_from(info.focal_35mm, "the file", *size, self.camera_model)
+        size = (info.height, info.width)
+        focal, source = focal_from(
+            info.focal_35mm, "the file", *size, self.camera_model, self.options.focal
+        )
         camera = ClipCamera(focal, (info.width, info.height))
         job = ClipJob(folder, clip, self._settings(camera))
         self._watch(clip, job, camera, info.frames, progress)

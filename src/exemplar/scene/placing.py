@@ -32,8 +32,22 @@ def focal_of(
     camera_model: CameraModel,
     given: float | None = None,
 ) -> tuple[float, str]:
-    """Focal length of a photo (px), and where it is from. ValueError for a `given` one that no lens
-    has; EXIF's is passed over then."""
+    """`focal_from` of a photo and its EXIF."""
+    equivalent = None if isinstance(image, np.ndarray) else focal_35mm(image)
+    return focal_from(equivalent, "EXIF", height, width, camera_model, given)
+
+
+def focal_from(
+    equivalent: float | None,
+    teller: str,
+    height: int,
+    width: int,
+    camera_model: CameraModel,
+    given: float | None = None,
+) -> tuple[float, str]:
+    """Focal length (px), and where it is from: a `given` one, or the one on 35 mm film (mm) that
+    `teller` tells, if it does. ValueError for a given one that no lens has; a told one is passed
+    over then."""
     least, most = (share * max(height, width) for share in FOCAL_RANGE)
     if given is not None:
         if not least <= given <= most:
@@ -42,10 +56,9 @@ def focal_of(
                 f" {width} x {height} px"
             )
         return given, "given"
-    equivalent = None if isinstance(image, np.ndarray) else focal_35mm(image)
     focal = (equivalent or 0.0) / FILM_DIAGONAL * math.hypot(height, width)
     if least <= focal <= most:
-        return focal, f"EXIF, {equivalent:g} mm on 35 mm film"
+        return focal, f"{teller}, {equivalent:g} mm on 35 mm film"
     if camera_model == "full_perspective":
         return math.hypot(height, width), "assumed, the diagonal, as the network was trained"
     focal = max(height, width) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
