@@ -10,6 +10,7 @@ import pytest
 
 from exemplar.file_budget import VARIABLE
 from exemplar.npy_files import map_npy, npy_from_bytes, npz_names, read_npy, read_npz
+from exemplar.pickle_files import unpickle
 
 ARRAYS = {
     "floats": np.arange(6.0).reshape(2, 3),
@@ -100,3 +101,18 @@ def test_other_packings_are_refused(tmp_path: Path, packing: int) -> None:
         archive.writestr("a.npy", stream.getvalue())
     with pytest.raises(ValueError, match="packed in a way that is not read"):
         read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_texts_of_no_characters_are_refused(tmp_path: Path, order: str) -> None:
+    good = np.array(["a", "\U0010ffff"], f"{order}U1")
+    np.save(tmp_path / "a.npy", good)
+    assert read_npy(tmp_path / "a.npy").tolist() == good.tolist()
+    bad = np.array([97, 0x110000], f"{order}u4").view(f"{order}U1")
+    np.save(tmp_path / "a.npy", bad)
+    with pytest.raises(ValueError, match=r"a\.npy .* no characters"):
+        read_npy(tmp_path / "a.npy")
+    with pytest.raises(ValueError, match="no characters"):
+        unpickle(pickle.dumps(bad))
+    with pytest.raises(ValueError, match="expected numbers"):
+        map_npy(tmp_path / "a.npy")

@@ -16,7 +16,7 @@ from typing import Literal, cast
 import numpy as np
 
 from exemplar.file_budget import Budget
-from exemplar.pickle_files import checked_shape, dtype_named, unpickle
+from exemplar.pickle_files import checked_shape, checked_texts, dtype_named, unpickle
 from exemplar.reading_files import one_line, unless_not_there
 
 _MAGIC = b"\x93NUMPY"
@@ -109,8 +109,8 @@ def map_npy(path: Path) -> np.ndarray:
     try:
         with path.open("rb") as file:
             dtype, shape, order = _header(file)
-            if dtype.hasobject:
-                raise ValueError("it holds objects, expected numbers")
+            if dtype.kind not in "biufc":
+                raise ValueError(f"it holds {dtype}, expected numbers")
             return np.memmap(path, dtype, "r", file.tell(), shape, order)
     except Exception as error:  # as above
         unless_not_there(error)
@@ -141,7 +141,7 @@ def _array(stream: BufferedIOBase, budget: Budget) -> np.ndarray:
         return _objects(stream.read(), shape, budget)
     array = np.empty(math.prod(shape), dtype)
     _fill(array, stream)
-    return array.reshape(shape, order=order)
+    return checked_texts(array).reshape(shape, order=order)
 
 
 def _fill(array: np.ndarray, stream: BufferedIOBase) -> None:

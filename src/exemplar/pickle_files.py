@@ -9,6 +9,7 @@ checked against the bytes that are there. No name of a file is ever imported or 
 import math
 import pickle
 import re
+import sys
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -264,7 +265,8 @@ class Builder:
         data = data.encode("latin1") if isinstance(data, str) else _buffer(self, data)
         if len(data) != math.prod(shape) * dtype.itemsize:
             raise ValueError(f"an array {shape} of {dtype} has {len(data)} bytes")
-        return np.frombuffer(bytearray(data), dtype).reshape(shape, order=order)  # pyright: ignore
+        flat = checked_texts(np.frombuffer(bytearray(data), dtype))
+        return flat.reshape(shape, order=order)  # pyright: ignore
 
     def _objects(self, shape: tuple[int, ...], data: Any, order: str) -> np.ndarray:
         if not isinstance(data, list) or len(data) != math.prod(shape):
@@ -447,6 +449,15 @@ NAMES: Names = {
     },
 }
 """Those of plain data."""
+
+
+def checked_texts(array: np.ndarray) -> np.ndarray:
+    """A flat array of bytes that were read; ValueError if texts in it are of no characters."""
+    if array.dtype.kind == "U" and array.dtype.itemsize and array.size:
+        codes = array.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if codes.max() > sys.maxunicode:
+            raise ValueError("its texts hold numbers that are no characters")
+    return array
 
 
 def follow(stream: BytesIO, budget: Budget, more: Names) -> Any:
