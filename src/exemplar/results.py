@@ -15,8 +15,11 @@ kept."""
 BAD_INPUT = "bad_input"
 """Status of a person whose keypoints, box or crop hold numbers that make no sense."""
 REJECTED = "rejected"
-"""Status of a fit that ended with an extreme shape or a large 2D error, or of a person whose
-annotation a teacher contradicts: not to be trusted."""
+"""Status of a fit that ended with an extreme shape, a large 2D error or a poor quality, or of a
+person whose annotation a teacher contradicts: not to be trusted."""
+
+QUALITY_WORDS = ((0.7, "good"), (0.4, "doubtful"), (0.0, "poor"))
+"""Least quality of each word."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,15 @@ class PersonFit:
     made: int | None = None
     """Weight updates that were made, if known: more than `iterations` where the guard kept an
     earlier iterate than the last."""
+    quality: float | None = None
+    """Probability that the fit is right (`scene.quality`), 0 to 1; None where it is not known: with
+    keypoints that were given, and with other regressors than the shipped ones."""
+
+    @property
+    def quality_word(self) -> str:
+        """The quality in a word, "" where it is not known."""
+        known = self.quality
+        return "" if known is None else next(w for least, w in QUALITY_WORDS if known >= least)
 
     @property
     def before(self) -> BodyState:

@@ -181,7 +181,8 @@ def test_missing_and_broken_pictures(capsys: pytest.CaptureFixture[str], tmp_pat
     assert "text.jpg" in fails(capsys, tmp_path / "text.jpg", "-o", tmp_path / "o")
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
     assert "dot.png" in fails(capsys, tmp_path / "dot.png", "-o", tmp_path / "o")
-    assert "folder" in fails(capsys, tmp_path, "-o", tmp_path / "o").lower()
+    (tmp_path / "empty").mkdir()
+    assert "no picture in" in fails(capsys, tmp_path / "empty", "-o", tmp_path / "o")
     Image.new("RGB", (300, 200), (90, 120, 60)).save(tmp_path / "plain.png")
     line = fails(capsys, tmp_path / "plain.png", "-o", tmp_path / "o")
     assert "no person found in plain.png" in line

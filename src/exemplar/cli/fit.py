@@ -146,12 +146,14 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
     """One line a person."""
     height, width = result.image.shape[:2]
     table = Table(title=f"{image.name}  {width}x{height}", title_justify="left")
-    for heading in ("person", "status", "regressor px", "fit px", "iterations", "seconds"):
-        table.add_column(heading, justify="left" if heading == "status" else "right")
+    words = ("status", "quality")
+    for heading in ("person", *words, "regressor px", "fit px", "iterations", "seconds"):
+        table.add_column(heading, justify="left" if heading in words else "right")
     for number, person in enumerate(result.people):
         table.add_row(
             str(number),
             person.status,
+            "" if person.quality is None else f"{person.quality_word} {person.quality:.2f}",
             f"{person.before.error_px:.1f}",
             f"{person.after.error_px:.1f}",
             _iterations(person),
@@ -159,6 +161,11 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
         )
     caption = [
         "mean 2D error over the fitted keypoints, px of a 224 px crop",
+        *(
+            ["quality: how likely it is that the joints are off by less than a tenth of the person"]
+            if any(person.quality is not None for person in result.people)
+            else []
+        ),
         f"focal length {result.focal:.0f} px ({result.focal_source}); device {device_name(device)}",
     ]
     for number, person in enumerate(result.people):

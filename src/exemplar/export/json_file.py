@@ -38,6 +38,8 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
       `focal_source`, where the focal length is from, in words.
     - `people`: for each, in the result's order,
         - `status`, `error_px_before`, `error_px_after` (px of a 224 crop), `seconds`;
+        - `quality`: probability that a fit to the built-in keypoints is right, and `quality_word`
+          (good, doubtful, poor); null and "" where it is not known;
         - `iterations`: updates behind the fit; `iterations_made`: those that were made, more where
           the guard kept an earlier iterate, null where that is not known;
         - `joints_3d`: [x, y, z] by name, metres in the camera frame (x right, y down, z forward);
@@ -75,6 +77,8 @@ def _person(person: PersonFit, camera: Mapping[str, Any]) -> dict[str, Any]:
     given = zip(SMPL_49, person.keypoints_2d, strict=True)
     return {
         "status": person.status,
+        "quality": person.quality,
+        "quality_word": person.quality_word,
         "error_px_before": person.before.error_px,
         "error_px_after": after.error_px,
         "iterations": person.iterations,

@@ -43,7 +43,7 @@ _SHIPPED: Mapping[str, str] = {
 _VERSION_1 = "mobile"
 """What files of the default regressor's first version say that they are of."""
 
-_TRUNKS: Mapping[str, Size] = {"lifter": "full", "lifter_heavy": "heavy"}
+LIFTERS: Mapping[str, Size] = {"lifter": "full", "lifter_heavy": "heavy"}
 """Trunks of networks that leave them as their authors trained them: a shipped file has the rest."""
 
 _TRUNK = "reader.trunk."
@@ -214,8 +214,8 @@ def _load(path: Path) -> tuple[nn.Module, RegressorInfo]:
             f"{path} does not name a known architecture: got {info.architecture!r}, "
             f"expected one of {known}"
         )
-    if info.architecture in _TRUNKS and not any(name.startswith(_TRUNK) for name in state):
-        trunk = load_asset_state(TRUNK_FILES[_TRUNKS[info.architecture]])
+    if info.architecture in LIFTERS and not any(name.startswith(_TRUNK) for name in state):
+        trunk = load_asset_state(TRUNK_FILES[LIFTERS[info.architecture]])
         state |= {_TRUNK + name: value for name, value in trunk.items()}
     return _fill(info, state, str(path)), info
 

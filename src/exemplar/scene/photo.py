@@ -25,14 +25,16 @@ from exemplar.geometry.crops import Box, upright_box
 from exemplar.image_files import read_image
 from exemplar.regressors.checkpoints import (
     DEFAULT_REGRESSOR,
+    LIFTERS,
     RegressorInfo,
     body_for,
     load_regressor,
 )
-from exemplar.results import PersonFit
+from exemplar.results import NOTHING_TO_FIT, OK, REJECTED, PersonFit
 from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
 from exemplar.scene.people import KeypointSource, people_in
 from exemplar.scene.placing import focal_of, on_photo
+from exemplar.scene.quality import quality_of
 
 Progress = Callable[[int, int, int, float], None]
 """Called with person, number of people, iteration and 2D error in px."""
@@ -55,6 +57,7 @@ class Fitter:
         self.camera_model: CameraModel = getattr(module, "camera_model", "weak")
         self.body: Body = body_for(self.info, self.options.body).to(self.device)
         self.config = _config(self.info, self.options)
+        self.calibrated = self.info.architecture in LIFTERS
         self.looker = Looker(self.regressor, self.body, self.device)
         self.auxiliary: nn.Module | None = None
         self.dual = _dual_config(self.options)
@@ -149,10 +152,11 @@ class Fitter:
                     fits = self._fits([second], config, lambda _, *told, i=i: progress(i, *told))
                     found[i] = (fits, 0, second)
         seconds = (time.perf_counter() - started) / len(people)
-        return [
+        placed = [
             self._on_photo(fits, row, batch_of([person], self.device).box, joints, seconds)
             for (fits, row, person), joints in zip(found, people, strict=True)
         ]
+        return [_judged(person) for person in placed] if built_in and self.calibrated else placed
 
     def _crop_of(
         self,
@@ -250,6 +254,16 @@ def fit(
     person.
     """
     return Fitter(regressor, options).fit(image, keypoints, progress)
+
+
+def _judged(person: PersonFit) -> PersonFit:
+    """The person with the quality of the fit, and the status that follows from it."""
+    if person.status == NOTHING_TO_FIT:
+        return person
+    quality = quality_of(person.keypoints_2d, person.box_size, person.before.error_px)
+    person = replace(person, quality=quality)
+    poor = person.status == OK and person.quality_word == "poor"
+    return replace(person, status=REJECTED) if poor else person
 
 
 def _visible_share(person: CroppedPerson) -> float:
