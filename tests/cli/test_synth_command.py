@@ -36,7 +36,6 @@ def test_a_data_set_is_written_and_can_be_read(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("moon", "--count", 1), "no domain 'moon'"),
         (("wild", "--count", 0), "count of 1 or more"),
         (("wild", "--count", 1, "--workers", 0), "1 or more workers"),
         (("wild", "--count", 1, "--start", -5), "start of 0 or more"),
@@ -53,6 +52,14 @@ def test_bad_input_is_one_line(
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
     assert said in lines[0]
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_domain_that_is_none_is_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("moon", "--count", 1, "--out", tmp_path / "set") == 2
+    assert "invalid choice 'moon'" in capsys.readouterr().err
     assert not (tmp_path / "set").exists()
 
 
