@@ -26,6 +26,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "ray": ("ray",),
     "remote": ("fsspec", "s3fs"),
     "train": ("lightning_fabric", "tensorboard"),
+    "video": ("av", "scipy"),
 }
 """Modules of the extras with which a user can do more."""
 
