@@ -58,7 +58,7 @@ class Config:
     coco: Path = Path("../shared/coco")
     """COCO: person_keypoints.json and images."""
     people: int = 240
-    """People of LSPet."""
+    """People of LSPet, half of them held out."""
     regressor: str = "large"
     """A shipped regressor."""
     cache: Path | None = None
@@ -74,9 +74,11 @@ def photographs(config: Config) -> Iterator[tuple[str, Path, list[Limbs]]]:
         for sample in read(config.lspet / "joints.mat", labels="lspet")
         if not sample.problem and (config.lspet / "images" / sample.image).exists()
     ]
-    for row in np.random.default_rng(9).permutation(len(samples))[: config.people]:
-        sample = samples[row]
-        yield "lspet", config.lspet / "images" / sample.image, [sample.keypoints_2d[_LSP]]
+    order = np.random.default_rng(9).permutation(len(samples))
+    for held_out in (False, True):
+        part = [samples[i] for i in order if is_held_out_name(samples[i].image) == held_out]
+        for sample in part[: config.people // 2]:
+            yield "lspet", config.lspet / "images" / sample.image, [sample.keypoints_2d[_LSP]]
     for path, people in annotated(config.coco):
         yield "coco", path, [person.keypoints[_COCO] for person in people]
 
