@@ -119,7 +119,8 @@ def _up(keypoints: np.ndarray) -> np.ndarray:
     return _middle(keypoints, "shoulder") - _middle(keypoints, "hip")
 
 
-def _extent(keypoints: np.ndarray) -> float:
+def extent(keypoints: np.ndarray) -> float:
+    """The longer side of the landmarks' box, px."""
     return max(float(np.ptp(keypoints[:, :2], axis=0).max()), 1e-6)
 
 
@@ -200,7 +201,7 @@ def _matched(person: Sighting, first: Reading, second: Reading) -> _Match:
     It is trusted if the sighting says the same, or else if both readings do.
     """
     moved = np.linalg.norm(first.keypoints[:, :2] - second.keypoints[:, :2], axis=1).mean()
-    alike = math.exp(-((float(moved) / _extent(first.keypoints) / MOVE_SCALE) ** 2))
+    alike = math.exp(-((float(moved) / extent(first.keypoints) / MOVE_SCALE) ** 2))
     weight = np.where(person.keypoints[:, 2] > SEEN, person.keypoints[:, 2], 1e-6)
 
     def match(reading: Reading) -> _Match:
@@ -243,7 +244,7 @@ def _is_same(a: DetectedPerson, b: DetectedPerson) -> bool:
     """Whether two people are one: the landmarks coincide, or the same body is read upside down."""
     first, second = a.keypoints[:, :2], b.keypoints[:, :2]
     distance = float(np.median(np.linalg.norm(first - second, axis=1)))
-    if distance < SAME_PERSON * min(_extent(first), _extent(second)):
+    if distance < SAME_PERSON * min(extent(first), extent(second)):
         return True
     bounds = [np.concatenate((p.min(axis=0), p.max(axis=0))) for p in (first, second)]
     is_opposite = float(_up(a.keypoints) @ _up(b.keypoints)) < 0.0

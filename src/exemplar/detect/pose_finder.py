@@ -316,6 +316,12 @@ def see_people(
     return suppress(people)
 
 
+def _read(pixels: np.ndarray, least: float, model: PoseFinder) -> list[Sighting]:
+    """Everyone in a picture as large as the network sees it."""
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1.0
+    return sightings_of(model(image), least)
+
+
 def _look(image: np.ndarray, longer: int, least: float, model: PoseFinder) -> list[Sighting]:
     """Everyone in an image that is seen with that longer side."""
     height, width = image.shape[:2]
@@ -323,7 +329,6 @@ def _look(image: np.ndarray, longer: int, least: float, model: PoseFinder) -> li
     rows, columns = (max(GRAIN, round(side * scale / GRAIN) * GRAIN) for side in (height, width))
     method = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
     seen = cv2.resize(image, (columns, rows), interpolation=method)
-    pixels = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 127.5 - 1.0
     factor = np.array([width / columns, height / rows])
     return [
         Sighting(
@@ -331,7 +336,7 @@ def _look(image: np.ndarray, longer: int, least: float, model: PoseFinder) -> li
             person.box * np.tile(factor, 2),
             np.column_stack((person.keypoints[:, :2] * factor, person.keypoints[:, 2])),
         )
-        for person in sightings_of(model(pixels), least)
+        for person in _read(seen, least, model)
     ]
 
 
@@ -343,14 +348,13 @@ def _turned_look(
     side = AROUND * max(right - left, bottom - top)
     window = square((left + right) / 2, (top + bottom) / 2, side, angle)
     seen = crop_image(image, window, LEVELS[0])
-    pixels = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 127.5 - 1.0
 
     def back(points: np.ndarray) -> np.ndarray:
         units = torch.from_numpy(points * 2.0 / LEVELS[0] - 1.0).float()
         return crop_to_image(units, window).double().numpy()
 
     people = []
-    for person in sightings_of(model(pixels), least):
+    for person in _read(seen, least, model):
         corners = back(person.box[[0, 1, 2, 1, 0, 3, 2, 3]].reshape(4, 2))
         keypoints = np.column_stack((back(person.keypoints[:, :2]), person.keypoints[:, 2]))
         around = np.concatenate((corners.min(0), corners.max(0)))

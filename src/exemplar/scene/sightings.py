@@ -11,7 +11,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from exemplar.detect.landmarks import SAME_PERSON, Reading, box_of, find_people, read_landmarks
+from exemplar.detect.landmarks import (
+    SAME_PERSON,
+    Reading,
+    box_of,
+    extent,
+    find_people,
+    read_landmarks,
+)
 from exemplar.detect.pose_finder import square
 from exemplar.geometry.crops import Box
 from exemplar.skeletons import BLAZEPOSE_33, TORSO
@@ -143,11 +150,6 @@ def same_person(a: Sighting, b: Sighting, reach: float = SAME_PERSON) -> bool:
     within `reach` of the smaller body's extent."""
     gaps = np.linalg.norm(a.keypoints[:, :2] - b.keypoints[:, :2], axis=1)
     return float(np.median(gaps)) < reach * min(extent(a.keypoints), extent(b.keypoints))
-
-
-def extent(keypoints: Float[np.ndarray, "33 3"]) -> float:
-    """The longer side of the landmarks' box, px."""
-    return max(float(np.ptp(keypoints[:, :2], axis=0).max()), 1e-6)
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

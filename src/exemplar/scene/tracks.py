@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from exemplar.scene.sightings import Sighting, extent, same_colours
+from exemplar.detect.landmarks import extent
+from exemplar.scene.sightings import Sighting, same_colours
 
 LONGEST_GAP = 1.5
 """Seconds after which somebody who was not seen is somebody else."""
