@@ -1,6 +1,7 @@
 """Where the code runs."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,25 @@ def test_torch_has_its_threads_again_afterwards() -> None:
     with environment.one_torch_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
+
+
+FREED = """
+import resource, numpy
+from exemplar.environment import keep_freed_memory
+assert keep_freed_memory()
+for _ in range(2):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    numpy.ones(1 << 24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+"""Prints the page faults of the second of two arrays of 128 MB, which are 32,768 if it is new."""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_is_used_again() -> None:
+    run = [sys.executable, "-c", FREED]
+    faults = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert int(faults.stdout) < 1000
 
 
 @pytest.mark.parametrize(

@@ -97,9 +97,9 @@ def _first(kind: type) -> str:
 
 
 def _run(module: str, command: Any) -> None:
-    import torch  # takes longer than all of the above
+    from exemplar.environment import settle  # loads torch, longer than all of the above
 
-    torch.set_num_threads(1)  # `environment` says why
+    settle()
     import_module(f"{__name__}.{module}").run(command)
 
 

@@ -37,7 +37,6 @@ LARGE_MISFIT_PX = 2.0
 def run(command: FitCommand) -> None:
     """Fit 3D bodies to the people in photos by exemplar fine-tuning (EFT)."""
     console = Console(quiet=command.quiet, soft_wrap=True)
-    torch.set_flush_denormal(True)
     images = photos_of(command.images)
     if command.demo:
         with asset_path(DEMO) as path:

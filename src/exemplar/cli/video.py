@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
@@ -36,7 +35,6 @@ SUMMARY, OVERLAY, WORK = "summary.json", "overlay.mp4", "work"
 def run(command: VideoCommand) -> None:
     """Fit bodies that move to the people of a video."""
     console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
-    torch.set_flush_denormal(True)
     selection = Selection(command.start, command.end, command.every, command.fps)
     options = ClipOptions(
         selection=selection,

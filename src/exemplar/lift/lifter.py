@@ -16,7 +16,7 @@ from exemplar.bodies import Body
 from exemplar.data.crops import batch_of
 from exemplar.data.looks import Looker
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.environment import code_version, cores, usable_device
+from exemplar.environment import code_version, cores, settle, usable_device
 from exemplar.fitting.dual import fit_dual
 from exemplar.fitting.exemplar import EftConfig, eft_objective, stream_exemplars
 from exemplar.fitting.fits import Acceptance, Fits
@@ -126,9 +126,7 @@ class Lifter:
         if config.teacher is not None:
             teacher = landmark_teacher(teacher_sizes(config.teacher), self.device)
             self.teaching = Teaching(teacher, self.device, self.room.workers)
-        if self.device.type == "cpu":
-            torch.set_num_threads(1)
-        torch.set_flush_denormal(True)
+        settle()
 
     @property
     def window(self) -> int:
