@@ -62,13 +62,23 @@ class Looker:
 
     def errors(self, people: Sequence[CroppedPerson]) -> Float[Tensor, " b"]:
         """Mean 2D error of the regressor's own answers over all keypoints, px of 224 crops."""
+        return self._off(self._points(people), people)
+
+    def _points(self, people: Sequence[CroppedPerson]) -> Float[Tensor, "b 49 2"]:
+        """Where the regressor's own answers put the joints, crop units."""
         batch = batch_of(people, self.device)
         found = predict_in_blocks(self.regressor, batch.image, batch.box)
         joints = self.body.keypoints(found.body_params(), "smpl49")
         project = projection_of(self.regressor, batch.box)
-        points = project(joints, found.camera, torch.arange(len(people)))
-        weights = batch.keypoints_2d[..., 2] * self.body.available("smpl49")
-        return mean_error_px(points, batch.keypoints_2d[..., :2], weights).cpu()
+        return project(joints, found.camera, torch.arange(len(people)))
+
+    def _off(
+        self, points: Float[Tensor, "b 49 2"], people: Sequence[CroppedPerson]
+    ) -> Float[Tensor, " b"]:
+        """Mean distance from people's keypoints, px of 224 crops."""
+        target = torch.stack([p.keypoints_2d.float() for p in people]).to(self.device)
+        weights = target[..., 2] * self.body.available("smpl49")
+        return mean_error_px(points, target[..., :2], weights).cpu()
 
     def best(self, first: CroppedPerson, crop: Crop) -> CroppedPerson:
         """Of the first crop and those of `LOOKS` the one whose answer agrees best.
@@ -76,8 +86,9 @@ class Looker:
         The first is kept where it suits the keypoints with left and right exchanged: these are
         then as likely wrong as the answer, and some crop can always be misread likewise.
         """
+        points = self._points([first])
         exchanged = replace(first, keypoints_2d=first.keypoints_2d[_EXCHANGED])
-        if float(self.errors([exchanged])) <= DOUBT_PX:
+        if float(self._off(points, [exchanged])) <= DOUBT_PX:
             return first
         box = first.box
         others = [
@@ -85,7 +96,8 @@ class Looker:
             for side, turn in LOOKS
         ]
         people = [first, *map(crop, others)]
+        points = torch.cat((points, self._points(people[1:])))
         sides = torch.stack([person.box.size for person in people])
-        errors = (self.errors(people) * sides / box.size).nan_to_num(torch.inf)
+        errors = (self._off(points, people) * sides / box.size).nan_to_num(torch.inf)
         least = int(errors.argmin())
         return people[least] if float(errors[least]) < MEETS_PX else first
