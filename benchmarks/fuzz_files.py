@@ -25,14 +25,14 @@ from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.evaluation.records import read_rows, write_rows
 from exemplar.evaluation.report_data import read_run, read_samples
 from exemplar.evaluation.reproduce.findings import read_finding
-from exemplar.image_files import image_size, read_image
-from exemplar.image_store_files import open_images
+from exemplar.files.image_files import image_size, read_image
+from exemplar.files.image_store_files import open_images
+from exemplar.files.npy_files import map_npy, read_npy, read_npz
+from exemplar.files.reading_files import reading
 from exemplar.lift.store import LEDGER, Ledger, Selection
 from exemplar.motion import steady
 from exemplar.motion_files import read_motions
-from exemplar.npy_files import map_npy, read_npy, read_npz
 from exemplar.prior_files import read_gmm
-from exemplar.reading_files import reading
 from exemplar.regressors.checkpoints import load_regressor
 from exemplar.regressors.published_files import read_mean_params, read_published
 from exemplar.results import OK

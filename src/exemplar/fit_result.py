@@ -14,7 +14,7 @@ from PIL import Image
 
 from exemplar import results
 from exemplar.export import write_glb, write_json, write_npz
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.render.overlay import overlay_picture, steps_gif
 from exemplar.viewer.result.scene import PHOTO
 

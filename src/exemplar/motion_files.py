@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from exemplar.atomic_files import replacing
+from exemplar.files.atomic_files import replacing
+from exemplar.files.npy_files import read_npz
+from exemplar.files.reading_files import reading
 from exemplar.motion import Camera, Frame, Motion, still
-from exemplar.npy_files import read_npz
-from exemplar.reading_files import reading
 
 MOTION_FILE = "motion.npz"
 """Where the folder of a clip has its people."""

@@ -12,7 +12,7 @@ from exemplar.motion_files import read_motions
 from tests.fixtures.made_clips import make_photo_clip
 
 pytest.importorskip("scipy")
-read_info = pytest.importorskip("exemplar.video_files").read_info
+read_info = pytest.importorskip("exemplar.files.video_files").read_info
 pytest.importorskip("av")
 
 

@@ -12,7 +12,7 @@ import torch
 from exemplar.bodies import BodyParams, load_body
 from exemplar.cli import main
 from exemplar.data.formats import table
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.motion_files import read_motions
 from exemplar.scene import view_people
 from exemplar.scene.association import associate

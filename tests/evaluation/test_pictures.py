@@ -9,7 +9,7 @@ import pytest
 from exemplar.bodies import Body, load_open_body
 from exemplar.evaluation.pictures import case_picture, choose_cases, draw_cases
 from exemplar.evaluation.report_data import read_run
-from exemplar.image_files import read_image
+from exemplar.files.image_files import read_image
 from exemplar.render.drawing import BACKDROP
 from exemplar.samples import Sample
 from tests.fixtures.made_runs import drawn_people, rows_of_people, write_run

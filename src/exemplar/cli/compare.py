@@ -13,7 +13,7 @@ from exemplar.cli.compare_sources import BodySource, ComparedPictures, open_sour
 from exemplar.cli.local_pages import open_page
 from exemplar.cli.options.compare import CompareCommand
 from exemplar.counting import counted
-from exemplar.image_store_files import open_images
+from exemplar.files.image_store_files import open_images
 from exemplar.viewer.compare_page import serve_comparison, write_comparison
 from exemplar.viewer.compare_people import Matched, choose_people, match_people
 from exemplar.viewer.compare_result import Preference, Share, preference

@@ -12,7 +12,7 @@ from exemplar.data.formats import read_truths
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.evaluation.report_data import read_run, read_samples
 from exemplar.evaluation.run_files import SAMPLES
-from exemplar.image_store_files import open_images
+from exemplar.files.image_store_files import open_images
 from exemplar.lift.ledger_files import LEDGER
 from exemplar.lift.store import Ledger
 from exemplar.render.compare_picture import (

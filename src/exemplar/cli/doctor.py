@@ -14,7 +14,7 @@ from exemplar.assets import checked_assets
 from exemplar.cli.options.doctor import DoctorCommand
 from exemplar.counting import counted
 from exemplar.environment import code_version, cores, device_name, machine, usable_device
-from exemplar.reading_files import one_line
+from exemplar.files.reading_files import one_line
 from exemplar.results import OK
 from exemplar.scene import FitOptions, Fitter
 

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from torch import nn
 
 from exemplar.bodies import Body
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.regressors.prediction import Prediction
 from exemplar.render.review_picture import review_picture
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample

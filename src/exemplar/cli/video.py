@@ -15,11 +15,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
 from exemplar.cli.fit import LARGE_MISFIT_PX, writable_folder
 from exemplar.cli.options.video import VideoCommand
 from exemplar.export import write_amass, write_bvh, write_csv, write_motion_glb, write_trc
+from exemplar.files.atomic_files import replacing
+from exemplar.files.video_files import Selection, read_frames, video_writer
 from exemplar.motion import kinematic_joints, vertices_at, y_up
 from exemplar.motion_files import MOTION_FILE, write_motions
 from exemplar.render.clip_picture import SideView, clip_picture
@@ -28,7 +29,6 @@ from exemplar.scene.clip import ClipFitter, ClipResult
 from exemplar.scene.clip import Progress as ClipProgress
 from exemplar.scene.clip_options import ClipOptions
 from exemplar.skeletons import SMPL_24
-from exemplar.video_files import Selection, read_frames, video_writer
 
 SUMMARY, OVERLAY, WORK = "summary.json", "overlay.mp4", "work"
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from exemplar.bodies import Body
 from exemplar.evaluation.report_data import BASELINE, RunData, read_samples
-from exemplar.image_files import image_within, read_image, write_image
+from exemplar.files.image_files import image_within, read_image, write_image
 from exemplar.render.drawing import (
     BACKDROP,
     INK,

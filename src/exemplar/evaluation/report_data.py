@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from exemplar.data.formats import table
 from exemplar.evaluation.run_files import CONFIG, SAMPLES, SUMMARY
-from exemplar.reading_files import read_json, reading
+from exemplar.files.reading_files import read_json, reading
 from exemplar.results import BAD_INPUT
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
 from exemplar.skeletons import SMPL_24, SMPL_49

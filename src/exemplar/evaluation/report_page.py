@@ -11,7 +11,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import OPEN_BODY, Body, load_body
 from exemplar.data.contents import Contents
 from exemplar.data.formats import format_named, read, recognise
@@ -20,6 +19,7 @@ from exemplar.environment import code_version
 from exemplar.evaluation import report_cases, report_charts, report_tables
 from exemplar.evaluation.pictures import Case, Drawn, choose_cases, draw_cases
 from exemplar.evaluation.report_data import RunData, read_run
+from exemplar.files.atomic_files import replacing
 from exemplar.samples import Sample
 
 REPORT = "report.html"

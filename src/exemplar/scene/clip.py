@@ -12,6 +12,7 @@ from torch import nn
 from exemplar.bodies import Body
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
 from exemplar.environment import one_torch_thread, usable_device
+from exemplar.files.video_files import VideoFrame, read_frames, read_info
 from exemplar.fitting.clip import ClipConfig
 from exemplar.fitting.exemplar import EftConfig
 from exemplar.fitting.weights import frozen_outputs, moving_names
@@ -27,7 +28,6 @@ from exemplar.scene.people import has_extent, landmark_joints
 from exemplar.scene.placing import focal_from
 from exemplar.scene.sightings import Sighting, sightings_in
 from exemplar.scene.tracks import Track, assignment, tracks_of
-from exemplar.video_files import VideoFrame, read_frames, read_info
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much (0: not known)."""

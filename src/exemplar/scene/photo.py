@@ -14,6 +14,7 @@ from exemplar.bodies import Body
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
 from exemplar.data.looks import Crop, Looker
 from exemplar.environment import one_torch_thread, usable_device
+from exemplar.files.image_files import read_image
 from exemplar.fit_result import FitResult
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
@@ -22,7 +23,6 @@ from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_
 from exemplar.fitting.trace import Evaluation, pick
 from exemplar.geometry.cameras import CameraModel
 from exemplar.geometry.crops import Box, upright_box
-from exemplar.image_files import read_image
 from exemplar.regressors.checkpoints import (
     DEFAULT_REGRESSOR,
     LIFTERS,

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
-from exemplar.atomic_files import replacing
+from exemplar.files.atomic_files import replacing
 from exemplar.viewer.compare_people import ComparedPerson
 from exemplar.viewer.compare_votes import VoteFile, vote_from
 from exemplar.viewer.local_server import (

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from exemplar.reading_files import reading
+from exemplar.files.reading_files import reading
 
 Choice = Literal["left", "right", "none"]
 """Which side a voter prefers; "none" for no preference."""

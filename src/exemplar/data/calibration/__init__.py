@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from exemplar.data.calibration import opencv, qualisys, toml
+from exemplar.files.reading_files import reading
 from exemplar.geometry.rigs import LensCamera
-from exemplar.reading_files import reading
 
 FORMATS = (qualisys, toml, opencv)
 """In the order in which they are tried: each has `matches(path)` and `read(path)`."""

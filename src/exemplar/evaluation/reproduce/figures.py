@@ -5,7 +5,7 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from exemplar.atomic_files import replacing
+from exemplar.files.atomic_files import replacing
 
 _LINE, _ROOM = 16, 170
 """Height of an entry of the legend, and its width from the chart's right side, px."""

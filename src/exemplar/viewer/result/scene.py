@@ -18,11 +18,11 @@ from jaxtyping import Bool, Float
 from PIL import Image
 
 from exemplar.bodies import Body, BodyParams
-from exemplar.image_files import read_image
+from exemplar.files.image_files import read_image
+from exemplar.files.npy_files import read_npz
+from exemplar.files.reading_files import reading
 from exemplar.motion import Motion, turned
 from exemplar.motion_files import motions_path, read_motions
-from exemplar.npy_files import read_npz
-from exemplar.reading_files import reading
 from exemplar.skeletons import SMPL_24
 
 MOST_FRAMES = 600

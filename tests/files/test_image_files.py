@@ -13,8 +13,7 @@ import skimage.data
 import torch
 from PIL import Image
 
-from exemplar.geometry.crops import Box, image_to_crop
-from exemplar.image_files import (
+from exemplar.files.image_files import (
     OUTSIDE_VARIABLE,
     SMALLEST_SIDE,
     crop_image,
@@ -23,6 +22,7 @@ from exemplar.image_files import (
     read_image,
     write_image,
 )
+from exemplar.geometry.crops import Box, image_to_crop
 
 WIDTH, HEIGHT = 32, 24
 COLOUR = (204, 102, 51)

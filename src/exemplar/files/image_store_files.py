@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from jaxtyping import UInt8
 
-from exemplar.image_files import (
+from exemplar.files.image_files import (
     OUTSIDE,
     OutsideError,
     decode_image,
@@ -23,7 +23,7 @@ from exemplar.image_files import (
     read_image,
     stream_size,
 )
-from exemplar.reading_files import one_line
+from exemplar.files.reading_files import one_line
 
 CONNECT_SECONDS = 10
 """How long an object store (S3) may take to answer at all."""

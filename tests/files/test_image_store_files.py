@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exemplar.image_files import OutsideError
-from exemplar.image_store_files import FolderImages, ImageStore, RemoteImages, open_images
+from exemplar.files.image_files import OutsideError
+from exemplar.files.image_store_files import FolderImages, ImageStore, RemoteImages, open_images
 
 NAMES = ("a.png", "below/b.png")
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from exemplar.file_budget import Budget
+from exemplar.files.file_budget import Budget
 
 _DEEPEST = 32
 """Containers within containers; what holds itself has no end."""

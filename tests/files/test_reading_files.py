@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from exemplar.file_budget import VARIABLE
-from exemplar.reading_files import read_json, reading
+from exemplar.files.file_budget import VARIABLE
+from exemplar.files.reading_files import read_json, reading
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])

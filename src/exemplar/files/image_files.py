@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from exemplar.atomic_files import replacing
+from exemplar.files.atomic_files import replacing
+from exemplar.files.reading_files import one_line
 from exemplar.geometry.crops import Box
-from exemplar.reading_files import one_line
 
 SMALLEST_SIDE = 16
 """Images with a side shorter than this many pixels are refused."""

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from exemplar.atomic_files import replacing
-from exemplar.reading_files import one_line
+from exemplar.files.atomic_files import replacing
+from exemplar.files.reading_files import one_line
 
 LARGEST_SIDE = 8192
 """Videos with a longer side (px) are refused."""

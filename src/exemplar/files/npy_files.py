@@ -15,9 +15,9 @@ from typing import Literal, cast
 
 import numpy as np
 
-from exemplar.file_budget import Budget
-from exemplar.pickle_files import checked_shape, checked_texts, dtype_named, unpickle
-from exemplar.reading_files import one_line, unless_not_there
+from exemplar.files.file_budget import Budget
+from exemplar.files.pickle_files import checked_shape, checked_texts, dtype_named, unpickle
+from exemplar.files.reading_files import one_line, unless_not_there
 
 _MAGIC = b"\x93NUMPY"
 

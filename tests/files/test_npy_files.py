@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exemplar.file_budget import VARIABLE
-from exemplar.npy_files import map_npy, npy_from_bytes, npz_names, read_npy, read_npz
-from exemplar.pickle_files import unpickle
+from exemplar.files.file_budget import VARIABLE
+from exemplar.files.npy_files import map_npy, npy_from_bytes, npz_names, read_npy, read_npz
+from exemplar.files.pickle_files import unpickle
 
 ARRAYS = {
     "floats": np.arange(6.0).reshape(2, 3),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exemplar.video_files import Selection, read_frames, read_info, video_writer
+from exemplar.files.video_files import Selection, read_frames, read_info, video_writer
 
 av = pytest.importorskip("av")
 

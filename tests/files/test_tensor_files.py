@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from exemplar.pickle_files import as_array, read_pickle
-from exemplar.tensor_files import TENSORS, read_tensors
+from exemplar.files.pickle_files import as_array, read_pickle
+from exemplar.files.tensor_files import TENSORS, read_tensors
 
 
 def checkpoint() -> dict[str, Any]:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from exemplar.file_budget import Budget
-from exemplar.pickle_files import as_array, read_pickle, unpickle
+from exemplar.files.file_budget import Budget
+from exemplar.files.pickle_files import as_array, read_pickle, unpickle
 
 PYTHON2 = (
     b"(dp0\nS'name'\np1\nS'caf\\xe9'\np2\nsS'numbers'\np3\n"

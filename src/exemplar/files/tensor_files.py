@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from exemplar.file_budget import Budget
-from exemplar.npy_files import zip_member
-from exemplar.pickle_files import NAMES, OTHERS, STORAGE, Builder, Name, Names, Node, follow
-from exemplar.reading_files import one_line, unless_not_there
+from exemplar.files.file_budget import Budget
+from exemplar.files.npy_files import zip_member
+from exemplar.files.pickle_files import NAMES, OTHERS, STORAGE, Builder, Name, Names, Node, follow
+from exemplar.files.reading_files import one_line, unless_not_there
 
 _OLD_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """What files of torch before 1.6 begin with: the pickle of a number."""

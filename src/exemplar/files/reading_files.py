@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exemplar.file_budget import Budget
+from exemplar.files.file_budget import Budget
 
 
 @contextmanager
