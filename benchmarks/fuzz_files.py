@@ -23,7 +23,7 @@ from exemplar.data.formats import eft_json, hd_pose3d, table
 from exemplar.data.people_files import people_of_photo
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.evaluation.records import read_rows, write_rows
-from exemplar.evaluation.report_data import read_run, read_samples
+from exemplar.evaluation.report.data import read_run, read_samples
 from exemplar.evaluation.reproduce.findings import read_finding
 from exemplar.files.image_files import image_size, read_image
 from exemplar.files.image_store_files import open_images

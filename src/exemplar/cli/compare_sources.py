@@ -10,7 +10,7 @@ from exemplar.bodies import OPEN_BODY, Body
 from exemplar.cli.local_pages import NamedBodies, jpeg
 from exemplar.data.formats import read_truths
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.evaluation.report_data import read_run, read_samples
+from exemplar.evaluation.report.data import read_run, read_samples
 from exemplar.evaluation.run_files import SAMPLES
 from exemplar.files.image_store_files import open_images
 from exemplar.lift.ledger_files import LEDGER

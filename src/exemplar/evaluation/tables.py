@@ -9,7 +9,7 @@ from jaxtyping import Float
 from rich.table import Table
 
 from exemplar.evaluation.records import Row
-from exemplar.evaluation.report_data import carried
+from exemplar.evaluation.report.data import carried
 from exemplar.results import BAD_INPUT
 
 BOOTSTRAP = 2000

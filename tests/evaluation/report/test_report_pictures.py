@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from exemplar.bodies import Body, load_open_body
-from exemplar.evaluation.pictures import case_picture, choose_cases, draw_cases
-from exemplar.evaluation.report_data import read_run
+from exemplar.evaluation.report.data import read_run
+from exemplar.evaluation.report.pictures import case_picture, choose_cases, draw_cases
 from exemplar.files.image_files import read_image
 from exemplar.render.drawing import BACKDROP
 from exemplar.samples import Sample

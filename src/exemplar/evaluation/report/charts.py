@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float
 
 from exemplar.evaluation import charts
-from exemplar.evaluation.report_data import BASELINE, RunData
-from exemplar.evaluation.report_tables import key, name_of, number, swatch
+from exemplar.evaluation.report.data import BASELINE, RunData
+from exemplar.evaluation.report.tables import key, name_of, number, swatch
 
 TITLES = {
     "pa_mpjpe": ("PA-MPJPE", "mm", 1),

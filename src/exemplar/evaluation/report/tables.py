@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from exemplar.evaluation.report_data import BASELINE, LEFT_OUT, RunData
+from exemplar.evaluation.report.data import BASELINE, LEFT_OUT, RunData
 from exemplar.results import OK
 
 _COLUMNS: Mapping[str, tuple[str, str, int, float]] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exemplar.evaluation.report_data import read_run, read_samples
+from exemplar.evaluation.report.data import read_run, read_samples
 from tests.fixtures.made_runs import write_run
 
 

@@ -9,8 +9,8 @@ import pytest
 from exemplar.bodies import Body, load_open_body
 from exemplar.data.formats import table
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.evaluation import report_page
-from exemplar.evaluation.report_page import write_report
+from exemplar.evaluation.report import page as report_page
+from exemplar.evaluation.report.page import write_report
 from exemplar.samples import Sample
 from tests.fixtures.made_runs import drawn_people, rows_of_people, write_run
 

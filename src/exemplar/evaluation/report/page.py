@@ -16,9 +16,10 @@ from exemplar.data.contents import Contents
 from exemplar.data.formats import format_named, read, recognise
 from exemplar.data.options import parse_options
 from exemplar.environment import code_version
-from exemplar.evaluation import report_cases, report_charts, report_tables
-from exemplar.evaluation.pictures import Case, Drawn, choose_cases, draw_cases
-from exemplar.evaluation.report_data import RunData, read_run
+from exemplar.evaluation.report import charts, tables
+from exemplar.evaluation.report.cases import cases as shown_cases
+from exemplar.evaluation.report.data import RunData, read_run
+from exemplar.evaluation.report.pictures import Case, Drawn, choose_cases, draw_cases
 from exemplar.files.atomic_files import replacing
 from exemplar.samples import Sample
 
@@ -156,20 +157,22 @@ def _page(
     run: RunData, cases: dict[str, dict[str, list[Case]]], drawn: Drawn, notes: list[str]
 ) -> str:
     sections = {
-        "result": ("Result", report_tables.result(run)),
-        "errors": ("Errors", report_charts.errors(run)),
-        "change": ("Against the regressor", report_charts.changes(run)),
-        "updates": ("Over updates", report_charts.updates(run)),
-        "cases": ("Best and worst cases", report_cases.cases(run, cases, drawn, notes)),
-        "problems": ("People with problems", report_tables.problems(run)),
-        "settings": ("Settings", report_tables.settings(run)),
+        "result": ("Result", tables.result(run)),
+        "errors": ("Errors", charts.errors(run)),
+        "change": ("Against the regressor", charts.changes(run)),
+        "updates": ("Over updates", charts.updates(run)),
+        "cases": ("Best and worst cases", shown_cases(run, cases, drawn, notes)),
+        "problems": ("People with problems", tables.problems(run)),
+        "settings": ("Settings", tables.settings(run)),
     }
     shown = {key: value for key, value in sections.items() if value[1]}
     title = f"Evaluation on {run.summary.get('set') or run.folder.resolve().name}"
     return _PAGE.substitute(
         title=escape(title),
-        style=resources.files("exemplar.evaluation").joinpath("report.css").read_text("utf-8"),
-        lead=report_tables.lead(run),
+        style=resources.files("exemplar.evaluation.report")
+        .joinpath("report.css")
+        .read_text("utf-8"),
+        lead=tables.lead(run),
         links="".join(f'<a href="#{key}">{name}</a>' for key, (name, _) in shown.items()),
         sections="\n".join(
             f'<section id="{key}"><h2>{name}</h2>\n{inside}</section>'
