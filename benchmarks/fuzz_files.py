@@ -48,7 +48,7 @@ from exemplar.training.run_folder import (
 )
 from exemplar.training.sources import SourceConfig, load_people, parse_sources
 from exemplar.training.state import TrainingState
-from exemplar.viewer.compare_votes import read_votes
+from exemplar.viewer.compare.votes import read_votes
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from exemplar.lift.store import Ledger, Selection
 from exemplar.results import OK
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
 from exemplar.skeletons import SMPL_24
-from exemplar.viewer.compare_people import choose_people, match_people
-from exemplar.viewer.compare_votes import Vote, VoteFile, read_votes
+from exemplar.viewer.compare.people import choose_people, match_people
+from exemplar.viewer.compare.votes import Vote, VoteFile, read_votes
 
 PEOPLE = 4
 PHOTO = np.full((120, 160, 3), 120, np.uint8)

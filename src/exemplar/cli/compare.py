@@ -14,10 +14,10 @@ from exemplar.cli.local_pages import open_page
 from exemplar.cli.options.compare import CompareCommand
 from exemplar.counting import counted
 from exemplar.files.image_store_files import open_images
-from exemplar.viewer.compare_page import serve_comparison, write_comparison
-from exemplar.viewer.compare_people import Matched, choose_people, match_people
-from exemplar.viewer.compare_result import Preference, Share, preference
-from exemplar.viewer.compare_votes import VoteFile, read_votes
+from exemplar.viewer.compare.page import serve_comparison, write_comparison
+from exemplar.viewer.compare.people import Matched, choose_people, match_people
+from exemplar.viewer.compare.preference import Preference, Share, preference
+from exemplar.viewer.compare.votes import VoteFile, read_votes
 
 
 def run(command: CompareCommand) -> None:

@@ -22,8 +22,8 @@ from exemplar.render.compare_picture import (
     plain_picture,
     views_of,
 )
-from exemplar.viewer.compare_page import BodyView
-from exemplar.viewer.compare_people import ComparedPerson, body_name
+from exemplar.viewer.compare.page import BodyView
+from exemplar.viewer.compare.people import ComparedPerson, body_name
 
 PICTURE_SIZE = 440
 """Height of a page's pictures, px."""

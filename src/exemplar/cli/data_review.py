@@ -11,7 +11,7 @@ from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.files.image_store_files import open_images
 from exemplar.lift.store import Ledger
 from exemplar.render.review_picture import review_picture
-from exemplar.viewer import Decision, ReviewRow, Sort, serve
+from exemplar.viewer.review import Decision, ReviewRow, Sort, serve
 
 
 def run(command: ReviewCommand) -> None:

@@ -1,7 +1,7 @@
 """The page of a blind comparison: a voter sees a photo and two bodies, and says which fits it.
 
 Served to a person at this machine (`serve_comparison`), or written as files for others
-(`write_comparison`). Pages, addresses and files speak of bodies by the names of `compare_people`;
+(`write_comparison`). Pages, addresses and files speak of bodies by the names of `compare.people`;
 which source a body is of is neither in them nor in the votes. Which side a body is shown on depends
 on its name and the voter's, so it is random and stays the same when a voter comes back.
 """
@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from exemplar.files.atomic_files import replacing
-from exemplar.viewer.compare_people import ComparedPerson
-from exemplar.viewer.compare_votes import VoteFile, vote_from
+from exemplar.viewer.compare.people import ComparedPerson
+from exemplar.viewer.compare.votes import VoteFile, vote_from
 from exemplar.viewer.local_server import (
     LocalHandler,
     LocalServer,
@@ -100,8 +100,8 @@ def write_comparison(
         drawn(count)
     _write(folder / _STUDY, study_script(source.people))
     for name in ("compare.js", "compare.css"):
-        _write(folder / name, packaged(name))
-    _write(folder / _PAGE, packaged("compare.html"))
+        _write(folder / name, packaged(f"compare/{name}"))
+    _write(folder / _PAGE, packaged("compare/compare.html"))
 
 
 def study_script(
@@ -165,9 +165,9 @@ class _Handler(LocalHandler):
 
     FILES = MappingProxyType(
         {
-            "/": ("compare.html", "text/html; charset=utf-8"),
-            "/compare.js": ("compare.js", _SCRIPT),
-            "/compare.css": ("compare.css", "text/css; charset=utf-8"),
+            "/": ("compare/compare.html", "text/html; charset=utf-8"),
+            "/compare.js": ("compare/compare.js", _SCRIPT),
+            "/compare.css": ("compare/compare.css", "text/css; charset=utf-8"),
         }
     )
     TAKES = MappingProxyType({"/votes": "a vote"})

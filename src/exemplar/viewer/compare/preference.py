@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from exemplar.viewer.compare_people import ComparedPerson
-from exemplar.viewer.compare_votes import Vote, last_votes
+from exemplar.viewer.compare.people import ComparedPerson
+from exemplar.viewer.compare.votes import Vote, last_votes
 
 RESAMPLES = 5000
 """Draws of the bootstrap."""

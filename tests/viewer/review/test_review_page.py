@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from exemplar.viewer import Decision, ReviewRow, ReviewServer, Sort
 from exemplar.viewer.local_server import PictureCache
-from exemplar.viewer.review import SORTS
-from exemplar.viewer.review_page import LARGEST_PAGE, PICTURE_SIZES
+from exemplar.viewer.review import Decision, ReviewRow, ReviewServer, Sort
+from exemplar.viewer.review.page import LARGEST_PAGE, PICTURE_SIZES
+from exemplar.viewer.review.source import SORTS
 
 PNG = b"\x89PNG made up"
 JPEG = b"\xff\xd8\xff made up"

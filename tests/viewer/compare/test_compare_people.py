@@ -7,14 +7,14 @@ import pytest
 
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.results import REJECTED
-from exemplar.viewer.compare_people import (
+from exemplar.viewer.compare.people import (
     SAME_BOX,
     body_name,
     choose_people,
     match_people,
     person_key,
 )
-from tests.viewer.made_comparison import made_people, made_row
+from tests.viewer.compare.made_comparison import made_people, made_row
 
 
 def test_people_are_matched_by_image_and_number_whatever_their_order() -> None:

@@ -19,7 +19,7 @@ from exemplar.viewer.local_server import (
     picture_reply,
     serve_until_interrupted,
 )
-from exemplar.viewer.review import DECISIONS, SORTS, ReviewRow, ReviewSource
+from exemplar.viewer.review.source import DECISIONS, SORTS, ReviewRow, ReviewSource
 
 PICTURE_SIZES = (240, 480)
 """Heights of the pictures of the grid and of one sample alone, px."""
@@ -51,9 +51,9 @@ class _Handler(LocalHandler):
 
     FILES = MappingProxyType(
         {
-            "/": ("review.html", "text/html; charset=utf-8"),
-            "/review.js": ("review.js", "text/javascript; charset=utf-8"),
-            "/review.css": ("review.css", "text/css; charset=utf-8"),
+            "/": ("review/review.html", "text/html; charset=utf-8"),
+            "/review.js": ("review/review.js", "text/javascript; charset=utf-8"),
+            "/review.css": ("review/review.css", "text/css; charset=utf-8"),
         }
     )
     TAKES = MappingProxyType({"/decisions": '{"id": number, "decision": text}'})

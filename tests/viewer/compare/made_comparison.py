@@ -7,7 +7,7 @@ import numpy as np
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.results import OK
 from exemplar.samples import BodyTruth, Sample
-from exemplar.viewer.compare_people import ComparedPerson
+from exemplar.viewer.compare.people import ComparedPerson
 
 SAMPLE = Sample(
     image="a.jpg",

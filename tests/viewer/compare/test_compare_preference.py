@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from exemplar.viewer.compare_result import agreements, bootstrap, preference, wilson
-from exemplar.viewer.compare_votes import Choice, Vote
-from tests.viewer.made_comparison import made_people
+from exemplar.viewer.compare.preference import agreements, bootstrap, preference, wilson
+from exemplar.viewer.compare.votes import Choice, Vote
+from tests.viewer.compare.made_comparison import made_people
 
 PEOPLE = made_people(6)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exemplar.viewer.compare_votes import Vote, VoteFile, last_votes, read_votes, vote_from
+from exemplar.viewer.compare.votes import Vote, VoteFile, last_votes, read_votes, vote_from
 
 VOTE = Vote("ann", left="b1", right="a1", choice="left")
 RECORD = {"annotator": "ann", "left": "b1", "right": "a1", "choice": "left"}

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from exemplar.viewer import local_server
-from exemplar.viewer.compare_page import (
+from exemplar.viewer.compare.page import (
     BODY_VIEWS,
     BodyView,
     CompareServer,
     study_script,
     write_comparison,
 )
-from exemplar.viewer.compare_people import ComparedPerson
-from exemplar.viewer.compare_votes import VoteFile, read_votes
-from tests.viewer.made_comparison import made_people
+from exemplar.viewer.compare.people import ComparedPerson
+from exemplar.viewer.compare.votes import VoteFile, read_votes
+from tests.viewer.compare.made_comparison import made_people
 
 JPEG = b"\xff\xd8\xff made up"
 
@@ -201,7 +201,7 @@ def test_an_earlier_page_is_replaced_and_another_folder_is_left_alone(
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_sides_are_fair_lasting_and_each_voters_own() -> None:
     """The page's own rule, run as it is: 2000 pairs, three voters."""
-    script = local_server.packaged("compare.js").decode()
+    script = local_server.packaged("compare/compare.js").decode()
     rule = re.search(r"^function swapped\(.*?^}", script, re.DOTALL | re.MULTILINE)
     assert rule
     count = 2000
@@ -243,7 +243,7 @@ def test_a_browser_votes_with_the_keys(
 ) -> None:
     """The page in a real browser, with a script that presses 1, 2, 0, and o before 1."""
     packaged = local_server.packaged
-    driven = {"compare.js": packaged("compare.js") + _VOTER.encode()}
+    driven = {"compare/compare.js": packaged("compare/compare.js") + _VOTER.encode()}
     monkeypatch.setattr(local_server, "packaged", lambda name: driven.get(name, packaged(name)))
     monkeypatch.setattr(MadeSource, "photo", lambda *given: _PIXEL)
     monkeypatch.setattr(MadeSource, "body", lambda *given: _PIXEL)
