@@ -17,11 +17,11 @@ from PIL import Image
 from torch import nn
 
 from exemplar.bodies import BodyParams, load_smpl
-from exemplar.cli.compare_sources import open_source
 from exemplar.data import formats
 from exemplar.data.formats import eft_json, hd_pose3d, table
 from exemplar.data.people_files import people_of_photo
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.evaluation.compare_sources import open_source
 from exemplar.evaluation.records import read_rows, write_rows
 from exemplar.evaluation.report.data import read_run, read_samples
 from exemplar.evaluation.reproduce.findings import read_finding

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import tyro
 
-from exemplar.cli.train_pictures import column
+from exemplar.evaluation.train_pictures import column
 from exemplar.files.image_files import write_image
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.regressors.checkpoints import body_for, load_regressor

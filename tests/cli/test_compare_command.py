@@ -17,9 +17,9 @@ from PIL import Image
 
 from exemplar.cli import compare
 from exemplar.cli.compare import CompareCommand
-from exemplar.cli.compare_sources import ComparedPictures, open_source
 from exemplar.data.formats import table
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.evaluation.compare_sources import ComparedPictures, open_source
 from exemplar.lift.store import Ledger, Selection
 from exemplar.results import OK
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample

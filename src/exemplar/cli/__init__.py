@@ -14,7 +14,7 @@ import tyro
 from rich.console import Console
 
 import exemplar
-from exemplar.cli.plain_help import registry
+from exemplar.cli.options.plain_help import registry
 from exemplar.files.file_budget import LARGEST_GB, VARIABLE, largest_from_environment
 from exemplar.files.reading_files import one_line
 

@@ -9,15 +9,15 @@ from typing import Any
 
 from rich.console import Console
 
-from exemplar.cli.compare_sources import BodySource, ComparedPictures, open_source
-from exemplar.cli.local_pages import open_page
 from exemplar.cli.options.compare import CompareCommand
 from exemplar.counting import counted
+from exemplar.evaluation.compare_sources import BodySource, ComparedPictures, open_source
 from exemplar.files.image_store_files import open_images
 from exemplar.viewer.compare.page import serve_comparison, write_comparison
 from exemplar.viewer.compare.people import Matched, choose_people, match_people
 from exemplar.viewer.compare.preference import Preference, Share, preference
 from exemplar.viewer.compare.votes import VoteFile, read_votes
+from exemplar.viewer.local_pages import open_page
 
 
 def run(command: CompareCommand) -> None:

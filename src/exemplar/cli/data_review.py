@@ -5,12 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from exemplar.cli.local_pages import NamedBodies, jpeg, open_page
 from exemplar.cli.options.data_review import ReviewCommand
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.files.image_store_files import open_images
 from exemplar.lift.store import Ledger
 from exemplar.render.review_picture import review_picture
+from exemplar.viewer.local_pages import NamedBodies, jpeg, open_page
 from exemplar.viewer.review import Decision, ReviewRow, Sort, serve
 
 

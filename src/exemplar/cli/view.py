@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
-from exemplar.cli.local_pages import NamedBodies, open_page
 from exemplar.cli.options.view import ViewCommand
+from exemplar.viewer.local_pages import NamedBodies, open_page
 from exemplar.viewer.result.page import serve_result, write_result_page
 from exemplar.viewer.result.scene import read_scene
 

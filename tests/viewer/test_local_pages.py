@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from exemplar.cli.local_pages import has_display
+from exemplar.viewer.local_pages import has_display
 
 
 def test_a_browser_is_opened_only_where_it_gets_a_window(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from exemplar.bodies import OPEN_BODY, Body
-from exemplar.cli.local_pages import NamedBodies, jpeg
 from exemplar.data.formats import read_truths
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.evaluation.report.data import read_run, read_samples
@@ -24,6 +23,7 @@ from exemplar.render.compare_picture import (
 )
 from exemplar.viewer.compare.page import BodyView
 from exemplar.viewer.compare.people import ComparedPerson, body_name
+from exemplar.viewer.local_pages import NamedBodies, jpeg
 
 PICTURE_SIZE = 440
 """Height of a page's pictures, px."""
