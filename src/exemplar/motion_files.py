@@ -17,6 +17,9 @@ MOTION_FILE = "motion.npz"
 FIT_FILE = "fit.npz"
 """Where the folder of a fitted photo has its people."""
 
+PHOTO_FILE = "photo.jpg"
+"""Where the folder of a fitted photo has the photo."""
+
 _SHARED = ("times", "fps", "frame", "body")
 _PER_PERSON = ("global_orient", "body_pose", "betas", "translation", "status", "confidence")
 _CAMERA = ("focal", "principal_point", "image_size")

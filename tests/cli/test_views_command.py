@@ -103,7 +103,7 @@ def test_two_people_become_motions_of_one_world(
     files = {path.name for path in (shots / "out").iterdir()}
     assert files == {
         "motion.npz", "motion_person0.trc", "motion_person1.trc", "motion_person0.bvh",
-        "motion_person1.bvh", "overlay.png", "summary.json",
+        "motion_person1.bvh", "cameras.toml", "overlay.png", "summary.json",
     }  # fmt: skip
     summary = json.loads((shots / "out" / "summary.json").read_text())
     assert summary["cameras"] == ["cam0", "cam1", "cam2"]

@@ -81,7 +81,7 @@ def _ask(
         open_page(console, line, address, browser=command.browser)
 
     serve_comparison(pictures, votes, annotator=command.annotator, port=command.port, opened=opened)
-    console.print(f"\n{command.votes}: {len(votes.votes()):,} votes", markup=False)
+    console.print(f"\n{command.votes}: {counted(len(votes.votes()), 'vote')}", markup=False)
 
 
 def _images(command: CompareCommand, sources: tuple[BodySource, BodySource]) -> str | Path:

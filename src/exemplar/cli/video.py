@@ -18,6 +18,8 @@ from rich.table import Table
 from exemplar.bodies import Body
 from exemplar.cli.fit import LARGE_MISFIT_PX, writable_folder
 from exemplar.cli.options.video import VideoCommand
+from exemplar.counting import counted
+from exemplar.data.calibration import CAMERAS_FILE, write_cameras
 from exemplar.export import write_amass, write_bvh, write_csv, write_motion_glb, write_trc
 from exemplar.files.atomic_files import replacing
 from exemplar.files.video_files import Selection, read_frames, video_writer
@@ -57,6 +59,10 @@ def run(command: VideoCommand) -> None:
         result = fitter.fit(command.clip, command.output / WORK, report)
         body = fitter.body
         written = _write_files(result, body, command.output)
+        if result.world is not None:
+            camera = result.world.camera(result.people[0].motion, command.clip.stem)
+            write_cameras([camera], command.output / CAMERAS_FILE)
+            written.append(command.output / CAMERAS_FILE)
         if command.overlay:
             _write_overlay(result, body, command.clip, selection, command.output / OVERLAY, report)
             written.append(command.output / OVERLAY)
@@ -64,7 +70,8 @@ def run(command: VideoCommand) -> None:
         console.print(f"[yellow]warning[/yellow] {escape(text)}")
     console.print(_table(result, command.clip))
     console.print("wrote " + "  ".join(str(path) for path in written), markup=False)
-    console.print(f"look at it in 3D: exemplar view {command.output}", markup=False)
+    line = f"look at it in 3D: exemplar view {command.output} --photo {command.clip}"
+    console.print(line, markup=False)
 
 
 @contextmanager
@@ -204,7 +211,7 @@ def _table(result: ClipResult, clip: Path) -> Table:
     """One line a person."""
     first = result.people[0].motion
     assert first.camera is not None
-    title = f"{clip.name}  {len(first.times)} frames at {first.fps:g}/s"
+    title = f"{clip.name}  {counted(len(first.times), 'frame')} at {first.fps:g}/s"
     table = Table(title=title, title_justify="left")
     for heading in ("person", "frames", "ok", "from s", "to s", "fit px", "distance m"):
         table.add_column(heading, justify="right")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from exemplar.counting import counted
 from exemplar.files.atomic_files import replacing
 from exemplar.files.reading_files import one_line
 
@@ -230,7 +231,7 @@ def _decoded(container: Any, path: str | Path) -> Iterator[Any]:
     except (av.FFmpegError, ValueError, MemoryError) as error:
         if not count:
             raise ValueError(f"{path} has no frame that can be read: {one_line(error)}") from error
-        _warn(f"{path} breaks off after {count} frames: {one_line(error)}")
+        _warn(f"{path} breaks off after {counted(count, 'frame')}: {one_line(error)}")
         return
     told = container.streams.video[0].frames
     # an edit list may leave out a few

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from exemplar.bodies import Body
+from exemplar.counting import counted
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
 from exemplar.environment import one_torch_thread, usable_device
 from exemplar.files.video_files import VideoFrame, read_frames, read_info
@@ -211,8 +212,9 @@ class ClipFitter:
         if person == "largest":
             return [max(tracks, key=Track.mean_extent)]
         if int(person) >= len(tracks):
-            count = f"{len(tracks)} people" if len(tracks) > 1 else "1 person"
-            raise ValueError(f"--person {person}: expected a number below {len(tracks)} ({count})")
+            raise ValueError(
+                f"--person {person}: expected a number below {len(tracks)} ({counted(len(tracks))})"
+            )
         return [tracks[int(person)]]
 
     def _frames_of(

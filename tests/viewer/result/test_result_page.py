@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import io
 import json
 import shutil
 import subprocess
@@ -17,8 +18,10 @@ import pytest
 from PIL import Image
 
 from exemplar.bodies import load_body
-from exemplar.export import write_npz
-from exemplar.motion import MISSING, vertices_at
+from exemplar.data.calibration import write_cameras
+from exemplar.export import write_motion_glb, write_npz
+from exemplar.files.video_files import video_writer
+from exemplar.motion import MISSING, Camera, vertices_at
 from exemplar.motion_files import write_motions
 from exemplar.results import FitResult
 from exemplar.viewer.result import scene as scene_module
@@ -26,6 +29,7 @@ from exemplar.viewer.result.page import ResultServer, scene_script, write_result
 from exemplar.viewer.result.scene import read_scene
 from tests.fixtures.made_motions import made_motion
 from tests.fixtures.made_results import made_result
+from tests.fixtures.made_rig import made_rig
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 GREY = np.full((480, 640, 3), 200, np.uint8)
@@ -79,15 +83,16 @@ def shown_vertices(person: dict[str, Any]) -> np.ndarray:
 
 def test_a_fit_is_shown_with_every_iterate_to_a_tenth_of_a_millimetre(folder: Path) -> None:
     scene, result = read_scene(folder, load_body), fitted()
-    assert (scene["kind"], scene["title"], len(scene["people"])) == ("photo", folder.name, 2)
-    assert scene["camera"] == {
-        "focal": result.focal, "centre": [320.0, 240.0], "size": [640, 480],
-    }  # fmt: skip
+    assert (scene["times"], scene["title"], len(scene["people"])) == ([], folder.name, 2)
+    (camera,) = scene["cameras"]
+    assert (camera["focal"], camera["centre"]) == ([result.focal] * 2, [320.0, 240.0])
+    assert (camera["size"], camera["rotation"]) == ([640, 480], np.eye(3).tolist())
+    assert len(camera["pictures"]) == 1
+    assert camera["pictures"][0].startswith("data:image/jpeg;base64,")
     for person, shown in zip(result.people, scene["people"], strict=True):
         expected = np.stack([state.vertices for state in person.steps])
         assert np.abs(shown_vertices(shown) - expected).max() < 1e-4
         assert shown["errors"] == [round(state.error_px, 2) for state in person.steps]
-    assert scene["photo"].startswith("data:image/jpeg;base64,")
 
 
 def test_a_clip_is_shown_over_its_time_with_its_gaps(
@@ -98,7 +103,7 @@ def test_a_clip_is_shown_over_its_time_with_its_gaps(
     monkeypatch.setattr(scene_module, "MOST_FRAMES", 5)
     write_motions([motion], tmp_path / "motion.npz")
     scene = read_scene(tmp_path, load_body)
-    assert (scene["kind"], scene["photo"]) == ("clip", None)
+    assert scene["cameras"] == []
     assert scene["times"] == (motion.times[::2] - motion.times[0]).round(4).tolist()
     (person,) = scene["people"]
     assert person["seen"] == [True, True, False, True, True]
@@ -106,12 +111,57 @@ def test_a_clip_is_shown_over_its_time_with_its_gaps(
     assert np.abs(shown_vertices(person)[1] - upright).max() < 1e-4
 
 
+def test_several_cameras_stand_where_they_see_the_bodies_from(tmp_path: Path) -> None:
+    """A point in the page's axes is projected to the pixel at which its camera saw it."""
+    motion = replace(made_motion(2, frame="world"), camera=None)
+    cameras = [replace(camera, distortion=np.zeros(0)) for camera in made_rig()]
+    write_motions([motion, motion], tmp_path / "motion.npz")
+    write_cameras(cameras, tmp_path / "cameras.toml")
+    Image.fromarray(GREY).save(tmp_path / "cam1.png")
+    scene = read_scene(tmp_path, load_body, photos=[tmp_path / "cam1.png"])
+    assert [len(camera["pictures"]) for camera in scene["cameras"]] == [0, 1, 0]
+    of_world = vertices_at(motion, load_body(), 1)
+    shown = shown_vertices(scene["people"][1])[1]
+    for camera, told in zip(cameras, scene["cameras"], strict=True):
+        local = shown @ np.array(told["rotation"]).T + told["translation"]
+        seen = local[:, :2] / local[:, 2:] * told["focal"] + told["centre"]
+        assert np.abs(seen - camera.project(of_world)).max() < 0.1
+
+
+def test_a_clip_has_the_picture_of_each_frame_behind_it(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    motion = replace(made_motion(4, fps=10.0), camera=Camera(600.0, np.array([32.0, 24]), (64, 48)))
+    motion = replace(motion, times=motion.times + 0.2)
+    greys = [0, 40, 80, 120, 160, 200]
+    with video_writer(tmp_path / "clip.mp4", 10.0) as write:
+        for grey in greys:
+            write(np.full((48, 64, 3), grey, np.uint8))
+    write_motions([motion], tmp_path / "motion.npz")
+    scene = read_scene(tmp_path, load_body, photos=[tmp_path / "clip.mp4"])
+    seen = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))).mean()
+        for url in scene["cameras"][0]["pictures"]
+    ]
+    assert np.abs(np.array(seen) - greys[2:]).max() < 8  # H.264 and JPEG lose a little
+
+
+def test_a_glb_is_shown_with_its_bones(tmp_path: Path) -> None:
+    motion = made_motion(3, frame="world")
+    write_motion_glb({0: motion}, load_body(), tmp_path / "walk.glb")
+    scene = read_scene(tmp_path / "walk.glb", load_body)
+    assert (scene["title"], len(scene["times"]), scene["cameras"]) == ("walk", 3, [])
+    (person,), (mesh,) = scene["people"], scene["meshes"]
+    assert (person["name"], mesh["jointNames"][1]) == ("person 0", "left hip")
+    upright = vertices_at(motion, load_body(), 2) * (1, -1, -1)
+    assert np.abs(shown_vertices(person)[2] - upright).mean() < 0.01  # the mesh at rest is fitted
+
+
 def test_what_cannot_be_shown_is_one_line(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match="expected the folder that exemplar fit wrote"):
         read_scene(folder / "nowhere", load_body)
     Image.fromarray(GREY[:100]).save(folder / "other.png")
-    with pytest.raises(ValueError, match="is 640 x 100 px, expected the fitted photo's 640 x 480"):
-        read_scene(folder, load_body, photo=folder / "other.png")
+    with pytest.raises(ValueError, match="is 640 x 100 px, expected the 640 x 480 of the result"):
+        read_scene(folder, load_body, photos=[folder / "other.png"])
     with np.load(folder / "fit.npz") as arrays:
         cut = {name: value for name, value in arrays.items() if name != "step_betas"}
     np.savez(folder / "cut.npz", **cut)

@@ -12,6 +12,7 @@ from string import Template
 from typing import Any
 
 from exemplar.bodies import OPEN_BODY, Body, load_body
+from exemplar.counting import counted
 from exemplar.data.contents import Contents
 from exemplar.data.formats import format_named, read, recognise
 from exemplar.data.options import parse_options
@@ -126,7 +127,7 @@ def _draw(
     if drawn.no_image:
         count, first = len(drawn.no_image), drawn.no_image[0]
         where = images or run.config.get("images") or "a folder that config.json does not name"
-        notes.append(f"{count} images cannot be read, {first} the first, in {where}.")
+        notes.append(f"{counted(count, 'image')} cannot be read, {first} the first, in {where}.")
     return drawn
 
 
