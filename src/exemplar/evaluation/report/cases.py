@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
+from exemplar.evaluation.columns import BASELINE, name_of, number
 from exemplar.evaluation.report.charts import TITLES
-from exemplar.evaluation.report.data import BASELINE, RunData
+from exemplar.evaluation.report.data import RunData
 from exemplar.evaluation.report.pictures import Case, Drawn
-from exemplar.evaluation.report.tables import name_of, number, swatch
+from exemplar.evaluation.report.tables import swatch
 from exemplar.results import OK
 
 _KINDS = {

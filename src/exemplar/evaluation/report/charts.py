@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 from exemplar.evaluation import charts
-from exemplar.evaluation.report.data import BASELINE, RunData
-from exemplar.evaluation.report.tables import key, name_of, number, swatch
+from exemplar.evaluation.columns import BASELINE, name_of, number
+from exemplar.evaluation.report.data import RunData
+from exemplar.evaluation.report.tables import key, swatch
 
 TITLES = {
     "pa_mpjpe": ("PA-MPJPE", "mm", 1),

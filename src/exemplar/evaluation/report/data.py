@@ -13,14 +13,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from exemplar.data.formats import table
+from exemplar.evaluation.columns import BASELINE
 from exemplar.evaluation.run_files import CONFIG, SAMPLES, SUMMARY
 from exemplar.files.reading_files import read_json, reading
 from exemplar.results import BAD_INPUT
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
 from exemplar.skeletons import SMPL_24, SMPL_49
-
-BASELINE = "none"
-"""Method that is the regressor's own answer."""
 
 METHODS = (BASELINE, "smplify", "eft", "eft+guard", "dual")
 """Order in which methods are shown; others follow by name."""

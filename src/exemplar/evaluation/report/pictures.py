@@ -10,7 +10,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from exemplar.bodies import Body
-from exemplar.evaluation.report.data import BASELINE, RunData, read_samples
+from exemplar.evaluation.columns import BASELINE
+from exemplar.evaluation.report.data import RunData, read_samples
 from exemplar.files.image_files import image_within, read_image, write_image
 from exemplar.render.drawing import (
     BACKDROP,

@@ -8,25 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from exemplar.evaluation.report.data import BASELINE, LEFT_OUT, RunData
+from exemplar.evaluation.columns import AGAINST, BASELINE, COLUMNS, known, name_of, number
+from exemplar.evaluation.report.data import LEFT_OUT, RunData
 from exemplar.results import OK
-
-_COLUMNS: Mapping[str, tuple[str, str, int, float]] = {
-    "pa_mpjpe": ("PA-MPJPE", "mm ↓", 1, 1.0),
-    "mpjpe": ("MPJPE", "mm ↓", 1, 1.0),
-    "pve": ("PVE", "mm ↓", 1, 1.0),
-    "pck_150": ("3D PCK", "% ↑", 1, 100.0),
-    "auc": ("AUC", "% ↑", 1, 100.0),
-    "px": ("2D error", "px ↓", 2, 1.0),
-    "pck": ("PCK", "% ↑", 1, 100.0),
-    "worse_percent": ("made worse", "% ↓", 1, 1.0),
-    "worse_by_5mm_percent": ("worse by 5 mm", "% ↓", 1, 1.0),
-    "seconds": ("time", "s a person ↓", 3, 1.0),
-}
-"""Title, unit and direction, decimals and factor of a column of `summary.json`."""
-
-_AGAINST = ("worse_percent", "worse_by_5mm_percent")
-"""Columns that compare with the regressor, which has none of them."""
 
 _DIFFERENT = 0.05
 """A mean in `summary.json` that is farther from that of the rows is told, mm or px."""
@@ -34,24 +18,11 @@ _DIFFERENT = 0.05
 _LISTED = 200
 
 
-def number(value: Any, decimals: int, *, factor: float = 1.0, signed: bool = False) -> str:
-    """A number for people, "–" if it is not known."""
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return "–"
-    sign = "+" if signed else ""
-    return f"{factor * value:{sign}.{decimals}f}".replace("-", "−")
-
-
 def key(run: RunData, method: str) -> str:
     """The class of a method's colour; methods that are not the page's own share the last."""
-    known = {"none": 0, "smplify": 1, "eft": 2, "eft+guard": 3, "dual": 4}
-    others = [name for name in run.methods if name not in known]
-    return f"m{known[method] if method in known else 5 + others.index(method) % 3}"
-
-
-def name_of(method: str) -> str:
-    """What the page calls a method."""
-    return "regressor" if method == BASELINE else method
+    places = {"none": 0, "smplify": 1, "eft": 2, "eft+guard": 3, "dual": 4}
+    others = [name for name in run.methods if name not in places]
+    return f"m{places[method] if method in places else 5 + others.index(method) % 3}"
 
 
 def swatch(run: RunData, method: str) -> str:
@@ -87,16 +58,16 @@ def result(run: RunData) -> str:
     if not run.methods:
         return "<p>Nobody was evaluated.</p>"
     means = {method: _means(run, method) for method in run.methods}
-    columns = [name for name in _COLUMNS if any(_known(row.get(name)) for row in means.values())]
+    columns = [name for name in COLUMNS if any(known(row.get(name)) for row in means.values())]
     head = "".join(
-        f"<th>{_COLUMNS[name][0]}<small>{_COLUMNS[name][1]}</small></th>" for name in columns
+        f"<th>{COLUMNS[name][0]}<small>{COLUMNS[name][1]}</small></th>" for name in columns
     )
     best = {name: _best(means, name) for name in columns}
     rows = []
     for method, row in means.items():
         cells = []
         for name in columns:
-            _, _, decimals, factor = _COLUMNS[name]
+            _, _, decimals, factor = COLUMNS[name]
             text = number(row.get(name), decimals, factor=factor)
             mark = ' class="best"' if text != "–" and text == best[name] else ""
             cells.append(f"<td{mark}>{text}</td>")
@@ -112,35 +83,31 @@ def result(run: RunData) -> str:
     )
 
 
-def _known(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
 def _means(run: RunData, method: str) -> dict[str, Any]:
     """The row of `summary.json`, completed from the people."""
     rows = run.methods[method]
     means: dict[str, Any] = {}
-    for name in _COLUMNS:
+    for name in COLUMNS:
         if name in rows.values:
             values = rows.errors(name)
-            known = values[np.isfinite(values)]
-            means[name] = float(known.mean()) if len(known) else math.nan
+            finite = values[np.isfinite(values)]
+            means[name] = float(finite.mean()) if len(finite) else math.nan
     if method != BASELINE:
         change = rows.errors(run.error) - run.before(method, run.error)
         change = change[np.isfinite(change)]
         means["worse_percent"] = 100 * float((change > 0).mean()) if len(change) else math.nan
     given = (run.summary.get("methods") or {}).get(method) or {}
-    means |= {name: given[name] for name in _COLUMNS if _known(given.get(name))}
-    return {name: v for name, v in means.items() if not (method == BASELINE and name in _AGAINST)}
+    means |= {name: given[name] for name in COLUMNS if known(given.get(name))}
+    return {name: v for name, v in means.items() if not (method == BASELINE and name in AGAINST)}
 
 
 def _best(means: Mapping[str, Mapping[str, Any]], name: str) -> str:
     """The best value as it is shown; "" where there is nothing to compare."""
-    _, direction, decimals, factor = _COLUMNS[name]
+    _, direction, decimals, factor = COLUMNS[name]
     competing = [
         row[name]
         for method, row in means.items()
-        if _known(row.get(name)) and not (method == BASELINE and name == "seconds")
+        if known(row.get(name)) and not (method == BASELINE and name == "seconds")
     ]
     shown = {number(value, decimals, factor=factor) for value in competing}
     choose = max if "↑" in direction else min
@@ -163,8 +130,10 @@ def _reading(run: RunData, columns: list[str]) -> str:
     if "pck" in columns:
         notes.append("PCK is the share of them within a tenth of the box's side")
     if "worse_percent" in columns:
-        title = _COLUMNS[run.error][0]
+        title = COLUMNS[run.error][0]
         notes.append(f"made worse: a larger {title} than the regressor's")
+    if "oracle" in columns:
+        notes.append("best update: the mean PA-MPJPE if each person's fit stopped at its best one")
     text = "; ".join(notes)
     return f'<p class="note">{text[:1].upper()}{text[1:]}.</p>' if text else ""
 
@@ -176,10 +145,10 @@ def _disagreement(run: RunData) -> str:
         given = (run.summary.get("methods") or {}).get(method) or {}
         for name in ("pa_mpjpe", "mpjpe", "px"):
             values = rows.errors(name)[np.isfinite(rows.errors(name))]
-            if len(values) and _known(given.get(name)):
+            if len(values) and known(given.get(name)):
                 mean = float(values.mean())
                 if abs(mean - given[name]) > _DIFFERENT:
-                    title = f"{name_of(method)} {_COLUMNS[name][0]}"
+                    title = f"{name_of(method)} {COLUMNS[name][0]}"
                     wrong.append(f"{title} {number(mean, 2)}, not {number(given[name], 2)}")
     if not wrong:
         return ""

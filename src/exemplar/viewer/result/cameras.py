@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,12 +91,10 @@ def with_pictures(
         return [SeenBy(camera) for camera in cameras]
     if not cameras:
         raise ValueError(f"the result does not say where its cameras are: {paths[0]} has no place")
-    names = [camera.name for camera in cameras]
-    owners = (
-        [names.index(path.stem) for path in paths]
-        if all(path.stem in names for path in paths)
-        else list(range(len(paths)))
-    )
+    names, plain = [c.name for c in cameras], [_plain(c.name) for c in cameras]
+    stems = [_plain(path.stem) for path in paths]
+    named = all(stem in plain for stem in stems)
+    owners = [plain.index(stem) for stem in stems] if named else list(range(len(paths)))
     if len(set(owners)) < len(paths) or max(owners) >= len(cameras):
         raise ValueError(
             f"{counted(len(paths), 'file')} for {counted(len(cameras), 'camera')}"
@@ -108,6 +107,11 @@ def with_pictures(
         else SeenBy(camera)
         for number, camera in enumerate(cameras)
     ]
+
+
+def _plain(name: str) -> str:
+    """A name without what is written differently: cam_01 is cam01."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def _pictures(path: Path, camera: LensCamera, times: Float[np.ndarray, " t"]) -> Iterator[str]:
