@@ -79,8 +79,9 @@ def run(command: ViewsCommand) -> None:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
     console.print(_table(summary))
     console.print("wrote " + "  ".join(str(path) for path in written), markup=False)
-    shown = " ".join(map(str, command.footage))
-    console.print(f"look at it in 3D: exemplar view {command.output} --photo {shown}", markup=False)
+    films = [path for path in command.footage if path.is_file()]
+    shown = " ".join(["", "--photo", *map(str, films)]) if films else ""
+    console.print(f"look at it in 3D: exemplar view {command.output}{shown}", markup=False)
     if not command.keep:
         shutil.rmtree(work, ignore_errors=True)
 
