@@ -40,6 +40,10 @@ Progress = Callable[[int, int, int, float], None]
 """Called with person, number of people, iteration and 2D error in px."""
 
 
+def _untold(person: int, people: int, step: int, error: float) -> None:
+    """Where nobody asks how far a fit is."""
+
+
 class Fitter:
     """A loaded regressor and body, ready to fit photos one after another."""
 
@@ -81,11 +85,11 @@ class Fitter:
         self,
         image: str | Path | np.ndarray,
         keypoints: KeypointSource = None,
-        progress: Progress = lambda person, people, step, error: None,
+        progress: Progress | None = None,
     ) -> FitResult:
         """Fit the people of one photo; see `exemplar.fit`."""
         with one_torch_thread():
-            return self._fit(image, keypoints, progress)
+            return self._fit(image, keypoints, progress or _untold)
 
     def _fit(
         self, image: str | Path | np.ndarray, keypoints: KeypointSource, progress: Progress
@@ -228,7 +232,7 @@ def fit(
     regressor: str | Path = DEFAULT_REGRESSOR,
     *,
     options: FitOptions | None = None,
-    progress: Progress = lambda person, people, step, error: None,
+    progress: Progress | None = None,
 ) -> FitResult:
     """Fit a 3D body to every person in a photo by Exemplar Fine-Tuning.
 
