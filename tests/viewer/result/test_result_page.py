@@ -24,6 +24,7 @@ from exemplar.files.video_files import video_writer
 from exemplar.motion import MISSING, Camera, vertices_at
 from exemplar.motion_files import write_motions
 from exemplar.results import FitResult
+from exemplar.viewer import local_server
 from exemplar.viewer.result import scene as scene_module
 from exemplar.viewer.result.page import ResultServer, scene_script, write_result_page
 from exemplar.viewer.result.scene import read_scene
@@ -195,18 +196,84 @@ def test_in_a_browser_the_slider_moves_the_body_and_nothing_is_loaded(folder: Pa
     write_result_page(read_scene(folder, load_body), page)
     assert "http" not in page.read_text().replace("http-equiv", "")
     page.write_text(page.read_text().replace("</body>", TURNS))
+    title, console = browsed(page.as_uri(), folder)
+    assert title == "6 pictures, 48 names, frame 0"
+    assert "CONSOLE" not in console
+
+
+CHANGES = """
+(() => {
+  const data = document.body.dataset, id = (name) => document.getElementById(name), seen = [];
+  const until = (true_, then) => (true_() ? then() : setTimeout(() => until(true_, then), 20));
+  const change = (name, value, event) => {
+    id(name).value = value;
+    id(name).dispatchEvent(new Event(event));
+  };
+  function note() {
+    const canvas = id("canvas"), gl = canvas.getContext("webgl2"), pixel = new Uint8Array(4);
+    gl.readPixels(canvas.width / 2, canvas.height - 9, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
+    seen.push(pixel[0]);
+  }
+  until(() => data.ready, () => {
+    note();
+    change("frame", 1, "input");
+    until(() => data.picture === "1", () => {
+      note();
+      delete data.picture;
+      change("camera", 1, "change");
+      until(() => data.picture === "1", () => {
+        note();
+        id("side").click();
+        document.title = `${seen.join(" ")} ${document.querySelectorAll("#names span").length}`;
+      });
+    });
+  });
+  addEventListener("error", (event) => (document.title = event.message));
+})();
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_a_browser_shows_each_frame_of_each_camera_that_the_server_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cameras of two pictures: a slider's step and another camera bring theirs."""
+    motion = replace(made_motion(2, frame="world"), camera=None)
+    write_motions([motion], tmp_path / "motion.npz")
+    write_cameras(made_rig(2), tmp_path / "cameras.toml")
+    scene = read_scene(tmp_path, load_body)
+    for number, camera in enumerate(scene["cameras"]):
+        greys = [np.full((48, 64, 3), 60 + 100 * number + 20 * frame) for frame in range(2)]
+        camera["pictures"] = [data_url(grey.astype(np.uint8)) for grey in greys]
+    packaged = local_server.packaged
+    driven = {"result/result.js": packaged("result/result.js") + CHANGES.encode()}
+    monkeypatch.setattr(local_server, "packaged", lambda name: driven.get(name, packaged(name)))
+    with ResultServer(scene) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        title, console = browsed(server.address, tmp_path)
+        server.shutdown()
+    assert title == "60 80 180 2"
+    assert "CONSOLE" not in console
+
+
+def data_url(pixels: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def browsed(address: str, folder: Path) -> tuple[str, str]:
+    """The title that a page ends with, and what the browser said."""
     assert CHROMIUM is not None
     done = subprocess.run(
         [
             *(CHROMIUM, "--headless=new", "--no-sandbox", "--use-angle=swiftshader"),
             *("--enable-unsafe-swiftshader", f"--user-data-dir={folder / 'profile'}"),
-            *("--virtual-time-budget=20000", "--enable-logging=stderr", "--dump-dom"),
-            page.as_uri(),
+            *("--virtual-time-budget=60000", "--enable-logging=stderr", "--dump-dom"),
+            address,
         ],
         capture_output=True,
         text=True,
         timeout=300,
     )
-    title = done.stdout.partition("<title>")[2].partition("</title>")[0]
-    assert title == "6 pictures, 48 names, frame 0"
-    assert "CONSOLE" not in done.stderr
+    return done.stdout.partition("<title>")[2].partition("</title>")[0], done.stderr
