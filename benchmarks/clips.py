@@ -24,8 +24,8 @@ from torch import Tensor
 from benchmarks.drawn_clips import draw_clip
 from benchmarks.real_cameras import read_cameras, read_markers
 from benchmarks.real_sequences import FOURTEEN, LIMBS
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, BodyParams
+from exemplar.files.atomic_files import replacing
 from exemplar.fitting.clip import ClipConfig
 from exemplar.fitting.names import Smoothing
 from exemplar.fitting.weights import RegressorWeights

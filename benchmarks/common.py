@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from exemplar.atomic_files import replacing
 from exemplar.environment import device_name, machine
+from exemplar.files.atomic_files import replacing
 
 
 def provenance(config: Any) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmarks.common import write_results
 from benchmarks.real_people import is_held_out_name
-from exemplar.atomic_files import replacing
 from exemplar.data.detections import LEAST_CONFIDENCE
 from exemplar.detect.landmarks import find_people
-from exemplar.image_files import read_image
+from exemplar.files.atomic_files import replacing
+from exemplar.files.image_files import read_image
 from exemplar.skeletons import BLAZEPOSE_33, COCO_17, LIMBS_12
 
 SAME = 0.3

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from benchmarks.real_sequences import FOURTEEN
 from exemplar.bodies import Body
+from exemplar.files.video_files import video_writer
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from exemplar.synth.config import PoseConfig, SynthConfig
 from exemplar.synth.faces import face_marks
@@ -24,7 +25,6 @@ from exemplar.synth.subjects import (
 )
 from exemplar.synth.surfaces import SceneMesh, dress
 from exemplar.synth.views import Crop
-from exemplar.video_files import video_writer
 
 FPS = 30.0
 SIDE = 512

@@ -18,7 +18,7 @@ from benchmarks.common import write_results
 from exemplar.assets import asset_path
 from exemplar.detect.landmarks import find_people
 from exemplar.export import write_glb, write_json, write_npz
-from exemplar.image_files import read_image
+from exemplar.files.image_files import read_image
 from exemplar.render.overlay import overlay_picture, steps_gif
 from exemplar.scene import FitOptions, Fitter
 

@@ -17,22 +17,22 @@ from PIL import Image
 from torch import nn
 
 from exemplar.bodies import BodyParams, load_smpl
-from exemplar.cli.compare_sources import open_source
 from exemplar.data import formats
 from exemplar.data.formats import eft_json, hd_pose3d, table
 from exemplar.data.people_files import people_of_photo
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.evaluation.compare_sources import open_source
 from exemplar.evaluation.records import read_rows, write_rows
-from exemplar.evaluation.report_data import read_run, read_samples
+from exemplar.evaluation.report.data import read_run, read_samples
 from exemplar.evaluation.reproduce.findings import read_finding
-from exemplar.image_files import image_size, read_image
-from exemplar.image_store_files import open_images
+from exemplar.files.image_files import image_size, read_image
+from exemplar.files.image_store_files import open_images
+from exemplar.files.npy_files import map_npy, read_npy, read_npz
+from exemplar.files.reading_files import reading
 from exemplar.lift.store import LEDGER, Ledger, Selection
 from exemplar.motion import steady
 from exemplar.motion_files import read_motions
-from exemplar.npy_files import map_npy, read_npy, read_npz
 from exemplar.prior_files import read_gmm
-from exemplar.reading_files import reading
 from exemplar.regressors.checkpoints import load_regressor
 from exemplar.regressors.published_files import read_mean_params, read_published
 from exemplar.results import OK
@@ -48,7 +48,7 @@ from exemplar.training.run_folder import (
 )
 from exemplar.training.sources import SourceConfig, load_people, parse_sources
 from exemplar.training.state import TrainingState
-from exemplar.viewer.compare_votes import read_votes
+from exemplar.viewer.compare.votes import read_votes
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.common import write_results
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
 from exemplar.data.crops import batch_of
 from exemplar.data.formats import read
@@ -30,6 +29,7 @@ from exemplar.evaluation.keypoint_sources import keypoints_from, with_exact
 from exemplar.evaluation.methods import Methods
 from exemplar.evaluation.protocols import protocol_named
 from exemplar.evaluation.records import turned_back
+from exemplar.files.atomic_files import replacing
 from exemplar.fitting.guard import GuardConfig, choose
 from exemplar.lift.prepare import Preparer, shown_to
 from exemplar.priors import PosePrior, load_pose_prior

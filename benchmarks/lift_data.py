@@ -13,7 +13,7 @@ import torch
 import tyro
 
 from exemplar.bodies import load_body
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.samples import SCALE_UNIT
 from exemplar.skeletons import GT_24, OPENPOSE_25
 from exemplar.synth import SynthConfig, ViewConfig

@@ -17,7 +17,7 @@ import tyro
 
 from benchmarks.common import write_results
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.job import export, open_job
 from exemplar.lift.lifter import Lifter

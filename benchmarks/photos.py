@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.common import write_results
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.render.overlay import overlay_picture
 from exemplar.results import FitResult
 from exemplar.scene import Fitter

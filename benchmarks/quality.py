@@ -26,8 +26,8 @@ from benchmarks.common import write_results
 from benchmarks.detection import annotated
 from benchmarks.real_people import is_held_out_name
 from benchmarks.real_sequences import FOURTEEN
-from exemplar.atomic_files import replacing
 from exemplar.data.formats import read
+from exemplar.files.atomic_files import replacing
 from exemplar.results import QUALITY_WORDS
 from exemplar.scene import Fitter
 from exemplar.scene.quality import LEAST_DISAGREEMENT, OFFSET, SLOPE

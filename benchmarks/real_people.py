@@ -15,12 +15,12 @@ from torch import Tensor
 
 from benchmarks.real_cameras import up_in
 from benchmarks.real_sequences import FEWEST_JOINTS, FOURTEEN, LIMBS, KeypointKind, Videos
-from exemplar.atomic_files import replacing
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, person_box
 from exemplar.data.formats import read
 from exemplar.data.looks import Looker
+from exemplar.files.atomic_files import replacing
+from exemplar.files.image_files import crop_image, read_image
 from exemplar.geometry.crops import Box, crop_to_image, image_to_crop
-from exemplar.image_files import crop_image, read_image
 from exemplar.lift.prepare import Shown
 from exemplar.samples import Batch, Sample
 from exemplar.skeletons import LSP_14, SMPL_49

@@ -16,11 +16,11 @@ from benchmarks.real_cameras import (
     read_markers,
     triangulate,
 )
-from exemplar.atomic_files import replacing
 from exemplar.data.calibration import read_cameras
 from exemplar.data.detections import LEAST_CONFIDENCE as LEAST_SEEN
 from exemplar.data.detections import Detection, detected_joints
 from exemplar.detect.landmarks import find_people
+from exemplar.files.atomic_files import replacing
 from exemplar.geometry.rigs import LensCamera
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, LSP_14, OPENPOSE_25, SMPL_49
 

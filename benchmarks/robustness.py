@@ -23,7 +23,6 @@ from rich.table import Table
 
 from benchmarks.common import write_results
 from benchmarks.learning_curve import picture
-from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.crops import batch_of, crop_person, framing_of, person_box
 from exemplar.data.formats import spin_npz
@@ -34,9 +33,10 @@ from exemplar.evaluation.methods import Methods, eft_config
 from exemplar.evaluation.protocols import protocol_named
 from exemplar.evaluation.records import turned_back
 from exemplar.evaluation.tables import interval
+from exemplar.files.atomic_files import replacing
+from exemplar.files.image_files import read_image
 from exemplar.fitting.exemplar import fit_exemplars
 from exemplar.geometry.crops import EFT_CROP, image_to_crop
-from exemplar.image_files import read_image
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch, Sample
 

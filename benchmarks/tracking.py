@@ -18,7 +18,7 @@ import tyro
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.drawn_clips import FPS, SIDE, project, walkers_joints
-from exemplar.atomic_files import replacing
+from exemplar.files.atomic_files import replacing
 from exemplar.scene.sightings import COLOUR_BINS, Sighting
 from exemplar.scene.tracks import LONGEST_GAP, tracks_of
 from exemplar.skeletons import BLAZEPOSE_33, SMPL_49, to_smpl49

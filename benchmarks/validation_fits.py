@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import tyro
 
-from exemplar.cli.train_pictures import column
+from exemplar.evaluation.train_pictures import column
+from exemplar.files.image_files import write_image
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
-from exemplar.image_files import write_image
 from exemplar.regressors.checkpoints import body_for, load_regressor
 from exemplar.samples import Batch
 from exemplar.training.augment import frame_of

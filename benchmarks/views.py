@@ -31,9 +31,9 @@ import tyro
 from benchmarks.common import write_results
 from benchmarks.real_cameras import read_markers
 from benchmarks.real_sequences import FOURTEEN, LIMBS
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
 from exemplar.data.calibration import read_cameras
+from exemplar.files.atomic_files import replacing
 from exemplar.fitting.trace import pick
 from exemplar.fitting.views import Views, ViewsConfig, fit_views, placed_body
 from exemplar.geometry.align import similarity_align

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from exemplar import FitOptions, Fitter
 from exemplar.assets import asset_path
 from exemplar.bodies import Body, BodyParams, load_open_body
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.regressors.checkpoints import save_regressor
 from exemplar.render.drawing import (
     BACKDROP,

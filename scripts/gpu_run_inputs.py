@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from exemplar.data.formats import spin_npz
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.samples import Sample
 from exemplar.skeletons import BLAZEPOSE_33, OPENPOSE_25
 from exemplar.synth import draw_samples

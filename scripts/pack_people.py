@@ -19,7 +19,7 @@ import tyro
 from jaxtyping import UInt8
 
 from exemplar.data.formats import read, spin_npz
-from exemplar.image_store_files import ImageStore, open_images
+from exemplar.files.image_store_files import ImageStore, open_images
 from exemplar.samples import Sample
 
 REACH = 1.6

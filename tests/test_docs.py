@@ -124,6 +124,12 @@ def test_a_block_is_run_unless_its_reason_is_given(tmp_path: Path) -> None:
     assert list(commands(block["code"])) == [["exemplar", "a"]]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_in_fences_where_the_test_above_sees_them(page: Path) -> None:
+    outside = FENCE.sub("", page.read_text("utf-8"))
+    assert not re.findall(r"^(?: {4}|\t)(?:exemplar|pip|python) .*$", outside, re.MULTILINE)
+
+
 def test_every_page_is_in_the_navigation() -> None:
     lines = (ROOT / "mkdocs.yml").read_text("utf-8").splitlines()
     listed = {line.rpartition(": ")[2] for line in lines if not line.lstrip().startswith("#")}

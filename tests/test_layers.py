@@ -10,19 +10,11 @@ SOURCE = Path(exemplar.__file__).parent
 LAYERS = (
     {
         "assets",
-        "atomic_files",
         "counting",
         "environment",
-        "file_budget",
+        "files",
         "geometry",
-        "image_files",
-        "image_store_files",
-        "npy_files",
-        "pickle_files",
-        "reading_files",
         "skeletons",
-        "tensor_files",
-        "video_files",
     },
     {"bodies", "samples"},
     {
@@ -45,7 +37,7 @@ SIDEWAYS = {
     ("synth", "render"),
     *((top, "data") for top in ("synth", "training", "lift", "render", "viewer")),
 }
-READERS = {"assets", "image_files"}
+READERS = {"assets"}
 """Low-layer modules that may touch the disk; so may `*_files`, `open_body` and `checkpoints`."""
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from exemplar import results
 from exemplar.export import write_glb, write_json, write_npz
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
+from exemplar.motion_files import PHOTO_FILE
 from exemplar.render.overlay import overlay_picture, steps_gif
-from exemplar.viewer.result.scene import PHOTO
 
 _SHOWN_PX = 900
 _HEADINGS = ("person", "status", "network px", "fit px", "iterations", "seconds")
@@ -53,7 +53,7 @@ class FitResult(results.FitResult):
             "body.glb": self.to_glb,
             "overlay.png": lambda path: write_image(overlay_picture(self, fit_name=fit_name), path),
             "steps.gif": lambda path: steps_gif(self, path),
-            PHOTO: lambda path: write_image(self.image, path),
+            PHOTO_FILE: lambda path: write_image(self.image, path),
         }
         for name, write in writers.items():
             write(folder / name)

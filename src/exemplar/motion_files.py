@@ -6,16 +6,19 @@ from typing import Any, cast
 
 import numpy as np
 
-from exemplar.atomic_files import replacing
+from exemplar.files.atomic_files import replacing
+from exemplar.files.npy_files import read_npz
+from exemplar.files.reading_files import reading
 from exemplar.motion import Camera, Frame, Motion, still
-from exemplar.npy_files import read_npz
-from exemplar.reading_files import reading
 
 MOTION_FILE = "motion.npz"
 """Where the folder of a clip has its people."""
 
 FIT_FILE = "fit.npz"
 """Where the folder of a fitted photo has its people."""
+
+PHOTO_FILE = "photo.jpg"
+"""Where the folder of a fitted photo has the photo."""
 
 _SHARED = ("times", "fps", "frame", "body")
 _PER_PERSON = ("global_orient", "body_pose", "betas", "translation", "status", "confidence")

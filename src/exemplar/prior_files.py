@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from exemplar.assets import asset_path
-from exemplar.pickle_files import as_array, read_pickle
-from exemplar.reading_files import reading
+from exemplar.files.pickle_files import as_array, read_pickle
+from exemplar.files.reading_files import reading
 
 POSE_PRIOR_ASSET = "pose_prior.npz"
 """Made by `scripts/fit_pose_prior.py`."""

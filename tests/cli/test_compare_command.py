@@ -17,15 +17,15 @@ from PIL import Image
 
 from exemplar.cli import compare
 from exemplar.cli.compare import CompareCommand
-from exemplar.cli.compare_sources import ComparedPictures, open_source
 from exemplar.data.formats import table
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.evaluation.compare_sources import ComparedPictures, open_source
 from exemplar.lift.store import Ledger, Selection
 from exemplar.results import OK
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
 from exemplar.skeletons import SMPL_24
-from exemplar.viewer.compare_people import choose_people, match_people
-from exemplar.viewer.compare_votes import Vote, VoteFile, read_votes
+from exemplar.viewer.compare.people import choose_people, match_people
+from exemplar.viewer.compare.votes import Vote, VoteFile, read_votes
 
 PEOPLE = 4
 PHOTO = np.full((120, 160, 3), 120, np.uint8)

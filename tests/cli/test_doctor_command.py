@@ -11,9 +11,16 @@ from exemplar.cli import doctor, main
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without extras that take seconds to import."""
-    monkeypatch.setattr(doctor, "EXTRAS", {"none": ("no_such_module",), "some": ("json",)})
+    (tmp_path / "faulty_module.py").write_text("import no_such_dependency")
+    monkeypatch.syspath_prepend(tmp_path)
+    extras = {
+        "none": ("nothing", ("no_such_module", "json")),
+        "some": ("texts", ("json",)),
+        "odd": ("oddities", ("faulty_module",)),
+    }
+    monkeypatch.setattr(doctor, "EXTRAS", extras)
 
 
 def test_a_good_installation_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,7 +28,9 @@ def test_a_good_installation_is_told_in_words(capsys: pytest.CaptureFixture[str]
     told = capsys.readouterr().out
     assert "all is well" in told
     assert "broken" not in told
-    assert "extra none: no_such_module not installed" in told
+    assert "-       none (nothing): not installed; pip install 'exemplar-hmr[none]' adds it" in told
+    assert "ok      some (texts): json" in told
+    assert "faulty  odd (oddities): No module named 'no_such_dependency'" in told
     assert "px after 2 iterations" in told
 
 

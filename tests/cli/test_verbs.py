@@ -18,10 +18,10 @@ from exemplar.cli.options.reproduce import ReproduceCommand
 from exemplar.cli.options.synth import SynthCommand
 from exemplar.cli.options.train import SupervisedCommand
 from exemplar.evaluation.reproduce.workbench import ScaleName
-from exemplar.file_budget import VARIABLE
+from exemplar.files.file_budget import VARIABLE
+from exemplar.files.image_files import OUTSIDE_VARIABLE
 from exemplar.fitting.names import TeacherName
 from exemplar.fitting.teachers import TEACHERS
-from exemplar.image_files import OUTSIDE_VARIABLE
 from exemplar.lift.config import Recipe
 from exemplar.lift.recipes import DUAL_RECIPES, EFT_RECIPES, SMPLIFY_RECIPES
 from exemplar.objectives import Norm

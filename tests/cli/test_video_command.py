@@ -12,7 +12,7 @@ from exemplar.motion_files import read_motions
 from tests.fixtures.made_clips import make_photo_clip
 
 pytest.importorskip("scipy")
-read_info = pytest.importorskip("exemplar.video_files").read_info
+read_info = pytest.importorskip("exemplar.files.video_files").read_info
 pytest.importorskip("av")
 
 
@@ -31,12 +31,12 @@ def test_a_clip_of_one_frame_gives_every_file(
     clip, out = make_photo_clip(tmp_path / "clip.mp4", 1), tmp_path / "out"
     assert run("video", clip, "-o", out, "--regressor", "mobile", "--person", "0") == 0
     told = capsys.readouterr().out
-    assert "1 frames" in told
+    assert "1 frame at 10" in told
     assert "above the ground" in told
     names = {path.name for path in out.iterdir()}
     assert names == {
         "motion.npz", "motion.glb", "motion.csv", "motion.bvh", "motion.trc", "motion_amass.npz",
-        "overlay.mp4", "summary.json", "work",
+        "cameras.toml", "overlay.mp4", "summary.json", "work",
     }  # fmt: skip
     (motion,) = read_motions(out)
     assert motion.frame == "world"

@@ -12,7 +12,7 @@ import torch
 from exemplar.bodies import BodyParams, load_body
 from exemplar.cli import main
 from exemplar.data.formats import table
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.motion_files import read_motions
 from exemplar.scene import view_people
 from exemplar.scene.association import associate
@@ -103,7 +103,7 @@ def test_two_people_become_motions_of_one_world(
     files = {path.name for path in (shots / "out").iterdir()}
     assert files == {
         "motion.npz", "motion_person0.trc", "motion_person1.trc", "motion_person0.bvh",
-        "motion_person1.bvh", "overlay.png", "summary.json",
+        "motion_person1.bvh", "cameras.toml", "overlay.png", "summary.json",
     }  # fmt: skip
     summary = json.loads((shots / "out" / "summary.json").read_text())
     assert summary["cameras"] == ["cam0", "cam1", "cam2"]

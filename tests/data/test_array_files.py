@@ -11,7 +11,7 @@ import scipy.io
 
 from exemplar.data.array_files import read_array
 from exemplar.data.mat_files import read_mat
-from exemplar.file_budget import VARIABLE
+from exemplar.files.file_budget import VARIABLE
 
 h5py = pytest.importorskip("h5py")
 cdfwrite = pytest.importorskip("cdflib.cdfwrite")

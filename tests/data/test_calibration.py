@@ -1,12 +1,13 @@
 """Calibrations: each format is read as it was meant, and damage is one line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from exemplar.data.calibration import read_cameras
+from exemplar.data.calibration import read_cameras, write_cameras
 from exemplar.geometry.rigs import LensCamera
 from tests.fixtures.made_rig import SIZE, made_rig
 
@@ -94,6 +95,16 @@ def same(found: tuple[LensCamera, ...], cameras: list[LensCamera]) -> None:
     for one, other in zip(found, cameras, strict=True):
         # rotations and files of 7 digits leave some thousandths of a px
         assert one.project(POINTS) == pytest.approx(other.project(POINTS), abs=1e-2)
+
+
+def test_cameras_that_are_written_are_read_again(tmp_path: Path) -> None:
+    cameras = made_rig()
+    lens = np.array([0.1, 0, 0, 0])
+    cameras[1] = replace(cameras[1], name='a "b" é', fisheye=True, distortion=lens)
+    write_cameras(cameras, tmp_path / "cameras.toml")
+    found = read_cameras(tmp_path / "cameras.toml")
+    same(found, cameras)
+    assert [(c.name, c.image_size) for c in found] == [(c.name, SIZE) for c in cameras]
 
 
 @pytest.mark.parametrize("turns", ["vector", "matrix"])

@@ -16,7 +16,7 @@ from exemplar.evaluation.open_sets import (
     open_people,
     open_set,
 )
-from exemplar.image_files import read_image, write_image
+from exemplar.files.image_files import read_image, write_image
 from exemplar.synth import SynthBatch, SynthConfig, draw_samples, folders
 from exemplar.synth.domains import DOMAINS, Domain
 from exemplar.synth.folders import DatasetPlan, write_dataset

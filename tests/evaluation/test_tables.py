@@ -1,6 +1,8 @@
 """From rows to means: every number of a small table, worked out by hand."""
 
 import io
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 from rich.console import Console
 
 from exemplar.evaluation.records import Row
+from exemplar.evaluation.report.data import read_run
+from exemplar.evaluation.report.tables import result
 from exemplar.evaluation.tables import (
     BOOTSTRAP,
     CURVES,
@@ -19,6 +23,7 @@ from exemplar.evaluation.tables import (
     table_of,
 )
 from exemplar.results import BAD_INPUT, DIVERGED, OK, REJECTED
+from tests.fixtures.made_runs import write_run
 
 _COLUMNS = (*NUMBERS, *(f"{name}_by_update" for name in CURVES))
 
@@ -158,7 +163,7 @@ def test_nobody_sound_is_a_table_all_the_same() -> None:
         name: {"people": 0, "statuses": {BAD_INPUT: 2}} for name in ("none", "eft")
     }
     assert [line.split("│")[1:3] for line in shown(summary) if "│" in line] == [
-        [" none ", " 0      "], [" eft  ", " 0      "],
+        [" regressor ", " 0       "], [" eft       ", " 0       "],
     ]  # fmt: skip
     assert summary_of([]) == {"methods": {}}
 
@@ -178,8 +183,24 @@ def shown(summary: dict[str, Any]) -> list[str]:
 
 def test_a_table_has_the_columns_that_some_method_has() -> None:
     rows = [*people("none", 50.0, 60.0), curves(0, 50.0, 41.26), curves(1, 60.0, 62.5)]
-    head, _, none, eft = (line for line in shown(summary_of(rows)) if line[0] in "┃├┡│")
-    cells = [[cell.strip() for cell in line.split(line[0])[1:-1]] for line in (head, none, eft)]
-    assert cells[0] == ["", "people", "PA mm", "worse %", "> 5 mm %", "oracle PA"]
-    assert cells[1] == ["none", "2", "55.0", "0", "0", ""]
-    assert cells[2] == ["eft", "2", "51.9", "50", "0", "50.6"]
+    head, units, _, none, eft = (line for line in shown(summary_of(rows)) if line[0] in "┃├┡│")
+    cells = [
+        [cell.strip() for cell in line.split(line[0])[1:-1]] for line in (head, units, none, eft)
+    ]
+    assert cells[0] == [
+        "", "PA-MPJPE", "made worse", "worse by 5 mm", "best update", "people",
+    ]  # fmt: skip
+    assert cells[1] == ["method", "mm ↓", "% ↓", "% ↓", "mm ↓", "counted"]
+    assert cells[2] == ["regressor", "55.0", "–", "–", "–", "2"]
+    assert cells[3] == ["eft", "51.9", "50.0", "0.0", "50.6", "2"]
+
+
+def test_the_terminal_and_the_page_say_the_same(tmp_path: Path) -> None:
+    """Each heading and each number of the terminal's table is a cell of the page's."""
+    rows = [*people("none", 50.0, 60.0), curves(0, 50.0, 41.26), curves(1, 60.0, 62.5)]
+    run = read_run(write_run(tmp_path, rows, summary_of(rows)))
+    cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", result(run))
+    shown = [re.sub(r"<[^>]*>", "", cell.replace("<small>", "\n")) for cell in cells]
+    for one in table_of(run.summary).columns:
+        assert str(one.header) in shown
+        assert all(cell in shown for cell in one.cells)

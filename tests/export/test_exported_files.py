@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exemplar.atomic_files import replacing
 from exemplar.export import write_glb, write_json, write_npz
+from exemplar.files.atomic_files import replacing
 from exemplar.results import FitResult
 from tests.fixtures.made_results import made_result
 

@@ -18,6 +18,7 @@ from benchmarks.train_speed import people as trained_people
 from exemplar.assets import asset_path
 from exemplar.bodies import load_open_body
 from exemplar.data.detections import Detection
+from exemplar.files.image_files import read_image
 from exemplar.fitting.exemplar import EftConfig, eft_objective, fit_exemplars, stream_exemplars
 from exemplar.fitting.smplify import SmplifyConfig, fit_smplify
 from exemplar.fitting.stages import evaluate
@@ -28,7 +29,6 @@ from exemplar.fitting.weights import (
     moving_names,
     unfolded_conv2d,
 )
-from exemplar.image_files import read_image
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import run_local

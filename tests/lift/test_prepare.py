@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from exemplar.files.image_store_files import FolderImages
 from exemplar.geometry.crops import crop_to_image
-from exemplar.image_store_files import FolderImages
 from exemplar.lift.prepare import Preparer, Shown, fitted_3d, without_border_ankles
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49
 from tests.lift.toy import sample

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.image_store_files import FolderImages
+from exemplar.files.image_store_files import FolderImages
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.ray_engine import DEATHS, TRIES, RayConfig, _Actor, _files, _Fitter, _Job

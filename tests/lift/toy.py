@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import run_local

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from exemplar.assets import load_asset_state
 from exemplar.bodies import Body, load_open_body
+from exemplar.files.image_files import crop_image
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
 from exemplar.fitting.weights import RegressorWeights, moving_names
 from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.crops import Box
 from exemplar.geometry.rotations import axis_angle_to_rotmat
-from exemplar.image_files import crop_image
 from exemplar.regressors.checkpoints import RegressorInfo, load_regressor, save_regressor
 from exemplar.regressors.landmark_reader import Landmarks, unmirrored
 from exemplar.regressors.lifter import Lifter, LifterConfig, LifterHead

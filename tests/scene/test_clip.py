@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from exemplar.files.video_files import Selection, video_writer
 from exemplar.scene import clip as clip_module
 from exemplar.scene.clip import ClipFitter, ClipResult
 from exemplar.scene.clip_options import ClipOptions
-from exemplar.video_files import Selection, video_writer
 from tests.fixtures.made_clips import FPS, make_photo_clip
 
 pytest.importorskip("av")

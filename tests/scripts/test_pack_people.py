@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from exemplar.data.formats import read, spin_npz
-from exemplar.image_files import write_image
-from exemplar.image_store_files import open_images
+from exemplar.files.image_files import write_image
+from exemplar.files.image_store_files import open_images
 from exemplar.samples import Sample
 from exemplar.skeletons import OPENPOSE_25
 from scripts import pack_people

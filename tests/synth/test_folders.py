@@ -12,7 +12,7 @@ from exemplar.bodies.body import BodyParams
 from exemplar.bodies.open_body import load_open_body
 from exemplar.data.contents import Contents
 from exemplar.data.formats import read, recognise
-from exemplar.image_files import read_image
+from exemplar.files.image_files import read_image
 from exemplar.skeletons import GT_24, OPENPOSE_25
 from exemplar.synth import SynthBatch, SynthConfig, draw_samples, folders
 from exemplar.synth.domains import DOMAINS, Domain

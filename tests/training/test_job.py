@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from exemplar.bodies import load_open_body
-from exemplar.cli.train_pictures import fits_of
+from exemplar.evaluation.train_pictures import fits_of
 from exemplar.fitting.body_loss import BodyLossConfig
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.regressors.checkpoints import ARCHITECTURES, RegressorInfo, load_regressor

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from exemplar.files.image_files import read_image
 from exemplar.geometry.crops import Box
-from exemplar.image_files import read_image
 from exemplar.samples import Sample
 from exemplar.training.augment import AugmentConfig, Frame
 from exemplar.training.batches import Example, TrainingBatch, collate

@@ -12,9 +12,10 @@ from torch import Tensor
 from exemplar.bodies.body import Body, BodyArrays
 from exemplar.bodies.hands import with_kept_hands
 from exemplar.bodies.key_vertices import key_vertices
-from exemplar.npy_files import read_npy, read_npz
-from exemplar.pickle_files import as_array, read_pickle
-from exemplar.reading_files import reading
+from exemplar.files.npy_files import read_npy, read_npz
+from exemplar.files.pickle_files import as_array, read_pickle
+from exemplar.files.reading_files import reading
+from exemplar.files.tensor_files import TENSORS
 from exemplar.skeletons import (
     COCO_17,
     H36M_17,
@@ -28,7 +29,6 @@ from exemplar.skeletons import (
     hand_parents,
     smpl49_sources,
 )
-from exemplar.tensor_files import TENSORS
 
 EXTRA_REGRESSOR = "J_regressor_extra.npy"
 """SPIN's (9, V) regressor of annotated joints; looked for beside the model file."""

@@ -14,9 +14,9 @@ import tyro
 from rich.console import Console
 
 import exemplar
-from exemplar.cli.plain_help import registry
-from exemplar.file_budget import LARGEST_GB, VARIABLE, largest_from_environment
-from exemplar.reading_files import one_line
+from exemplar.cli.options.plain_help import registry
+from exemplar.files.file_budget import LARGEST_GB, VARIABLE, largest_from_environment
+from exemplar.files.reading_files import one_line
 
 VERBS: Mapping[str, Mapping[str, str]] = {
     "fit": {"": "fit.FitCommand"},
@@ -112,7 +112,7 @@ def _without_limits(words: Sequence[str]) -> list[str]:
         if word == "--":
             return [*rest, word, *given]
         if word == "--allow-outside":
-            from exemplar.image_files import OUTSIDE_VARIABLE
+            from exemplar.files.image_files import OUTSIDE_VARIABLE
 
             os.environ[OUTSIDE_VARIABLE] = "1"
         elif name == "--max-file-gb":

@@ -9,15 +9,15 @@ from typing import Any
 
 from rich.console import Console
 
-from exemplar.cli.compare_sources import BodySource, ComparedPictures, open_source
-from exemplar.cli.local_pages import open_page
 from exemplar.cli.options.compare import CompareCommand
 from exemplar.counting import counted
-from exemplar.image_store_files import open_images
-from exemplar.viewer.compare_page import serve_comparison, write_comparison
-from exemplar.viewer.compare_people import Matched, choose_people, match_people
-from exemplar.viewer.compare_result import Preference, Share, preference
-from exemplar.viewer.compare_votes import VoteFile, read_votes
+from exemplar.evaluation.compare_sources import BodySource, ComparedPictures, open_source
+from exemplar.files.image_store_files import open_images
+from exemplar.viewer.compare.page import serve_comparison, write_comparison
+from exemplar.viewer.compare.people import Matched, choose_people, match_people
+from exemplar.viewer.compare.preference import Preference, Share, preference
+from exemplar.viewer.compare.votes import VoteFile, read_votes
+from exemplar.viewer.local_pages import open_page
 
 
 def run(command: CompareCommand) -> None:
@@ -81,7 +81,7 @@ def _ask(
         open_page(console, line, address, browser=command.browser)
 
     serve_comparison(pictures, votes, annotator=command.annotator, port=command.port, opened=opened)
-    console.print(f"\n{command.votes}: {len(votes.votes()):,} votes", markup=False)
+    console.print(f"\n{command.votes}: {counted(len(votes.votes()), 'vote')}", markup=False)
 
 
 def _images(command: CompareCommand, sources: tuple[BodySource, BodySource]) -> str | Path:

@@ -15,7 +15,7 @@ from exemplar.data.contents import Contents
 from exemplar.data.formats import FORMATS, chosen_reader, read
 from exemplar.data.inspection import Summary, summarise
 from exemplar.data.options import describe, options_of, with_joints
-from exemplar.image_files import image_size, image_within, read_image, write_image
+from exemplar.files.image_files import image_size, image_within, read_image, write_image
 from exemplar.render.contact_sheet import contact_sheet
 from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49

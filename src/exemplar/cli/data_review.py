@@ -5,13 +5,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from exemplar.cli.local_pages import NamedBodies, jpeg, open_page
 from exemplar.cli.options.data_review import ReviewCommand
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.image_store_files import open_images
+from exemplar.files.image_store_files import open_images
 from exemplar.lift.store import Ledger
 from exemplar.render.review_picture import review_picture
-from exemplar.viewer import Decision, ReviewRow, Sort, serve
+from exemplar.viewer.local_pages import NamedBodies, jpeg, open_page
+from exemplar.viewer.review import Decision, ReviewRow, Sort, serve
 
 
 def run(command: ReviewCommand) -> None:

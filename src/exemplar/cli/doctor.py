@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 
 import numpy as np
 from rich.console import Console
@@ -14,21 +15,21 @@ from exemplar.assets import checked_assets
 from exemplar.cli.options.doctor import DoctorCommand
 from exemplar.counting import counted
 from exemplar.environment import code_version, cores, device_name, machine, usable_device
-from exemplar.reading_files import one_line
+from exemplar.files.reading_files import one_line
 from exemplar.results import OK
 from exemplar.scene import FitOptions, Fitter
 
 NEEDED = ("torch", "numpy", "numba", "opencv-python-headless", "pillow", "safetensors", "trimesh")
 """Packages whose versions are told."""
 
-EXTRAS: Mapping[str, tuple[str, ...]] = {
-    "data": ("scipy", "h5py", "cdflib", "pyarrow"),
-    "ray": ("ray",),
-    "remote": ("fsspec", "s3fs"),
-    "train": ("lightning_fabric", "tensorboard"),
-    "video": ("av", "scipy"),
+EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "data": ("more data sets and formats", ("scipy", "h5py", "cdflib", "pyarrow")),
+    "video": ("videos", ("av", "scipy")),
+    "train": ("training", ("lightning_fabric", "tensorboard")),
+    "ray": ("lifting on a cluster", ("ray",)),
+    "remote": ("images in remote stores", ("fsspec", "s3fs")),
 }
-"""Modules of the extras with which a user can do more."""
+"""Extras with which a user can do more: for what, and their modules."""
 
 STANDING = (
     (128, 40), (134, 34), (122, 34), (140, 38), (116, 38), (152, 80), (104, 80), (160, 116),
@@ -55,14 +56,8 @@ def run(command: DoctorCommand) -> None:
     check("machine", lambda: f"{machine()}; {counted(cores(), 'core')} used")
     check("device", lambda: device_name(usable_device(command.device)))
     check("shipped files", lambda: f"{counted(len(checked_assets()), 'file')}, all as released")
-    for extra, modules in EXTRAS.items():
-        missing = [name for name in modules if not _there(name)]
-        if missing:
-            what = f"extra {extra}: {', '.join(missing)} not installed"
-            hint = escape(f'pip install "exemplar-hmr[{extra}]"')
-            console.print(f"[yellow]absent[/yellow]  {what}; {hint} brings it")
-        else:
-            check(f"extra {extra}", lambda modules=modules: _imported(modules))
+    for extra, (purpose, modules) in EXTRAS.items():
+        console.print(_extra(extra, purpose, modules))
     check("a small fit", lambda: _fit(command.device))
     if broken:
         raise ValueError(f"broken: {', '.join(broken)}")
@@ -73,15 +68,16 @@ def _packages() -> str:
     return ", ".join(f"{name} {version(name)}" for name in NEEDED)
 
 
-def _there(module: str) -> bool:
-    """Whether a module is installed, though it may be broken."""
+def _extra(extra: str, purpose: str, modules: tuple[str, ...]) -> str:
+    """A line on what is not needed: what is there, or what would bring it."""
+    hint = escape(f"pip install 'exemplar-hmr[{extra}]'")
+    if any(find_spec(name) is None for name in modules):
+        return f"[dim]-[/dim]       {extra} ({purpose}): not installed; {hint} adds it"
     try:
-        import_module(module)
-    except ModuleNotFoundError as error:
-        return error.name != module
-    except Exception:  # broken, which the check says
-        return True
-    return True
+        return f"[green]ok[/green]      {extra} ({purpose}): {escape(_imported(modules))}"
+    except Exception as error:  # whatever a package of others does when it is imported
+        reason = escape(one_line(error))
+        return f"[yellow]faulty[/yellow]  {extra} ({purpose}): {reason}; {hint} may mend it"
 
 
 def _imported(modules: tuple[str, ...]) -> str:

@@ -12,7 +12,7 @@ from exemplar.cli.options.evaluate import EvalCommand
 from exemplar.counting import counted
 from exemplar.environment import device_name, usable_device
 from exemplar.evaluation.records import Row
-from exemplar.evaluation.report_page import write_report
+from exemplar.evaluation.report.page import write_report
 from exemplar.evaluation.run import evaluate
 from exemplar.evaluation.run_files import SAMPLES, SUMMARY
 from exemplar.evaluation.tables import table_of

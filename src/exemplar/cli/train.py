@@ -8,8 +8,8 @@ import torch
 from rich.console import Console
 
 from exemplar.cli.options.train import ExemplarCommand, SupervisedCommand
-from exemplar.cli.train_pictures import fits_of
 from exemplar.environment import asked_threads, usable_device
+from exemplar.evaluation.train_pictures import fits_of
 from exemplar.fitting.body_loss import BodyLossConfig
 from exemplar.training.augment import AugmentConfig
 from exemplar.training.job import TrainConfig, run_training

@@ -14,11 +14,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
 from exemplar.cli.fit import LARGE_MISFIT_PX, writable_folder
 from exemplar.cli.options.video import VideoCommand
+from exemplar.counting import counted
+from exemplar.data.calibration import CAMERAS_FILE, write_cameras
 from exemplar.export import write_amass, write_bvh, write_csv, write_motion_glb, write_trc
+from exemplar.files.atomic_files import replacing
+from exemplar.files.video_files import Selection, read_frames, video_writer
 from exemplar.motion import kinematic_joints, vertices_at, y_up
 from exemplar.motion_files import MOTION_FILE, write_motions
 from exemplar.render.clip_picture import SideView, clip_picture
@@ -27,7 +30,6 @@ from exemplar.scene.clip import ClipFitter, ClipResult
 from exemplar.scene.clip import Progress as ClipProgress
 from exemplar.scene.clip_options import ClipOptions
 from exemplar.skeletons import SMPL_24
-from exemplar.video_files import Selection, read_frames, video_writer
 
 SUMMARY, OVERLAY, WORK = "summary.json", "overlay.mp4", "work"
 
@@ -55,6 +57,10 @@ def run(command: VideoCommand) -> None:
         result = fitter.fit(command.clip, command.output / WORK, report)
         body = fitter.body
         written = _write_files(result, body, command.output)
+        if result.world is not None:
+            camera = result.world.camera(result.people[0].motion, command.clip.stem)
+            write_cameras([camera], command.output / CAMERAS_FILE)
+            written.append(command.output / CAMERAS_FILE)
         if command.overlay:
             _write_overlay(result, body, command.clip, selection, command.output / OVERLAY, report)
             written.append(command.output / OVERLAY)
@@ -62,7 +68,8 @@ def run(command: VideoCommand) -> None:
         console.print(f"[yellow]warning[/yellow] {escape(text)}")
     console.print(_table(result, command.clip))
     console.print("wrote " + "  ".join(str(path) for path in written), markup=False)
-    console.print(f"look at it in 3D: exemplar view {command.output}", markup=False)
+    line = f"look at it in 3D: exemplar view {command.output} --photo {command.clip}"
+    console.print(line, markup=False)
 
 
 @contextmanager
@@ -202,7 +209,7 @@ def _table(result: ClipResult, clip: Path) -> Table:
     """One line a person."""
     first = result.people[0].motion
     assert first.camera is not None
-    title = f"{clip.name}  {len(first.times)} frames at {first.fps:g}/s"
+    title = f"{clip.name}  {counted(len(first.times), 'frame')} at {first.fps:g}/s"
     table = Table(title=title, title_justify="left")
     for heading in ("person", "frames", "ok", "from s", "to s", "fit px", "distance m"):
         table.add_column(heading, justify="right")

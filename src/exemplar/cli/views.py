@@ -13,7 +13,7 @@ from rich.table import Table
 from exemplar.cli.export import write_motions_as
 from exemplar.cli.fit import writable_folder
 from exemplar.cli.options.views import ViewsCommand
-from exemplar.data.calibration import read_cameras
+from exemplar.data.calibration import CAMERAS_FILE, read_cameras, write_cameras
 from exemplar.environment import code_version
 from exemplar.geometry.rigs import LensCamera
 from exemplar.motion_files import MOTION_FILE, write_motions
@@ -65,7 +65,8 @@ def run(command: ViewsCommand) -> None:
         bar.update(task, description="writing", total=None)
         summary = summary_of(found, fitter.body)
         write_motions(found.motions, command.output / MOTION_FILE)
-        written = [command.output / MOTION_FILE]
+        write_cameras(found.world.cameras, command.output / CAMERAS_FILE)
+        written = [command.output / MOTION_FILE, command.output / CAMERAS_FILE]
         for target in command.to:
             written += write_motions_as(target, found.motions, fitter.body, command.output)
         overlay(found, fitter.body, summary, command.output / "overlay.png")
@@ -78,6 +79,9 @@ def run(command: ViewsCommand) -> None:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
     console.print(_table(summary))
     console.print("wrote " + "  ".join(str(path) for path in written), markup=False)
+    films = [path for path in command.footage if path.is_file()]
+    shown = " ".join(["", "--photo", *map(str, films)]) if films else ""
+    console.print(f"look at it in 3D: exemplar view {command.output}{shown}", markup=False)
     if not command.keep:
         shutil.rmtree(work, ignore_errors=True)
 

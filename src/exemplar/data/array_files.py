@@ -12,7 +12,7 @@ import numpy as np
 
 from exemplar.data.contents import Contents
 from exemplar.data.mat_files import read_mat
-from exemplar.file_budget import Budget
+from exemplar.files.file_budget import Budget
 
 _MOST_IN_CDF = 10_000
 _LARGEST_ITEM = 16

@@ -5,8 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from exemplar.npy_files import npz_names
-from exemplar.reading_files import read_json
+from exemplar.files.npy_files import npz_names
+from exemplar.files.reading_files import read_json
 
 _EMPTY = 4
 """Bytes of a file with nobody in it ("[]"), at most."""

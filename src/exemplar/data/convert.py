@@ -23,7 +23,7 @@ from exemplar.data.formats import (
     table,
 )
 from exemplar.data.pseudo_gt import IMPORTED, PseudoTruth
-from exemplar.image_store_files import ImageStore, open_images
+from exemplar.files.image_store_files import ImageStore, open_images
 from exemplar.results import BAD_INPUT
 from exemplar.samples import BodyTruth, Sample
 

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from exemplar.files.image_files import crop_image
 from exemplar.geometry.crops import Box, Framing, box_about_hips, image_to_crop, upright_box
 from exemplar.geometry.rotations import rotation_about_z
-from exemplar.image_files import crop_image
 from exemplar.samples import Batch
 from exemplar.skeletons import OPENPOSE_25, SMPL_49, TORSO
 

@@ -23,7 +23,7 @@ from exemplar.data.records import (
     known_points,
     sample_or_problem,
 )
-from exemplar.image_files import image_size, image_within
+from exemplar.files.image_files import image_size, image_within
 from exemplar.samples import Sample
 from exemplar.skeletons import names_of, to_smpl49
 

@@ -10,7 +10,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from exemplar.file_budget import Budget
+from exemplar.files.file_budget import Budget
 
 _MATRIX, _COMPRESSED = 14, 15
 _HEADER, _TAG = 128, 8

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from exemplar.reading_files import one_line
+from exemplar.files.reading_files import one_line
 from exemplar.samples import SCALE_UNIT, Sample
 from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25, SMPL_49, indices, to_smpl49
 

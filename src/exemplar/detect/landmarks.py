@@ -24,8 +24,8 @@ from exemplar.detect.pose_finder import (
     side_of,
     square,
 )
+from exemplar.files.image_files import crop_image
 from exemplar.geometry.crops import Box, crop_to_image
-from exemplar.image_files import crop_image
 from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk, Size
 from exemplar.regressors.checkpoints import load_trunk
 from exemplar.skeletons import BLAZEPOSE_33, COCO_17

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exemplar.assets import load_asset_state
+from exemplar.files.image_files import crop_image
 from exemplar.geometry.crops import Box, crop_to_image
-from exemplar.image_files import crop_image
 from exemplar.regressors.blazepose import InvertedResidual
 from exemplar.skeletons import COCO_17
 

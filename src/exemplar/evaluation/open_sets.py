@@ -15,9 +15,9 @@ import torch
 
 from exemplar.data.formats import spin_npz
 from exemplar.evaluation.keypoint_sources import with_exact
+from exemplar.files.npy_files import read_npz
+from exemplar.files.reading_files import read_json, reading
 from exemplar.geometry.rotations import axis_angle_to_rotmat
-from exemplar.npy_files import read_npz
-from exemplar.reading_files import read_json, reading
 from exemplar.samples import Sample
 from exemplar.synth.folders import (
     ANNOTATIONS,

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, BodyParams
 from exemplar.data.crops import CroppedPerson
 from exemplar.data.formats import table
@@ -18,6 +17,7 @@ from exemplar.evaluation.config import Method
 from exemplar.evaluation.judge import Judge, Truth
 from exemplar.evaluation.keypoint_sources import EXACT
 from exemplar.evaluation.methods import Answers
+from exemplar.files.atomic_files import replacing
 from exemplar.geometry.cameras import CameraModel, move_weak_camera, weak_equivalent
 from exemplar.geometry.crops import Box, crop_to_image, crop_units_to_pixels, image_to_crop
 from exemplar.geometry.rotations import rotation_about_z

@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 import torch
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, load_body
 from exemplar.data.contents import Contents
 from exemplar.data.crops import batch_of
@@ -27,10 +26,11 @@ from exemplar.evaluation.protocols import Protocol, protocol_named
 from exemplar.evaluation.records import Row, failed_row, read_rows, rows_of, shown_of, write_rows
 from exemplar.evaluation.run_files import CONFIG, SAMPLES, SUMMARY
 from exemplar.evaluation.tables import summary_of
+from exemplar.files.atomic_files import replacing
+from exemplar.files.reading_files import read_json
 from exemplar.geometry.cameras import CameraModel
 from exemplar.lift.lifter import weights_digest
 from exemplar.lift.prepare import Prepared, Preparer, shown_to
-from exemplar.reading_files import read_json
 from exemplar.results import BAD_INPUT
 from exemplar.samples import Gender, Sample
 

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from rich.table import Table
 
+from exemplar.evaluation.columns import AGAINST, BASELINE, COLUMNS, known, name_of, number
 from exemplar.evaluation.records import Row
-from exemplar.evaluation.report_data import carried
+from exemplar.evaluation.report.data import carried
 from exemplar.results import BAD_INPUT
 
 BOOTSTRAP = 2000
@@ -90,28 +91,16 @@ def interval(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-_COLUMNS: Mapping[str, tuple[str, str]] = {
-    "mpjpe": ("MPJPE mm", ".1f"),
-    "pa_mpjpe": ("PA mm", ".1f"),
-    "pve": ("PVE mm", ".1f"),
-    "pck_150": ("PCK 150", ".3f"),
-    "auc": ("AUC", ".3f"),
-    "px": ("2D px", ".1f"),
-    "pck": ("PCK", ".3f"),
-    "worse_percent": ("worse %", ".0f"),
-    "worse_by_5mm_percent": ("> 5 mm %", ".0f"),
-    "oracle": ("oracle PA", ".1f"),
-    "seconds": ("s", ".2f"),
-}
-"""Heading and format of the table's columns."""
-
-
 def table_of(summary: Mapping[str, Any]) -> Table:
     """The methods of a summary, for a terminal; columns that none of them has are left out."""
     methods: Mapping[str, Mapping[str, Any]] = summary["methods"]
-    used = [name for name in _COLUMNS if any(name in found for found in methods.values())]
-    table = Table("", "people", *(_COLUMNS[name][0] for name in used))
+    used = [name for name in COLUMNS if any(known(found.get(name)) for found in methods.values())]
+    table = Table("method", *("\n".join(COLUMNS[name][:2]) for name in used), "people\ncounted")
     for method, found in methods.items():
-        cells = (format(found[x], _COLUMNS[x][1]) if x in found else "" for x in used)
-        table.add_row(method, str(found["people"]), *cells)
+        cells = []
+        for name in used:
+            _, _, decimals, factor = COLUMNS[name]
+            own = None if method == BASELINE and name in AGAINST else found.get(name)
+            cells.append(number(own, decimals, factor=factor))
+        table.add_row(name_of(method), *cells, f"{found['people']:,}")
     return table

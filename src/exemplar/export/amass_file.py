@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
+from exemplar.files.atomic_files import replacing
 from exemplar.geometry.rotations import rotmat_to_axis_angle
 from exemplar.motion import Motion, steady, turned, y_up
 from exemplar.skeletons import SMPL_24, SMPLH_52

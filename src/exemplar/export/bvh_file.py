@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, BodyOutput
+from exemplar.files.atomic_files import replacing
 from exemplar.geometry.rotations import rotmat_to_euler_zxy
 from exemplar.motion import Motion, kinematic_joints, rest_pose, rotmats_of, steady, y_up
 from exemplar.skeletons import SMPL_24

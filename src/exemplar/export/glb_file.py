@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, load_body
 from exemplar.bodies.lbs import apply
 from exemplar.export.gltf import Gltf
+from exemplar.files.atomic_files import replacing
 from exemplar.geometry.meshes import vertex_normals
 from exemplar.geometry.rotations import rotmat_to_unitquat
 from exemplar.motion import (

@@ -4,8 +4,8 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
+from exemplar.files.atomic_files import replacing
 from exemplar.motion import Motion, kinematic_joints, y_up
 from exemplar.skeletons import SMPL_24
 

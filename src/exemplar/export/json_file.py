@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from exemplar.atomic_files import replacing
 from exemplar.environment import code_version
+from exemplar.files.atomic_files import replacing
 from exemplar.results import BodyState, FitResult, PersonFit
 from exemplar.skeletons import SMPL_49
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
+from exemplar.files.atomic_files import replacing
 from exemplar.motion import Motion, vertices_at
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exemplar.atomic_files import replacing
+from exemplar.files.atomic_files import replacing
 from exemplar.results import BodyState, FitResult, PersonFit
 from exemplar.skeletons import SMPL_24, SMPL_49
 

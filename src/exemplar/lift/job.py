@@ -9,7 +9,7 @@ from exemplar.counting import counted
 from exemplar.data.contents import Contents
 from exemplar.data.convert import write_rows
 from exemplar.data.formats import eft_json, read, reader_options, recognise
-from exemplar.image_store_files import open_images, place_name
+from exemplar.files.image_store_files import open_images, place_name
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import Report, run_local

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from exemplar.counting import counted
+from exemplar.files.reading_files import reading
 from exemplar.lift.ledger_rows import CHECKSUM, checksum, sample_of_row, truth_of_row
-from exemplar.reading_files import reading
 
 LEDGER = "ledger.sqlite"
 """Name of the file in a job's folder."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.data.records import size_of
-from exemplar.npy_files import read_npz
-from exemplar.reading_files import one_line
+from exemplar.files.npy_files import read_npz
+from exemplar.files.reading_files import one_line
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 

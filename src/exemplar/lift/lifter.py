@@ -17,6 +17,7 @@ from exemplar.data.crops import batch_of
 from exemplar.data.looks import Looker
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.environment import code_version, cores, settle, usable_device
+from exemplar.files.image_store_files import ImageStore
 from exemplar.fitting.dual import fit_dual
 from exemplar.fitting.exemplar import EftConfig, eft_objective, stream_exemplars
 from exemplar.fitting.fits import Acceptance, Fits
@@ -32,7 +33,6 @@ from exemplar.geometry.cameras import (
     weak_equivalent,
 )
 from exemplar.geometry.crops import Box
-from exemplar.image_store_files import ImageStore
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.prepare import Prepared, Preparer, annotated_box, shown_to
 from exemplar.lift.recipes import dual_config, eft_config, smplify_config

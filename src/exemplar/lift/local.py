@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.image_store_files import open_images
+from exemplar.files.image_store_files import open_images
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.prepare import Prepared, Preparer
 from exemplar.lift.store import Ledger, Selection

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar.data.crops import CroppedPerson, crop_person, framing_of, person_box
+from exemplar.files.image_files import OutsideError
+from exemplar.files.image_store_files import ImageStore, open_images
 from exemplar.fitting.inputs import checked_keypoints
 from exemplar.geometry.crops import Box, Framing, crop_to_image
-from exemplar.image_files import OutsideError
-from exemplar.image_store_files import ImageStore, open_images
 from exemplar.lift.reasons import MISSING, UNREADABLE, lacks_image
 from exemplar.objectives import JointsAbout
 from exemplar.results import BAD_INPUT

@@ -12,9 +12,9 @@ from typing import Any
 
 from exemplar.counting import counted
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.file_budget import VARIABLE
-from exemplar.image_files import OUTSIDE_VARIABLE
-from exemplar.image_store_files import ImageStore, open_images
+from exemplar.files.file_budget import VARIABLE
+from exemplar.files.image_files import OUTSIDE_VARIABLE
+from exemplar.files.image_store_files import ImageStore, open_images
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import LOOKED_FOR, Report, claim_size, sees_images

@@ -1,6 +1,6 @@
 """What becomes of people: statuses, and the reasons that messages begin with, before a colon."""
 
-from exemplar.image_files import OUTSIDE
+from exemplar.files.image_files import OUTSIDE
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK, REJECTED
 
 MISSING, UNREADABLE = "missing image", "unreadable image"

@@ -17,10 +17,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from exemplar.data.pseudo_gt import Decision, PseudoTruth
+from exemplar.files.reading_files import reading
 from exemplar.lift.ledger_files import LEDGER, open_ledger
 from exemplar.lift.ledger_rows import row_of_sample, row_of_truth, sample_of_row, truth_of_row
 from exemplar.lift.reasons import REASONS, STATUSES, typed
-from exemplar.reading_files import reading
 from exemplar.samples import Sample
 
 SORTS: Mapping[str, str] = {

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from exemplar.assets import asset_path, load_asset_state
 from exemplar.bodies import Body, load_body
+from exemplar.files.reading_files import reading
 from exemplar.geometry.cameras import CameraModel
-from exemplar.reading_files import reading
 from exemplar.regressors.blazepose import BlazePoseTrunk, Size
 from exemplar.regressors.cliff import Cliff, CliffHrnet
 from exemplar.regressors.hmr import RECT, SQUARE, Hmr

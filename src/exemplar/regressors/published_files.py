@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exemplar.npy_files import read_npz
-from exemplar.tensor_files import read_tensors
+from exemplar.files.npy_files import read_npz
+from exemplar.files.tensor_files import read_tensors
 
 SUFFIXES = frozenset({".pt", ".pth", ".ckpt", ".tar", ".bin"})
 """File names (in small letters) that are taken for torch checkpoints."""

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from exemplar.atomic_files import replacing
+from exemplar.files.atomic_files import replacing
 from exemplar.render.drawing import (
     BACKDROP,
     INK,

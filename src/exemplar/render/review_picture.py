@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from exemplar.bodies import Body
 from exemplar.bodies.body import BodyParams
+from exemplar.files.image_files import crop_image
 from exemplar.geometry.crops import Box
-from exemplar.image_files import crop_image
 from exemplar.render.drawing import (
     BACKDROP,
     INK,

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from exemplar.bodies import Body
+from exemplar.counting import counted
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
 from exemplar.environment import one_torch_thread, usable_device
+from exemplar.files.video_files import VideoFrame, read_frames, read_info
 from exemplar.fitting.clip import ClipConfig
 from exemplar.fitting.exemplar import EftConfig
 from exemplar.fitting.weights import frozen_outputs, moving_names
@@ -27,7 +29,6 @@ from exemplar.scene.people import has_extent, landmark_joints
 from exemplar.scene.placing import focal_from
 from exemplar.scene.sightings import Sighting, sightings_in
 from exemplar.scene.tracks import Track, assignment, tracks_of
-from exemplar.video_files import VideoFrame, read_frames, read_info
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much (0: not known)."""
@@ -211,8 +212,9 @@ class ClipFitter:
         if person == "largest":
             return [max(tracks, key=Track.mean_extent)]
         if int(person) >= len(tracks):
-            count = f"{len(tracks)} people" if len(tracks) > 1 else "1 person"
-            raise ValueError(f"--person {person}: expected a number below {len(tracks)} ({count})")
+            raise ValueError(
+                f"--person {person}: expected a number below {len(tracks)} ({counted(len(tracks))})"
+            )
         return [tracks[int(person)]]
 
     def _frames_of(

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from exemplar.atomic_files import replacing
-from exemplar.npy_files import read_npz
-from exemplar.reading_files import read_json
+from exemplar.files.atomic_files import replacing
+from exemplar.files.npy_files import read_npz
+from exemplar.files.reading_files import read_json
 from exemplar.scene.sightings import Sighting
 
 JOB_FILE = "job.json"

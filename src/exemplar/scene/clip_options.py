@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from exemplar.files.video_files import ALL_FRAMES, Selection
 from exemplar.fitting.names import Smoothing
-from exemplar.video_files import ALL_FRAMES, Selection
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 
 from exemplar.bodies import Body, BodyParams
+from exemplar.geometry.rigs import LensCamera
 from exemplar.motion import Motion, kinematic_joints, turned
 from exemplar.skeletons import OPENPOSE_PREFIX, SMPL_24, SMPL_49
 
@@ -35,6 +36,15 @@ class World:
     lifts: tuple[float, ...]
     """By how much each person is moved up beyond that, metres, so that their feet touch the
     ground: nothing tells it better than them where the sizes of people are not known."""
+
+    def camera(self, motion: Motion, name: str) -> LensCamera:
+        """The camera of a motion of the camera's frame, in the world."""
+        assert motion.camera is not None
+        intrinsics = np.diag([motion.camera.focal, motion.camera.focal, 1.0])
+        intrinsics[:2, 2] = motion.camera.principal_point
+        away = -self.rotation.T @ np.array([0.0, self.camera_height, 0.0])
+        size = motion.camera.image_size
+        return LensCamera(name, intrinsics, self.rotation.T, away, np.zeros(0), size)
 
     def motions(self, motions: Sequence[Motion], body: Body) -> tuple[Motion, ...]:
         """Motions of the camera's frame in the world."""

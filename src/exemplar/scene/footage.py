@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from exemplar.image_files import image_size, read_image
+from exemplar.files.image_files import image_size, read_image
 from exemplar.motion import HIGHEST_FPS, STILL_FPS
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")

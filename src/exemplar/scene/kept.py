@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from exemplar.atomic_files import replacing
-from exemplar.npy_files import read_npz
+from exemplar.files.atomic_files import replacing
+from exemplar.files.npy_files import read_npz
 
 Arrays = dict[str, np.ndarray]
 

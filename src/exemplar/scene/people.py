@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from exemplar.counting import counted
 from exemplar.data.detections import (
     LEAST_CONFIDENCE,
     Detection,
@@ -107,7 +108,7 @@ def _given(
         if len(broken) == len(people):
             raise ValueError(f"{source.path}: {broken[0]}")
         if broken:
-            left = f"{source.path}: {len(broken)} people left out: {broken[0]}"
+            left = f"{source.path}: {counted(len(broken))} left out: {broken[0]}"
             warnings.warn(left, stacklevel=2)
         found = [person.keypoints_2d for person in people if not person.problem]
         return [np.where(each[:, 2:] < LEAST_CONFIDENCE, 0.0, each) for each in found]
@@ -142,9 +143,9 @@ def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:
     if person == "largest":
         return [max(people, key=lambda p: float(np.prod(np.subtract(*_extent(p)[::-1]))))]
     if not person.isdigit() or int(person) >= len(people):
-        count = f"{len(people)} people" if len(people) > 1 else "1 person"
         raise ValueError(
-            f"--person {person!r}: expected all, largest, or a number below {len(people)} ({count})"
+            f"--person {person!r}: expected all, largest, or a number below {len(people)}"
+            f" ({counted(len(people))})"
         )
     return [people[int(person)]]
 

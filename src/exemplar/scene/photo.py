@@ -14,6 +14,7 @@ from exemplar.bodies import Body
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
 from exemplar.data.looks import Crop, Looker
 from exemplar.environment import one_torch_thread, usable_device
+from exemplar.files.image_files import read_image
 from exemplar.fit_result import FitResult
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
@@ -22,7 +23,6 @@ from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_
 from exemplar.fitting.trace import Evaluation, pick
 from exemplar.geometry.cameras import CameraModel
 from exemplar.geometry.crops import Box, upright_box
-from exemplar.image_files import read_image
 from exemplar.regressors.checkpoints import (
     DEFAULT_REGRESSOR,
     LIFTERS,
@@ -38,6 +38,10 @@ from exemplar.scene.quality import quality_of
 
 Progress = Callable[[int, int, int, float], None]
 """Called with person, number of people, iteration and 2D error in px."""
+
+
+def _untold(person: int, people: int, step: int, error: float) -> None:
+    """Where nobody asks how far a fit is."""
 
 
 class Fitter:
@@ -81,11 +85,11 @@ class Fitter:
         self,
         image: str | Path | np.ndarray,
         keypoints: KeypointSource = None,
-        progress: Progress = lambda person, people, step, error: None,
+        progress: Progress | None = None,
     ) -> FitResult:
         """Fit the people of one photo; see `exemplar.fit`."""
         with one_torch_thread():
-            return self._fit(image, keypoints, progress)
+            return self._fit(image, keypoints, progress or _untold)
 
     def _fit(
         self, image: str | Path | np.ndarray, keypoints: KeypointSource, progress: Progress
@@ -228,7 +232,7 @@ def fit(
     regressor: str | Path = DEFAULT_REGRESSOR,
     *,
     options: FitOptions | None = None,
-    progress: Progress = lambda person, people, step, error: None,
+    progress: Progress | None = None,
 ) -> FitResult:
     """Fit a 3D body to every person in a photo by Exemplar Fine-Tuning.
 

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from exemplar.bodies import Body
+from exemplar.files.image_files import focal_35mm
 from exemplar.fitting.projections import placed
 from exemplar.fitting.trace import Iterate
 from exemplar.geometry.cameras import CameraModel
 from exemplar.geometry.crops import Box
-from exemplar.image_files import focal_35mm
 from exemplar.results import BodyState
 
 FIELD_OF_VIEW = 55.0

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body
+from exemplar.files.atomic_files import replacing
+from exemplar.files.image_files import write_image
 from exemplar.geometry.rigs import misses
-from exemplar.image_files import write_image
 from exemplar.motion import Motion, vertices_at
 from exemplar.render.views_picture import SeenBody, side_by_side
 from exemplar.scene.association import Person, Pictures

@@ -10,7 +10,7 @@ from exemplar.data.convert import write_rows
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.data.records import box_of_points
 from exemplar.environment import code_version
-from exemplar.image_files import write_image
+from exemplar.files.image_files import write_image
 from exemplar.motion import rotmats_of, turned
 from exemplar.results import OK
 from exemplar.samples import BodyTruth, Sample

@@ -18,14 +18,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from exemplar.atomic_files import replacing
 from exemplar.data.formats.spin_npz import Columns
 from exemplar.data.records import box_of_points
 from exemplar.environment import code_version
+from exemplar.files.atomic_files import replacing
+from exemplar.files.image_files import write_image
+from exemplar.files.npy_files import read_npz
+from exemplar.files.reading_files import read_json, reading
 from exemplar.geometry.cameras import move_weak_camera
-from exemplar.image_files import write_image
-from exemplar.npy_files import read_npz
-from exemplar.reading_files import read_json, reading
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25
 from exemplar.synth.annotations import AnnotatorConfig, annotate

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from exemplar.data.crops import framing_of, person_box
 from exemplar.data.formats.cliff_npz import focal_of
+from exemplar.files.image_files import crop_image
 from exemplar.geometry.crops import Box, Framing, image_to_crop, turn, upright_box
 from exemplar.geometry.rotations import rotation_about_z
-from exemplar.image_files import crop_image
 from exemplar.samples import Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_24, SMPL_49, flip_permutation, indices
 from exemplar.training.batches import Example

@@ -23,13 +23,13 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import BodyParams
+from exemplar.files.atomic_files import replacing
+from exemplar.files.image_files import read_image
+from exemplar.files.npy_files import map_npy, read_npy
+from exemplar.files.reading_files import read_json
 from exemplar.fitting.weights import Inputs, parts_of
 from exemplar.geometry.crops import Box
-from exemplar.image_files import read_image
-from exemplar.npy_files import map_npy, read_npy
-from exemplar.reading_files import read_json
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 from exemplar.training.augment import AugmentConfig, frame_of
 from exemplar.training.batches import Example, TrainingBatch

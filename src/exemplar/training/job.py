@@ -12,8 +12,8 @@ from rich.console import Console
 from safetensors import SafetensorError
 from torch import nn
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import OPEN_BODY
+from exemplar.files.atomic_files import replacing
 from exemplar.fitting.dual import check_crops
 from exemplar.fitting.weights import parts_of
 from exemplar.regressors.checkpoints import RegressorInfo, body_for, save_regressor

@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from exemplar.reading_files import reading
+from exemplar.files.reading_files import reading
 from exemplar.training.averages import WeightAverage
 from exemplar.training.processes import Share, Step, means, on_first, open_fabric, seed_step
 from exemplar.training.progress import TrainingProgress, stop_asked

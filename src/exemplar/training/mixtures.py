@@ -25,7 +25,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from exemplar.image_files import read_image
+from exemplar.files.image_files import read_image
 from exemplar.samples import Sample
 from exemplar.training.augment import AugmentConfig, Frame, augmented_example
 from exemplar.training.batches import Example, TrainingBatch, collate

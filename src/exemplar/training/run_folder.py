@@ -28,10 +28,10 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from exemplar.atomic_files import replacing
 from exemplar.environment import code_commit, code_version
-from exemplar.reading_files import one_line, reading
-from exemplar.tensor_files import read_tensors
+from exemplar.files.atomic_files import replacing
+from exemplar.files.reading_files import one_line, reading
+from exemplar.files.tensor_files import read_tensors
 
 LAST, BEST, LOG, CONFIG = "last.pt", "best.pt", "log.csv", "config.json"
 """Names of the files in a run's folder."""

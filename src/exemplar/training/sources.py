@@ -29,8 +29,8 @@ from exemplar.data.formats import format_named, read_truths, recognise
 from exemplar.data.formats.cliff_npz import FOCAL
 from exemplar.data.options import parse_options
 from exemplar.data.pseudo_gt import IMPORTED, PseudoTruth
-from exemplar.image_files import image_size, image_within
-from exemplar.reading_files import read_json, reading
+from exemplar.files.image_files import image_size, image_within
+from exemplar.files.reading_files import read_json, reading
 from exemplar.results import OK
 from exemplar.samples import BodyTruth, Gender, Sample
 

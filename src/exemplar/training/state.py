@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from exemplar.reading_files import one_line
+from exemplar.files.reading_files import one_line
 from exemplar.training.averages import WeightAverage
 from exemplar.training.schedule import LoopConfig
 

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
+from exemplar.files.image_files import read_image
 from exemplar.fitting.projections import projection_of
-from exemplar.image_files import read_image
 from exemplar.metrics import mpjpe, pa_mpjpe
 from exemplar.objectives import mean_error_px
 from exemplar.regressors.prediction import Prediction

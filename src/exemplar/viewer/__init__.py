@@ -1,6 +1,1 @@
-"""Pages that show results in a browser: `serve` lets a person review lifted samples."""
-
-from exemplar.viewer.review import Decision, ReviewRow, ReviewSource, Sort
-from exemplar.viewer.review_page import ReviewServer, serve
-
-__all__ = ["Decision", "ReviewRow", "ReviewServer", "ReviewSource", "Sort", "serve"]
+"""Pages that show results in a browser, a folder each, and the server they share."""

@@ -19,7 +19,7 @@ from threading import BoundedSemaphore, Lock
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from exemplar.reading_files import one_line
+from exemplar.files.reading_files import one_line
 
 HOST = "127.0.0.1"
 """The only address that is listened to."""

@@ -299,7 +299,7 @@ def test_a_folder_of_pose2sim_is_read_by_frame(tmp_path: Path) -> None:
 
 
 def test_folders_of_labels_find_the_images_and_their_sizes(tmp_path: Path) -> None:
-    from exemplar.image_files import write_image
+    from exemplar.files.image_files import write_image
 
     (tmp_path / "labels").mkdir()
     yolo_txt(tmp_path / "labels")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class DoctorCommand:
     """Check this installation: versions, device, shipped files, extras, and one small fit.
 
-    Ends with an error if something is broken. An extra that is not installed is nothing broken.
+    Ends with an error if something that every command needs is broken. Extras are told of, and may
+    be missing.
 
     For example:
         exemplar doctor

@@ -15,15 +15,16 @@ class ViewCommand:
 
     For example:
         exemplar view out
-        exemplar view out --html page.html
+        exemplar view walk --photo clip.mp4 --html page.html
     """
 
     result: Annotated[Path, tyro.conf.Positional]
-    """The folder that exemplar fit wrote, or the .npz in it."""
+    """The folder that exemplar fit, video or views wrote, the .npz in it, or any .glb file."""
     html: Path | None = None
     """Write the page to this file instead of showing it."""
-    photo: Path | None = None
-    """The photo, where the result's folder does not have it."""
+    photo: tuple[Path, ...] = ()
+    """What to show behind the bodies: the photo, where the result's folder does not have it, or the
+    clip; of several cameras a file each, named after it or in the calibration's order."""
     body: str | None = None
     """"open", or the SMPL file of the fit, where it is not where it was."""
     port: int = 0

@@ -6,15 +6,22 @@ the others' in whatever their board was measured in. Caliscope numbers cameras b
 `cam_id`, may put their tables under `cameras`, and marks those to leave out with `ignore`.
 """
 
-from collections.abc import Mapping
+import json
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import tomllib
 
+from exemplar.files.atomic_files import replacing
 from exemplar.geometry.rigs import LensCamera
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 _NAMES = ("name", "cam_id", "port")
 
@@ -34,6 +41,32 @@ def read(path: Path) -> list[LensCamera]:
     if not cameras:
         raise ValueError("no table has a camera's matrix")
     return [_camera(key, table) for key, table in cameras.items() if not table.get("ignore")]
+
+
+def write(cameras: Sequence[LensCamera], path: Path) -> None:
+    """Write cameras so that `read` and the programs above read them."""
+    tables = [_table(number, camera) for number, camera in enumerate(cameras)]
+    with replacing(path) as half:
+        half.write_text("\n\n".join(tables) + "\n", "utf-8")
+
+
+def _table(number: int, camera: LensCamera) -> str:
+    rows = {
+        "name": camera.name,
+        "size": camera.image_size and list(camera.image_size),
+        "matrix": camera.intrinsics.tolist(),
+        "distortions": camera.distortion.tolist(),
+        "rotation": cv2.Rodrigues(camera.rotation)[0].ravel().tolist(),
+        "translation": camera.translation.tolist(),
+        "fisheye": camera.fisheye,
+    }
+    # JSON's texts, numbers and lists are TOML's
+    lines = [
+        f"{key} = {json.dumps(value, ensure_ascii=False)}"
+        for key, value in rows.items()
+        if value is not None
+    ]
+    return "\n".join([f"[cam_{number}]", *lines])
 
 
 def _camera(key: str, table: Mapping[str, Any]) -> LensCamera:

@@ -39,7 +39,7 @@ from exemplar.data.formats import (
 )
 from exemplar.data.options import check_options, options_of, parse_options
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.reading_files import reading
+from exemplar.files.reading_files import reading
 from exemplar.samples import Sample
 
 __all__ = [

@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from exemplar.data.contents import Contents
 from exemplar.data.formats import spin_npz
-from exemplar.image_files import image_size, image_within
+from exemplar.files.image_files import image_size, image_within
 from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49
 

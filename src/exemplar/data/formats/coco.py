@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.formats import coco_wholebody, ochuman
 from exemplar.data.formats.coco_style import (
@@ -23,6 +22,7 @@ from exemplar.data.formats.coco_style import (
     read_people,
 )
 from exemplar.data.records import BOX_MARGIN
+from exemplar.files.atomic_files import replacing
 from exemplar.samples import Sample
 from exemplar.skeletons import COCO_17, to_smpl49
 

@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from exemplar.atomic_files import replacing
 from exemplar.bodies import Body, BodyParams
 from exemplar.data.contents import Contents
 from exemplar.data.records import sample_or_problem
+from exemplar.files.atomic_files import replacing
 from exemplar.geometry.cameras import project_weak
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, OPENPOSE_18, OPENPOSE_25, OPENPOSE_PREFIX, SMPL_49, indices

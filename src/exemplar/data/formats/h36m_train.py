@@ -30,7 +30,7 @@ from exemplar.data.sequences import (
     metres_about,
     relative_path,
 )
-from exemplar.pickle_files import as_array, read_pickle
+from exemplar.files.pickle_files import as_array, read_pickle
 from exemplar.samples import Sample
 from exemplar.skeletons import H36M_TRAIN_17
 

@@ -21,7 +21,7 @@ from exemplar.data.contents import Contents
 from exemplar.data.formats.panoptic import CAMERAS, CENTIMETRE, clipped, project
 from exemplar.data.records import box_of_points, joints24, joints49, numbers, sample_or_problem
 from exemplar.data.sequences import each_file
-from exemplar.reading_files import read_json, reading
+from exemplar.files.reading_files import read_json, reading
 from exemplar.samples import Sample
 from exemplar.skeletons import PANOPTIC_19
 

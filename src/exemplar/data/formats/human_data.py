@@ -29,7 +29,7 @@ from exemplar.data.records import (
     sample_or_problem,
 )
 from exemplar.data.sequences import body_truth
-from exemplar.npy_files import read_npz
+from exemplar.files.npy_files import read_npz
 from exemplar.samples import BodyTruth, Gender, Sample
 from exemplar.skeletons import HUMAN_DATA_190_ROWS
 

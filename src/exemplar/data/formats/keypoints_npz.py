@@ -12,7 +12,7 @@ import numpy as np
 from exemplar.data.contents import Contents
 from exemplar.data.detections import Detection, Record, detector_reader, with_scores
 from exemplar.data.npz_arrays import texts_of
-from exemplar.npy_files import read_npz
+from exemplar.files.npy_files import read_npz
 from exemplar.skeletons import SMPL_49, our_names
 
 TITLE = "Arrays of keypoints (.npz)"

@@ -44,7 +44,7 @@ from exemplar.data.sequences import (
     metres_about,
     relative_path,
 )
-from exemplar.npy_files import read_npz
+from exemplar.files.npy_files import read_npz
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import MPI_INF_3DHP_17, MPI_INF_3DHP_28_ROWS, SMPL_24
 

@@ -38,7 +38,7 @@ from exemplar.data.records import (
     numbers,
     sample_or_problem,
 )
-from exemplar.pickle_files import as_array, read_pickle
+from exemplar.files.pickle_files import as_array, read_pickle
 from exemplar.samples import Sample
 from exemplar.skeletons import PANOPTIC_19
 

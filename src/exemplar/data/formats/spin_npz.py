@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.npz_arrays import rows_of, texts_of
 from exemplar.data.records import sample_or_problem, size_of
+from exemplar.files.atomic_files import replacing
+from exemplar.files.npy_files import read_npz
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
-from exemplar.npy_files import read_npz
 from exemplar.samples import BodyTruth, Gender, Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_24, SMPL_49, indices, names_of
 

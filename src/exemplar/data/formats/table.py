@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from exemplar.atomic_files import replacing
 from exemplar.data.contents import Contents
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.data.records import size_of
-from exemplar.file_budget import Budget
-from exemplar.npy_files import npy_from_bytes
-from exemplar.reading_files import reading
+from exemplar.files.atomic_files import replacing
+from exemplar.files.file_budget import Budget
+from exemplar.files.npy_files import npy_from_bytes
+from exemplar.files.reading_files import reading
 from exemplar.samples import BodyTruth, Sample
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
 

@@ -37,7 +37,7 @@ from exemplar.data.records import (
     sample_or_problem,
 )
 from exemplar.data.sequences import body_truth, each_file
-from exemplar.pickle_files import as_array, read_pickle
+from exemplar.files.pickle_files import as_array, read_pickle
 from exemplar.samples import BodyTruth, Gender, Sample
 from exemplar.skeletons import OPENPOSE_18, SMPL_24, indices
 

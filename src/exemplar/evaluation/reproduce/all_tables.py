@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from exemplar.atomic_files import replacing
 from exemplar.environment import code_commit, machine
 from exemplar.evaluation.reproduce import dual_tables, eft_fitting, eft_training
 from exemplar.evaluation.reproduce.findings import Finding, page_of, read_finding, write_finding
 from exemplar.evaluation.reproduce.workbench import Workbench
+from exemplar.files.atomic_files import replacing
 
 TABLES: Mapping[str, Callable[[Workbench], Finding]] = {
     "eft-table-1": eft_training.table_1,

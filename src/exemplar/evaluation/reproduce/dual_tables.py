@@ -20,7 +20,7 @@ from exemplar.evaluation.reproduce.figures import save_chart
 from exemplar.evaluation.reproduce.findings import Cell, Claim, Finding, Numbers, claim, untested
 from exemplar.evaluation.reproduce.workbench import Network, Run, Workbench, paired
 from exemplar.evaluation.tables import by_update
-from exemplar.image_files import image_within, read_image, write_image
+from exemplar.files.image_files import image_within, read_image, write_image
 from exemplar.regressors.checkpoints import load_regressor
 from exemplar.regressors.prediction import Prediction
 from exemplar.render.review_picture import person_view, with_sample_body

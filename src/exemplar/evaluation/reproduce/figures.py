@@ -5,7 +5,7 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from exemplar.atomic_files import replacing
+from exemplar.files.atomic_files import replacing
 
 _LINE, _ROOM = 16, 170
 """Height of an entry of the legend, and its width from the chart's right side, px."""
@@ -13,7 +13,7 @@ _LINE, _ROOM = 16, 170
 
 def save_chart(svg: str, path: Path, legend: Mapping[str, str]) -> None:
     """Write a chart of `evaluation.charts` with its style and a legend: CSS class by name."""
-    style = resources.files("exemplar.evaluation").joinpath("report.css").read_text()
+    style = resources.files("exemplar.evaluation.report").joinpath("report.css").read_text()
     left = float(svg.partition('viewBox="')[2].split()[2]) - _ROOM
     entries = "".join(
         f'<rect class="bar {key}" x="{left}" y="{6 + _LINE * i}" width="10" height="10"/>'

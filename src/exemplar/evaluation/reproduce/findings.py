@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from exemplar.atomic_files import replacing
-from exemplar.reading_files import unless_not_there
+from exemplar.files.atomic_files import replacing
+from exemplar.files.reading_files import unless_not_there
 
 Verdict = Literal["reproduced", "not reproduced", "cannot be tested here"]
 

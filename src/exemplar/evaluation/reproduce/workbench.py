@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from exemplar.atomic_files import replacing
 from exemplar.counting import counted
 from exemplar.environment import cores
 from exemplar.evaluation.config import EvalConfig, KeypointSource, Method, MethodConfig
@@ -23,13 +22,14 @@ from exemplar.evaluation.records import Row, read_rows
 from exemplar.evaluation.run import evaluate
 from exemplar.evaluation.run_files import SAMPLES, SUMMARY
 from exemplar.evaluation.tables import interval
+from exemplar.files.atomic_files import replacing
+from exemplar.files.reading_files import read_json
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.job import EXPORTS, export, open_job
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import run_local
 from exemplar.lift.prepare import Prepared, Preparer, shown_to
 from exemplar.lift.store import Selection
-from exemplar.reading_files import read_json
 from exemplar.synth.folders import ANNOTATIONS, DatasetPlan, Truth, write_dataset
 from exemplar.training.adaptation import InnerConfig
 from exemplar.training.augment import AugmentConfig

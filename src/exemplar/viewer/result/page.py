@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from exemplar.atomic_files import replacing
+from exemplar.files.atomic_files import replacing
 from exemplar.viewer.local_server import (
     LocalHandler,
     LocalServer,

@@ -6,8 +6,8 @@
   const $ = (id) => document.getElementById(id);
   const canvas = $("canvas");
   const view = { yaw: 0, pitch: 0, away: 0, x: 0, y: 0 };
-  const state = { frame: 0, playing: false, since: 0 };
-  let people = [], gl, programs, shared, centre, depth, camera, floor, names = [];
+  const state = { frame: 0, playing: false };
+  let people = [], meshes = [], cameras = [], gl, programs, shared, centre, size, camera, floor, names = [];
 
   // column-major 4 x 4 matrices, as WebGL takes them
   const multiply = (a, b) => {
@@ -19,6 +19,9 @@
   const moved = (x, y, z) => new Float32Array([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, x, y, z, 1]);
   const turnedX = (a) => { const c = Math.cos(a), s = Math.sin(a); return new Float32Array([1, 0, 0, 0, 0, c, s, 0, 0, -s, c, 0, 0, 0, 0, 1]); };
   const turnedY = (a) => { const c = Math.cos(a), s = Math.sin(a); return new Float32Array([c, 0, -s, 0, 0, 1, 0, 0, s, 0, c, 0, 0, 0, 0, 1]); };
+
+  const times3 = (m, p) => [0, 1, 2].map((r) => m[r][0] * p[0] + m[r][1] * p[1] + m[r][2] * p[2]);
+  const turnedBy = (m) => new Float32Array([m[0][0], m[1][0], m[2][0], 0, m[0][1], m[1][1], m[2][1], 0, m[0][2], m[1][2], m[2][2], 0, 0, 0, 0, 1]);
 
   async function unpacked(text) {
     const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -73,21 +76,25 @@
         "in vec3 position, other; uniform mat4 see, place; out vec2 at; void main() { at = other.xy; gl_Position = see * place * vec4(position, 1.); }",
         "in vec2 at; uniform sampler2D picture; out vec4 ink; void main() { ink = texture(picture, at); }"),
     };
-    const faces = new Uint16Array(await unpacked(SCENE.faces));
-    shared = { faces, elements: buffer(faces, gl.ELEMENT_ARRAY_BUFFER) };
+    shared = { picture: gl.createTexture(), line: gl.createBuffer(), sheet: gl.createBuffer(), sheetAt: buffer(new Float32Array([0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 1, 0])) };
+    meshes = await Promise.all(SCENE.meshes.map(async (told) => {
+      const faces = new Uint32Array(await unpacked(told.faces));
+      return { ...told, faces, elements: buffer(faces, gl.ELEMENT_ARRAY_BUFFER) };
+    }));
     people = await Promise.all(SCENE.people.map(loadPerson));
     place();
-    if (SCENE.photo) await loadPhoto();
+    $("photo").checked = cameras.some((one) => one.pictures.length);
+    await showPicture(first());
   }
 
-  async function loadPerson(told) {
+  async function loadPerson(told, number) {
     const steps = new Uint16Array(await unpacked(told.vertices));
     const each = steps.length / told.seen.length;
     for (let i = each; i < steps.length; i++) steps[i] += steps[i - each];
     const joints = new Float32Array(await unpacked(told.joints));
     const person = {
-      ...told, steps, each, joints, shown: true, drawn: -1,
-      colour: COLOURS[told.number % COLOURS.length].map((value) => value / 255),
+      ...told, steps, each, joints, shown: true, drawn: -1, mesh: meshes[told.mesh], joined: joints.length / told.seen.length,
+      colour: told.colour || COLOURS[number % COLOURS.length].map((value) => value / 255),
       position: new Float32Array(each), normal: new Float32Array(each),
     };
     person.buffers = [buffer(person.position, gl.ARRAY_BUFFER, gl.DYNAMIC_DRAW), buffer(person.normal, gl.ARRAY_BUFFER, gl.DYNAMIC_DRAW)];
@@ -105,38 +112,52 @@
       }
     }
     centre = low.map((value, i) => (value + high[i]) / 2);
+    size = Math.hypot(...high.map((value, i) => value - low[i]));
     floor = high[1];
-    depth = high[2] + 0.3;
-    const extent = Math.max(high[0] - low[0], high[1] - low[1], 1);
-    camera = SCENE.camera
-      ? { ...SCENE.camera, from: [0, 0, 0] }
-      : { focal: 1.4, centre: [0.5, 0.5], size: [1, 1], from: [-centre[0], -centre[1], 1.8 * extent - centre[2]] };
-    const grid = [], middle = centre.map(Math.round);
+    const made = { name: "", made: true, focal: [1.4, 1.4], centre: [0.5, 0.5], size: [1, 1], rotation: [[1, 0, 0], [0, 1, 0], [0, 0, 1]], translation: [-centre[0], -centre[1], 1.5 * Math.max(size, 0.5) - centre[2]], pictures: [] };
+    cameras = SCENE.cameras.length ? SCENE.cameras : [made];
+    for (const one of cameras) {
+      one.distance = times3(one.rotation, centre)[2] + one.translation[2];
+      one.behind = Math.max(one.distance, 0) + size / 2;
+    }
+    camera = cameras[0];
+    const unit = 10 ** Math.round(Math.log10(Math.max(size, 1e-3) / 2)), middle = centre.map((value) => unit * Math.round(value / unit)), grid = [];
     for (let i = -6; i <= 6; i++) {
-      grid.push(middle[0] + i, floor, middle[2] - 6, middle[0] + i, floor, middle[2] + 6);
-      grid.push(middle[0] - 6, floor, middle[2] + i, middle[0] + 6, floor, middle[2] + i);
+      const step = i * unit, end = 6 * unit;
+      grid.push(middle[0] + step, floor, middle[2] - end, middle[0] + step, floor, middle[2] + end);
+      grid.push(middle[0] - end, floor, middle[2] + step, middle[0] + end, floor, middle[2] + step);
     }
     shared.grid = buffer(new Float32Array(grid));
     shared.gridCount = grid.length / 3;
-    const [w, h] = camera.size, corners = [[0, 0], [w, 0], [w, h], [0, h]].map(([u, v]) => [(u - camera.centre[0]) / camera.focal * depth, (v - camera.centre[1]) / camera.focal * depth, depth]);
-    shared.frame = buffer(new Float32Array(corners.flatMap((corner, i) => [0, 0, 0, ...corner, ...corner, ...corners[(i + 1) % 4]])));
-    shared.sheet = buffer(new Float32Array([corners[0], corners[1], corners[3], corners[2]].flat()));
-    shared.sheetAt = buffer(new Float32Array([0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 1, 0]));
-    shared.line = gl.createBuffer();
   }
 
-  async function loadPhoto() {
+  // what a camera sees `away` metres before it, corner by corner, in the scene
+  function corners(one, away) {
+    const [w, h] = one.size, back = one.rotation[0].map((_, i) => one.rotation.map((row) => row[i]));
+    return [[0, 0], [w, 0], [w, h], [0, h]].map(([u, v]) => {
+      const at = [(u - one.centre[0]) / one.focal[0] * away, (v - one.centre[1]) / one.focal[1] * away, away];
+      return times3(back, at.map((value, i) => value - one.translation[i]));
+    });
+  }
+
+  // decoded when it is asked for: a clip has many
+  async function showPicture(frame) {
+    const url = camera.pictures[Math.min(frame, camera.pictures.length - 1)];
+    if (!url || shared.url === url) return;
+    shared.url = url;
     const picture = new Image();
-    picture.src = SCENE.photo;
+    picture.src = url;
     await picture.decode();
-    shared.picture = gl.createTexture();
+    if (shared.url !== url) return;
     gl.bindTexture(gl.TEXTURE_2D, shared.picture);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGB, gl.RGB, gl.UNSIGNED_BYTE, picture);
     gl.generateMipmap(gl.TEXTURE_2D);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
-    $("photo").checked = true;
+    shared.of = camera;
+    document.body.dataset.picture = camera.pictures.indexOf(url);
+    draw();
   }
 
   const frameOf = (person) => Math.min(state.frame, person.seen.length - 1);
@@ -148,7 +169,7 @@
     const { position, normal, steps, each, low, scale } = person, begin = frame * each;
     for (let i = 0; i < each; i++) position[i] = low[i % 3] + scale[i % 3] * steps[begin + i];
     normal.fill(0);
-    const faces = shared.faces, p = position;
+    const faces = person.mesh.faces, p = position;
     for (let f = 0; f < faces.length; f += 3) {
       const a = 3 * faces[f], b = 3 * faces[f + 1], c = 3 * faces[f + 2];
       const x1 = p[b] - p[a], y1 = p[b + 1] - p[a + 1], z1 = p[b + 2] - p[a + 2];
@@ -162,21 +183,21 @@
     }
   }
 
-  // from the photo's camera to the viewer's, who turns about the people
+  // from the scene to the viewer, who turns about the people: at first where the camera is
   function placing() {
-    const [x, y, z] = centre.map((value, i) => value + camera.from[i]);
-    const about = multiply(multiply(turnedX(view.pitch), turnedY(view.yaw)), moved(-x, -y, -z));
-    return multiply(multiply(moved(x + view.x, y + view.y, z + view.away), about), moved(...camera.from));
+    const there = times3(camera.rotation, centre).map((value, i) => value + camera.translation[i]);
+    const turn = multiply(multiply(turnedX(view.pitch), turnedBy(camera.rotation)), turnedY(view.yaw));
+    return multiply(multiply(moved(there[0] + view.x, there[1] + view.y, there[2] + view.away), turn), moved(...centre.map((value) => -value)));
   }
 
   // the camera's picture fitted into the canvas; what is beside it is seen, too
   function seeing() {
-    const { focal, centre: [cx, cy], size: [w, h] } = camera;
+    const { focal: [fx, fy], centre: [cx, cy], size: [w, h] } = camera;
     const fit = Math.min(canvas.width / w, canvas.height / h), sx = 2 * fit / canvas.width, sy = 2 * fit / canvas.height;
-    const near = 0.02, far = 200;
+    const near = 0.01 * Math.max(size, 0.1), far = 100 * Math.max(size, 1);
     return new Float32Array([
-      focal * sx, 0, 0, 0,
-      0, -focal * sy, 0, 0,
+      fx * sx, 0, 0, 0,
+      0, -fy * sy, 0, 0,
       (cx - w / 2) * sx, -(cy - h / 2) * sy, (far + near) / (far - near), 1,
       0, 0, -2 * far * near / (far - near), 0,
     ]);
@@ -205,39 +226,51 @@
       gl.uniformMatrix4fv(one.at("place"), false, set);
       gl.disableVertexAttribArray(1);
     };
-    const before = $("photo").checked && shared.picture;
+    const before = $("photo").checked && shared.of === camera;
     if (before) {
+      const [a, b, c, d] = corners(camera, camera.behind);
       use(programs.photo);
       gl.bindTexture(gl.TEXTURE_2D, shared.picture);
+      gl.bindBuffer(gl.ARRAY_BUFFER, shared.sheet);
+      gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([a, b, d, c].flat()), gl.DYNAMIC_DRAW);
       attribute(0, shared.sheet, 3);
       attribute(1, shared.sheetAt, 3);
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     }
     use(programs.flat);
     if (!before) flat([0.78, 0.8, 0.83, 1], shared.grid, shared.gridCount, gl.LINES);
-    if (SCENE.camera && (view.yaw || view.pitch)) flat([0.45, 0.5, 0.55, 1], shared.frame, 16, gl.LINES);
+    for (const one of cameras) {
+      if (one.made || (one === camera && !turned())) continue;
+      const far = corners(one, before && one === camera ? one.behind : 0.12 * one.distance), eye = corners(one, 0)[0];
+      const lines = new Float32Array(far.flatMap((corner, i) => [...eye, ...corner, ...corner, ...far[(i + 1) % 4]]));
+      gl.bindBuffer(gl.ARRAY_BUFFER, shared.line);
+      gl.bufferData(gl.ARRAY_BUFFER, lines, gl.DYNAMIC_DRAW);
+      flat(one === camera ? [0.08, 0.35, 0.72, 1] : [0.45, 0.5, 0.55, 1], shared.line, 16, gl.LINES);
+    }
     const here = people.filter((person) => person.shown && person.seen[frameOf(person)]);
     if ($("bodies").checked) {
       use(programs.body);
-      gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, shared.elements);
       for (const person of here) {
         pose(person);
+        gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, person.mesh.elements);
         gl.uniform3fv(programs.body.at("colour"), person.colour);
         attribute(0, person.buffers[0], 3);
         attribute(1, person.buffers[1], 3);
-        gl.drawElements(gl.TRIANGLES, shared.faces.length, gl.UNSIGNED_SHORT, 0);
+        gl.drawElements(gl.TRIANGLES, person.mesh.faces.length, gl.UNSIGNED_INT, 0);
       }
     }
     if ($("joints").checked) drawJoints(here, use, dense);
     showNames(here, see, set);
   }
 
+  const jointsOf = (person) => person.joints.subarray(person.joined * frameOf(person), person.joined * (frameOf(person) + 1));
+
   function drawJoints(here, use, dense) {
     use(programs.flat);
     gl.disable(gl.DEPTH_TEST);
     for (const person of here) {
-      const begin = 72 * frameOf(person), joints = person.joints.subarray(begin, begin + 72);
-      const bones = SCENE.bones.flat().flatMap((joint) => [...joints.subarray(3 * joint, 3 * joint + 3)]);
+      const joints = jointsOf(person);
+      const bones = person.mesh.bones.flat().flatMap((joint) => [...joints.subarray(3 * joint, 3 * joint + 3)]);
       const dark = [...person.colour.map((value) => 0.45 * value), 1];
       for (const [values, kind, size] of [[new Float32Array(bones), gl.LINES, 1], [joints, gl.POINTS, 8 * dense]]) {
         gl.bindBuffer(gl.ARRAY_BUFFER, shared.line);
@@ -248,14 +281,16 @@
   }
 
   function showNames(here, see, set) {
-    const shown = $("labels").checked ? here : [], all = multiply(see, set), wanted = [];
-    for (const person of shown) {
-      const begin = 72 * frameOf(person);
-      SCENE.jointNames.forEach((name, joint) => {
-        const at = [0, 1, 3].map((row) => [0, 1, 2].reduce((sum, i) => sum + all[4 * i + row] * person.joints[begin + 3 * joint + i], all[12 + row]));
-        if (at[2] > 0) wanted.push([name, 50 * (1 + at[0] / at[2]), 50 * (1 - at[1] / at[2])]);
-      });
+    const all = multiply(see, set), wanted = [];
+    const name = (text, point) => {
+      const at = [0, 1, 3].map((row) => [0, 1, 2].reduce((sum, i) => sum + all[4 * i + row] * point[i], all[12 + row]));
+      if (at[2] > 0) wanted.push([text, 50 * (1 + at[0] / at[2]), 50 * (1 - at[1] / at[2])]);
+    };
+    for (const person of $("labels").checked ? here : []) {
+      const joints = jointsOf(person);
+      person.mesh.jointNames.forEach((text, joint) => name(text, joints.subarray(3 * joint, 3 * joint + 3)));
     }
+    if (cameras.length > 1) for (const one of cameras) if (one !== camera || turned()) name(one.name, corners(one, 0)[0]);
     while (names.length < wanted.length) names.push($("names").appendChild(document.createElement("span")));
     names.forEach((label, i) => {
       label.hidden = i >= wanted.length;
@@ -266,14 +301,17 @@
     });
   }
 
-  const last = () => Number($("frame").max);
+  const last = () => Math.max(...people.map((person) => person.seen.length)) - 1;
+  const first = () => (SCENE.times.length ? 0 : last());
+  const turned = () => view.yaw || view.pitch || view.away || view.x || view.y;
 
   function show(frame) {
     state.frame = Math.max(0, Math.min(last(), frame));
     $("frame").value = state.frame;
-    $("where").value = SCENE.kind === "clip" ? clipText() : photoText();
+    $("where").value = SCENE.times.length ? clipText() : photoText();
     document.body.dataset.frame = state.frame;
     draw();
+    showPicture(state.frame);
   }
 
   const clipText = () => `frame ${state.frame + 1} of ${last() + 1}, ${SCENE.times[state.frame].toFixed(2)} s`;
@@ -282,6 +320,13 @@
     const errors = people.filter((person) => person.shown).map((person) => `${person.errors[frameOf(person)].toFixed(1)} px`);
     const what = state.frame === 0 ? "the network's answer" : `iteration ${state.frame} of ${last()}`;
     return `${what}: ${errors.join(", ")}`;
+  }
+
+  function through(number) {
+    camera = cameras[number % cameras.length];
+    $("camera").value = number % cameras.length;
+    look(0, 0);
+    showPicture(state.frame);
   }
 
   function look(yaw, pitch) {
@@ -294,7 +339,7 @@
     $("play").textContent = on ? "Pause" : "Play";
     if (!on) return;
     if (state.frame === last()) show(0);
-    const times = SCENE.kind === "clip" ? SCENE.times : Array.from({ length: last() + 1 }, (_, i) => i / STEPS_A_SECOND);
+    const times = SCENE.times.length ? SCENE.times : Array.from({ length: last() + 1 }, (_, i) => i / STEPS_A_SECOND);
     const began = performance.now() / 1000 - times[state.frame];
     const tick = () => {
       if (!state.playing) return;
@@ -316,13 +361,14 @@
     $("after").onclick = () => stopAt(last());
     $("home").onclick = () => look(0, 0);
     $("side").onclick = () => look(-Math.PI / 2, 0);
+    $("camera").onchange = () => through(Number($("camera").value));
     for (const id of ["bodies", "photo", "joints", "labels"]) $(id).onchange = draw;
     const keys = {
-      " ": () => $("play").click(), b: () => $("before").click(), a: () => $("after").click(), 0: () => $("home").click(), s: () => $("side").click(),
+      " ": () => $("play").click(), b: () => $("before").click(), a: () => $("after").click(), 0: () => $("home").click(), s: () => $("side").click(), c: () => through(cameras.indexOf(camera) + 1),
       ArrowLeft: () => stopAt(state.frame - 1), ArrowRight: () => stopAt(state.frame + 1),
     };
     document.onkeydown = (event) => {
-      if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("button, input")) return;
+      if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("button, input, select")) return;
       event.preventDefault();
       keys[event.key]();
     };
@@ -330,7 +376,7 @@
     canvas.onpointermove = (event) => {
       if (!event.buttons) return;
       if (event.buttons > 1 || event.shiftKey) {
-        const metre = (centre[2] + camera.from[2] + view.away) / camera.focal * Math.max(camera.size[0] / canvas.clientWidth, camera.size[1] / canvas.clientHeight);
+        const metre = (camera.distance + view.away) / camera.focal[0] * Math.max(camera.size[0] / canvas.clientWidth, camera.size[1] / canvas.clientHeight);
         view.x += event.movementX * metre;
         view.y += event.movementY * metre;
       } else {
@@ -343,8 +389,7 @@
     canvas.ondblclick = () => look(0, 0);
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
-      const distance = centre[2] + camera.from[2];
-      view.away = (distance + view.away) * Math.exp(0.001 * event.deltaY) - distance;
+      view.away = (camera.distance + view.away) * Math.exp(0.001 * event.deltaY) - camera.distance;
       draw();
     }, { passive: false });
     new ResizeObserver(draw).observe(canvas);
@@ -353,10 +398,14 @@
   function describe() {
     document.title = SCENE.title;
     $("title").textContent = SCENE.title;
-    $("frame").max = Math.max(...people.map((person) => person.seen.length)) - 1;
-    for (const id of ["before", "after"]) $(id).hidden = SCENE.kind === "clip";
-    $("photo").parentElement.hidden = !SCENE.photo;
-    $("home").hidden = !SCENE.camera;
+    $("frame").max = last();
+    $("time").hidden = !last();
+    for (const id of ["before", "after"]) $(id).hidden = SCENE.times.length || !last();
+    $("photo").parentElement.hidden = !$("photo").checked;
+    $("joints").parentElement.hidden = $("labels").parentElement.hidden = !meshes.some((mesh) => mesh.jointNames.length);
+    $("home").textContent = cameras[0].made ? "From the front" : "As in the picture";
+    $("camera").hidden = cameras.length < 2;
+    cameras.forEach((one, number) => $("camera").add(new Option(`through ${one.name}`, number)));
     for (const person of people) {
       const label = document.createElement("label"), box = document.createElement("input"), mark = document.createElement("i"), status = document.createElement("small");
       box.type = "checkbox";
@@ -364,7 +413,7 @@
       box.onchange = () => { person.shown = box.checked; show(state.frame); };
       mark.style.background = `rgb(${person.colour.map((value) => 255 * value)})`;
       status.textContent = person.status;
-      label.append(box, mark, ` person ${person.number} `, status);
+      label.append(box, mark, ` ${person.name} `, status);
       $("people").append(label);
     }
   }
@@ -372,7 +421,7 @@
   load().then(() => {
     describe();
     listen();
-    show(SCENE.kind === "clip" ? 0 : last());
+    show(first());
     document.body.dataset.ready = "yes";
   }).catch((error) => {
     $("problem").textContent = error.message;

@@ -1,11 +1,10 @@
 """What the page of a result shows, as values that a script can hold: bodies, camera and photo.
 
-Everything is in the camera's frame: x right, y down, z forward, metres. Meshes are 16-bit numbers,
-each frame less the one before it, and compressed, which leaves about 20 kB a body and frame.
+Everything has x right, y down, z forward, metres: a photo's camera frame. Meshes are 16-bit
+numbers, each frame less the one before it, and compressed: about 20 kB a body and frame.
 """
 
 import base64
-import io
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,62 +13,79 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
-from PIL import Image
+from jaxtyping import Bool, Float, Int
 
 from exemplar.bodies import Body, BodyParams
-from exemplar.image_files import read_image
+from exemplar.files.glb_files import read_glb
+from exemplar.files.npy_files import read_npz
+from exemplar.files.reading_files import reading
 from exemplar.motion import Motion, turned
-from exemplar.motion_files import motions_path, read_motions
-from exemplar.npy_files import read_npz
-from exemplar.reading_files import reading
+from exemplar.motion_files import PHOTO_FILE, motions_path, read_motions
 from exemplar.skeletons import SMPL_24
+from exemplar.viewer.result.cameras import WORLD_TO_SCENE, cameras_of, with_pictures
 
 MOST_FRAMES = 600
 """Frames of a clip that a page holds; of longer clips it shows every second, third, ... one."""
 
-LONGEST_SIDE = 1600
-"""Photos are made smaller than this many px, for the page alone."""
-
-PHOTO = "photo.jpg"
-"""Where the folder of a fitted photo has the photo."""
+MOST_PICTURES = 240
+"""Pictures of clips that a page holds, of all cameras together."""
 
 _STEPS = ("global_orient", "body_pose", "betas", "translation", "error_px")
 _CHUNK = 32
 
 
 @dataclass(frozen=True)
+class ShownMesh:
+    """What the bodies of one kind share."""
+
+    faces: Int[np.ndarray, "f 3"]
+    joint_names: tuple[str, ...]
+    parents: tuple[int, ...]
+    """Of each joint; -1 for none."""
+
+    def written(self) -> dict[str, Any]:
+        """As `result.js` takes it."""
+        bones = [[joint, parent] for joint, parent in enumerate(self.parents) if parent >= 0]
+        names = [name.replace("_", " ") for name in self.joint_names]
+        return {"faces": _packed(self.faces.astype("<u4")), "bones": bones, "jointNames": names}
+
+
+@dataclass(frozen=True)
 class ShownPerson:
     """One person's bodies in T frames, or after T - 1 iterations."""
 
-    number: int
-    """From 0, as in the result's files."""
+    name: str
     status: str
     """What became of the fit; of a clip, of its first frame with a body."""
     seen: Bool[np.ndarray, " t"]
     """Which frames have a body."""
     vertices: Float[np.ndarray, "t v 3"]
     """Mesh, metres."""
-    joints: Float[np.ndarray, "t 24 3"]
-    """The 24 SMPL joints, metres."""
+    joints: Float[np.ndarray, "t joints 3"]
+    """Joints of the skeleton, metres."""
     error_px: tuple[float, ...] = ()
     """Of a photo's iterates: mean 2D error, px of a 224 crop."""
+    colour: tuple[float, float, float] | None = None
+    """RGB, 0 to 1; None takes the page's own for the person's number."""
 
 
 def read_scene(
-    result: Path, load: Callable[[str], Body], *, photo: Path | None = None, title: str = ""
+    result: Path, load: Callable[[str], Body], *, photos: Sequence[Path] = (), title: str = ""
 ) -> dict[str, Any]:
-    """The result at `result`, the folder or `.npz` of a fitted photo or clip, for `result.js`.
+    """A fitted photo or clip (its folder or `.npz`), or any `.glb`, for `result.js`.
 
     Args:
-        result: as `motion_files.read_motions` takes it.
+        result: as `motion_files.read_motions` takes it, or a `.glb`.
         load: gives the body of a name.
-        photo: the photo, where it is not in the folder.
+        photos: the photo, where it is not in the folder, or the clip, of each camera
+            (`cameras.with_pictures`).
         title: heading of the page; the folder's name unless given.
 
     FileNotFoundError if a file is missing; ValueError, in one line, for a damaged one, for a result
     without people and for another photo.
     """
+    if result.suffix.lower() == ".glb":
+        return _scene_of_glb(result, title)
     path = motions_path(result)
     motions = read_motions(path)
     if not any(motion.seen.any() for motion in motions):
@@ -77,29 +93,65 @@ def read_scene(
     first = motions[0]
     body = load(first.body)
     still = len(first.times) == 1
-    step = -(-len(first.times) // MOST_FRAMES)
+    if not photos and (path.parent / PHOTO_FILE).is_file():
+        photos = [path.parent / PHOTO_FILE]
+    cameras = cameras_of(path.parent, first)
+    most = max(1, MOST_PICTURES // len(photos)) if photos else MOST_FRAMES
+    step = -(-len(first.times) // most)
+    times = first.times[::step]
     people = (
         _iterates(path, body, motions)
-        if still
+        if still and read_npz(path, ["step_person"])
         else [_moving(number, motion, body, step) for number, motion in enumerate(motions)]
     )
-    if photo is None and (path.parent / PHOTO).is_file():
-        photo = path.parent / PHOTO
+    return _scene(
+        title or path.resolve().parent.name,
+        [] if people[0].error_px else times - times[0],
+        [camera.written() for camera in with_pictures(cameras, photos, times)],
+        [ShownMesh(body.faces.numpy(), SMPL_24, tuple(body.parents))],
+        people,
+    )
+
+
+def _scene_of_glb(path: Path, title: str) -> dict[str, Any]:
+    times, found = read_glb(path, MOST_FRAMES)
+    whole = np.ones(len(times), dtype=bool)
+    return _scene(
+        title or path.stem,
+        times,
+        [],
+        [ShownMesh(mesh.faces, mesh.joint_names, mesh.parents) for mesh in found],
+        [
+            ShownPerson(
+                mesh.name.replace("_", " "),
+                "",
+                whole,
+                mesh.vertices @ WORLD_TO_SCENE,
+                mesh.joints @ WORLD_TO_SCENE,
+                colour=mesh.colour,
+            )
+            for mesh in found
+        ],
+    )
+
+
+def _scene(
+    title: str,
+    times: np.ndarray | list[float],
+    cameras: list[dict[str, Any]],
+    meshes: Sequence[ShownMesh],
+    people: Sequence[ShownPerson],
+) -> dict[str, Any]:
+    """What the page is told; people have a mesh each, or share the first."""
     return {
-        "title": title or path.resolve().parent.name,
-        "kind": "photo" if still else "clip",
-        "times": [] if still else (first.times[::step] - first.times[0]).round(4).tolist(),
-        "camera": first.camera
-        and {
-            "focal": first.camera.focal,
-            "centre": first.camera.principal_point.tolist(),
-            "size": list(first.camera.image_size),
-        },
-        "photo": photo and _picture(photo, first),
-        "faces": _packed(body.faces.numpy().astype("<u2")),
-        "bones": [[joint, parent] for joint, parent in enumerate(body.parents) if parent >= 0],
-        "jointNames": [name.replace("_", " ") for name in SMPL_24],
-        "people": [_written(person) for person in people],
+        "title": title,
+        "times": np.round(times, 4).tolist(),
+        "cameras": cameras,
+        "meshes": [mesh.written() for mesh in meshes],
+        "people": [
+            {**_written(person), "mesh": min(number, len(meshes) - 1)}
+            for number, person in enumerate(people)
+        ],
     }
 
 
@@ -121,7 +173,9 @@ def _iterates(path: Path, body: Body, motions: Sequence[Motion]) -> list[ShownPe
             seen, vertices, joints = _posed(body, steps)
             errors = tuple(np.nan_to_num(steps["error_px"]).round(2).tolist())
             people.append(
-                ShownPerson(number, motion.status[0], seen, vertices, joints, error_px=errors)
+                ShownPerson(
+                    f"person {number}", motion.status[0], seen, vertices, joints, error_px=errors
+                )
             )
         return people
 
@@ -129,7 +183,7 @@ def _iterates(path: Path, body: Body, motions: Sequence[Motion]) -> list[ShownPe
 def _moving(number: int, motion: Motion, body: Body, step: int) -> ShownPerson:
     """A person of a clip, every `step`-th frame."""
     if motion.frame == "world":
-        orient, away = turned(motion, body, np.diag([1.0, -1.0, -1.0]))
+        orient, away = turned(motion, body, WORLD_TO_SCENE)
         motion = replace(motion, global_orient=orient, translation=away)
     rows = {
         "global_orient": motion.global_orient[::step],
@@ -139,7 +193,7 @@ def _moving(number: int, motion: Motion, body: Body, step: int) -> ShownPerson:
     betas = np.broadcast_to(motion.betas, (len(rows["translation"]), len(motion.betas)))
     seen, vertices, joints = _posed(body, {**rows, "betas": betas})
     status = next((s for s, known in zip(motion.status, motion.seen, strict=True) if known), "")
-    return ShownPerson(number, status, seen & motion.seen[::step], vertices, joints)
+    return ShownPerson(f"person {number}", status, seen & motion.seen[::step], vertices, joints)
 
 
 def _posed(
@@ -164,21 +218,6 @@ def _along(seen: np.ndarray, values: np.ndarray) -> np.ndarray:
     return seen.reshape(-1, *[1] * (values.ndim - 1))
 
 
-def _picture(path: Path, motion: Motion) -> str:
-    """The photo as a data URL; ValueError if it is not the one that was fitted."""
-    pixels = read_image(path)
-    size = pixels.shape[1::-1]
-    if motion.camera is not None and size != motion.camera.image_size:
-        width, height = motion.camera.image_size
-        raise ValueError(
-            f"{path} is {size[0]} x {size[1]} px, expected the fitted photo's {width} x {height}"
-        )
-    picture, file = Image.fromarray(pixels), io.BytesIO()
-    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    picture.save(file, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
 def _written(person: ShownPerson) -> dict[str, Any]:
     known = person.vertices[person.seen] if person.seen.any() else person.vertices[:1]
     low = known.min((0, 1))
@@ -186,7 +225,7 @@ def _written(person: ShownPerson) -> dict[str, Any]:
     steps = ((person.vertices - low) / scale).round().clip(0, 65535).astype("<u2")
     steps[1:] -= steps[:-1].copy()  # modulo 2^16, and so back
     return {
-        "number": person.number,
+        "name": person.name,
         "status": person.status,
         "seen": person.seen.tolist(),
         "low": low.tolist(),
@@ -194,6 +233,7 @@ def _written(person: ShownPerson) -> dict[str, Any]:
         "vertices": _packed(steps),
         "joints": _packed(person.joints.astype("<f4")),
         "errors": list(person.error_px),
+        "colour": person.colour,
     }
 
 

@@ -1,0 +1,150 @@
+"""The cameras that a result's page looks through, and what they saw."""
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from exemplar.counting import counted
+from exemplar.data.calibration import CAMERAS_FILE, read_cameras
+from exemplar.files.image_files import read_image
+from exemplar.files.video_files import read_frames
+from exemplar.geometry.rigs import LensCamera
+from exemplar.motion import Motion
+
+LONGEST_SIDE = 1600
+"""A photo is made smaller than this many px, for the page alone."""
+
+LONGEST_SIDE_OF_MANY = 800
+"""So are the pictures of a clip."""
+
+WORLD_TO_SCENE = np.diag([1.0, -1.0, -1.0])
+"""The page has y down, as the camera's frame has."""
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
+_QUALITY = 85
+_NEAR = 0.002
+"""A frame may be this much earlier than the time that it is for, seconds."""
+
+
+@dataclass(frozen=True)
+class SeenBy:
+    """A camera, in the page's axes, and what it saw in each frame that is shown."""
+
+    lens: LensCamera
+    pictures: tuple[str, ...] = ()
+    """Data URLs; one stands for all frames."""
+
+    def written(self) -> dict[str, Any]:
+        """As `result.js` takes it."""
+        assert self.lens.image_size is not None
+        return {
+            "name": self.lens.name,
+            "focal": [self.lens.intrinsics[0, 0], self.lens.intrinsics[1, 1]],
+            "centre": self.lens.intrinsics[:2, 2].tolist(),
+            "size": list(self.lens.image_size),
+            "rotation": self.lens.rotation.tolist(),
+            "translation": self.lens.translation.tolist(),
+            "pictures": list(self.pictures),
+        }
+
+
+def cameras_of(folder: Path, motion: Motion) -> list[LensCamera]:
+    """The cameras beside a result, else the one in it, in the page's axes; none if it has none.
+
+    ValueError if the file of the cameras is damaged.
+    """
+    turn = WORLD_TO_SCENE if motion.frame == "world" else np.eye(3)
+    if (folder / CAMERAS_FILE).is_file():
+        found = read_cameras(folder / CAMERAS_FILE, least=1)
+        return [
+            replace(camera, rotation=camera.rotation @ turn)
+            for camera in found
+            if camera.image_size is not None
+        ]
+    if motion.camera is None or motion.frame == "world":
+        return []
+    intrinsics = np.diag([motion.camera.focal, motion.camera.focal, 1.0])
+    intrinsics[:2, 2] = motion.camera.principal_point
+    size = motion.camera.image_size
+    return [LensCamera("camera", intrinsics, np.eye(3), np.zeros(3), np.zeros(0), size)]
+
+
+def with_pictures(
+    cameras: Sequence[LensCamera], paths: Sequence[Path], times: Float[np.ndarray, " t"]
+) -> list[SeenBy]:
+    """Cameras with the photos or clips that they took, at these times (seconds, growing).
+
+    Files that are named after their cameras may come in any order; else there is one for each.
+    FileNotFoundError, ImportError or ValueError, in one line, if one cannot be read, or is not what
+    was fitted.
+    """
+    if not paths:
+        return [SeenBy(camera) for camera in cameras]
+    if not cameras:
+        raise ValueError(f"the result does not say where its cameras are: {paths[0]} has no place")
+    names, plain = [c.name for c in cameras], [_plain(c.name) for c in cameras]
+    stems = [_plain(path.stem) for path in paths]
+    named = all(stem in plain for stem in stems)
+    owners = [plain.index(stem) for stem in stems] if named else list(range(len(paths)))
+    if len(set(owners)) < len(paths) or max(owners) >= len(cameras):
+        raise ValueError(
+            f"{counted(len(paths), 'file')} for {counted(len(cameras), 'camera')}"
+            f" ({', '.join(names)}): name them after their cameras, or give one for each"
+        )
+    taken = dict(zip(owners, paths, strict=True))
+    return [
+        SeenBy(camera, tuple(_pictures(taken[number], camera, times)))
+        if number in taken
+        else SeenBy(camera)
+        for number, camera in enumerate(cameras)
+    ]
+
+
+def _plain(name: str) -> str:
+    """A name without what is written differently: cam_01 is cam01."""
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def _pictures(path: Path, camera: LensCamera, times: Float[np.ndarray, " t"]) -> Iterator[str]:
+    """Data URLs of what was seen at each time; of a photo, one."""
+    if path.suffix.lower() in _PICTURES:
+        yield _url(read_image(path), path, camera, LONGEST_SIDE)
+        return
+    last, due = None, iter(times.tolist())
+    time = next(due)
+    for frame in read_frames(path):
+        while frame.time > time - _NEAR:
+            last = _url(frame.pixels, path, camera, LONGEST_SIDE_OF_MANY)
+            yield last
+            time = next(due, np.inf)
+        if time == np.inf:
+            return
+    if last is None:
+        raise ValueError(f"{path} ends before {times[0]:.2f} s, where the result begins")
+    yield from [last] * (1 + len(list(due)))
+
+
+def _url(pixels: UInt8[np.ndarray, "h w 3"], path: Path, camera: LensCamera, longest: int) -> str:
+    """A picture without the lens' distortion; ValueError if the camera takes others."""
+    height, width = pixels.shape[:2]
+    if (width, height) != camera.image_size:
+        expected = " x ".join(map(str, camera.image_size or ()))
+        raise ValueError(f"{path} is {width} x {height} px, expected the {expected} of the result")
+    matrix, lens = camera.intrinsics, camera.distortion
+    if camera.fisheye:
+        pixels = cv2.fisheye.undistortImage(pixels, matrix, lens, Knew=matrix).astype(np.uint8)
+    elif lens.any():
+        pixels = cv2.undistort(pixels, matrix, lens).astype(np.uint8)
+    picture, file = Image.fromarray(pixels), io.BytesIO()
+    picture.thumbnail((longest, longest))
+    picture.save(file, "JPEG", quality=_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
