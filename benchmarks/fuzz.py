@@ -30,7 +30,7 @@ import tyro
 
 from benchmarks.common import write_results
 from benchmarks.fuzz_changes import changed_bytes, changed_content
-from benchmarks.fuzz_files import KINDS
+from benchmarks.fuzz_clip_files import KINDS
 
 EXPECTED = (ValueError, OSError, ImportError)
 """What a reader may raise."""

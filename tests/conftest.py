@@ -15,6 +15,11 @@ def _seeded() -> None:
     torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first: at the end one of them would run while other processes wait."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Item | None) -> None:
     """What a file's tests keep with `@cache` ends with it, and so do the golden networks."""
     if nextitem is not None and nextitem.path == item.path:

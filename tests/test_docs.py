@@ -80,6 +80,7 @@ def commands(code: str) -> Iterator[list[str]]:
             yield [file for word in words for file in sorted(glob.glob(word)) or [word]]
 
 
+@pytest.mark.shown
 @pytest.mark.parametrize(
     "page",
     [

@@ -1,5 +1,6 @@
 """The verbs of the command line."""
 
+import io
 import os
 import shlex
 import subprocess
@@ -61,6 +62,23 @@ def test_the_examples_are_commands_that_parse(
         main(shlex.split(line)[1:])
     assert [(name, type(command)) for name, command in ran] == 2 * [(module, kind)]
     assert callable(import_module(f"exemplar.cli.{module}").run)
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_reader_that_has_had_enough_ends_it_silently(
+    buffered: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `exemplar --help | head -1` does."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb", 0) as raw:
+        told = io.TextIOWrapper(raw if not buffered else io.BufferedWriter(raw), write_through=True)
+        monkeypatch.setattr(sys, "stdout", told)
+        with pytest.raises(SystemExit) as exited:
+            main(["--help"])
+        assert exited.value.code == 141
+        assert capsys.readouterr().err == ""
+        told.close()
 
 
 def test_without_a_verb_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ def test_the_notebook_is_made_from_its_text() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.shown
 def test_the_notebook_runs(tmp_path: Path) -> None:
     run = NotebookClient(notebook(), timeout=600, resources={"metadata": {"path": tmp_path}})
     cells = run.execute().cells

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fuzz import damaged_file, fuzz
-from benchmarks.fuzz_files import KINDS, Kind
+from benchmarks.fuzz_clip_files import KINDS
+from benchmarks.fuzz_files import Kind
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -59,7 +60,7 @@ def test_faults_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
 _GREEDY = """
 from dataclasses import replace
 from benchmarks.fuzz import fuzz
-from benchmarks.fuzz_files import KINDS
+from benchmarks.fuzz_clip_files import KINDS
 KINDS["npy"] = replace(KINDS["npy"], read=lambda path: b"x" * 2**27)
 print(*fuzz("npy", range(3), gigabytes=0.01)[1])
 """

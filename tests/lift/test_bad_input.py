@@ -19,7 +19,7 @@ from exemplar.results import BAD_INPUT, NOTHING_TO_FIT, OK
 from exemplar.samples import Sample
 from tests.lift.toy import sample, write_annotation, write_images
 
-FAST = LiftConfig(iterations=2, adapt="head")
+FAST = LiftConfig("mobile", iterations=2, adapt="head")
 
 
 def points(change: Callable[[np.ndarray], None]) -> Sample:

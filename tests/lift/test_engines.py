@@ -104,7 +104,7 @@ def test_an_interrupt_keeps_what_is_done_and_frees_the_rest(
 
 
 def job_command(folder: Path, annotation: Path, photographs: Path) -> list[str]:
-    options = ("--iterations", "2", "--workers", "1", "--quiet")
+    options = ("--regressor", "mobile", "--iterations", "2", "--workers", "1", "--quiet")
     files = ("--annotations", str(annotation), "--images", str(photographs))
     return [sys.executable, "-m", "exemplar.cli", "lift", *files, "-o", str(folder), *options]
 
@@ -150,7 +150,7 @@ def test_the_command_lifts_and_goes_on(
     annotation = str(write_annotation(tmp_path / "a.npz"))
     out = str(tmp_path / "out")
     job = ["lift", "--annotations", annotation, "--images", str(photographs), "-o", out]
-    main([*job, "--iterations", "1", "--limit", "2"])
+    main([*job, "--regressor", "mobile", "--iterations", "1", "--limit", "2"])
     said = capsys.readouterr().out
     assert "0 of 2 people done" in said
     assert "more people to do" in said
@@ -174,6 +174,7 @@ def test_another_teacher_is_another_job(
 ) -> None:
     annotation, out = str(write_annotation(tmp_path / "a.npz")), str(tmp_path / "out")
     job = ["lift", "--annotations", annotation, "--images", str(photographs), "-o", out]
+    job += ["--regressor", "mobile"]
     main([*job, "--recipe", "regressor", "--teacher", "landmarks", "--limit", "1"])
     assert "1 person in" in capsys.readouterr().out
     with Ledger.open(out) as ledger:
@@ -187,7 +188,7 @@ def test_another_teacher_is_another_job(
 def test_a_job_as_a_function(photographs: Path, tmp_path: Path) -> None:
     annotation, out = write_annotation(tmp_path / "a.npz"), tmp_path / "out"
     first = Selection(limit=2)
-    config = LiftConfig(recipe="regressor")
+    config = LiftConfig("mobile", recipe="regressor")
     heard: list[PseudoTruth] = []
     outcomes = exemplar.lift_dataset(
         annotation, photographs, out, config, selection=first, report=heard.extend
@@ -202,6 +203,7 @@ def test_a_job_is_lifted_from_another_thread_too(photographs: Path, tmp_path: Pa
     annotation = write_annotation(tmp_path / "a.npz")
     arguments = ["lift", "--annotations", str(annotation), "--images", str(photographs)]
     arguments += ["-o", str(tmp_path / "out"), "--recipe", "regressor", "--quiet"]
+    arguments += ["--regressor", "mobile"]
     thread = threading.Thread(target=main, args=(arguments,))
     thread.start()
     thread.join()

@@ -23,7 +23,7 @@ from exemplar.samples import Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25
 from tests.lift.toy import drawn, sample
 
-QUICK = LiftConfig(iterations=3)
+QUICK = LiftConfig("mobile", iterations=3)
 
 
 @cache
@@ -66,7 +66,7 @@ def test_people_whose_keypoints_are_missed_are_seen_in_other_crops(
     photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With nobody believed at first sight, the crop that agrees best is the one that counts."""
-    untouched = LiftConfig(iterations=0)
+    untouched = LiftConfig("mobile", iterations=0)
 
     def errors() -> list[float]:
         body = load_body("open")
@@ -116,7 +116,7 @@ def test_a_body_knows_its_translation_where_the_camera_is_known(photographs: Pat
     [("regressor", 0), ("eft", 3), ("eft-paper", 3), ("eft-released", 3)],
 )
 def test_recipes_of_eft(photographs: Path, recipe: str, iterations: int) -> None:
-    config = LiftConfig(recipe=recipe, iterations=3 if iterations else None)
+    config = LiftConfig("mobile", recipe=recipe, iterations=3 if iterations else None)
     (made,) = lift(photographs, config, sample(1))
     assert made.recipe == recipe
     assert made.iterations <= iterations

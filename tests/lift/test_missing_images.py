@@ -15,6 +15,7 @@ from exemplar.skeletons import OPENPOSE_25
 from tests.lift.toy import sample
 
 COUNT = 12
+QUICK = ("--regressor", "mobile", "--recipe", "regressor")
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def data(photographs: Path, tmp_path: Path) -> Path:
 
 def lift(data: Path, *more: str) -> None:
     files = ("--annotations", str(data / "a.npz"), "--images", str(data / "images"))
-    main(["lift", *files, "-o", str(data / "out"), "--recipe", "regressor", *more])
+    main(["lift", *files, "-o", str(data / "out"), *QUICK, *more])
 
 
 def test_a_place_without_the_images_spoils_nothing(
@@ -90,7 +91,7 @@ def test_detected_keypoints_of_images_in_a_tar(photographs: Path, tmp_path: Path
     with tarfile.open(tmp_path / "all.tar", "w") as file:
         file.add(photographs / sample(0).image, "00.jpg")
     files = ("--annotations", str(tmp_path), "--images", str(tmp_path / "all.tar"))
-    main(["lift", *files, "-o", str(tmp_path / "out"), "--recipe", "regressor"])
+    main(["lift", *files, "-o", str(tmp_path / "out"), *QUICK])
     with Ledger(tmp_path / "out") as ledger:
         assert [truth.sample.image for truth in ledger.truths()] == ["00.jpg"]
         assert not any("image" in outcome for outcome in ledger.outcomes())

@@ -96,7 +96,7 @@ def test_a_wrong_click_is_left_out_and_noted(photographs: Path) -> None:
 def lifted(photographs: Path) -> list[PseudoTruth]:
     """An undisturbed person, a swapped one and one with a wrong click."""
     number = front()
-    lifter = Lifter(LiftConfig(teacher="landmarks", iterations=2), workers=1)
+    lifter = Lifter(LiftConfig("mobile", teacher="landmarks", iterations=2), workers=1)
     assert lifter.teaching is not None
     lifter.teaching = true_teacher(photographs, number)
     people = (sample(number), swapped(sample(number)), misclicked(sample(number)))
@@ -122,7 +122,7 @@ def test_results_name_the_teacher_and_what_was_left_out(lifted: list[PseudoTruth
 def test_the_shipped_teacher_gives_everybody_the_same_numbers_alone_or_not(
     photographs: Path,
 ) -> None:
-    lifter = Lifter(LiftConfig(teacher="landmarks"), workers=2)
+    lifter = Lifter(LiftConfig("mobile", teacher="landmarks"), workers=2)
     assert lifter.teaching is not None
     together = taught(photographs, lifter.teaching, *(sample(i) for i in range(3)))
     alone = [taught(photographs, lifter.teaching, sample(i))[0] for i in range(3)]

@@ -19,10 +19,10 @@ from exemplar.skeletons import OPENPOSE_25
 from exemplar.synth import SynthBatch, draw_samples
 
 PEOPLE = 6
-FAST = LiftConfig(iterations=2)
-UNFITTED = LiftConfig(recipe="regressor")
+FAST = LiftConfig("mobile", iterations=2)
+UNFITTED = LiftConfig("mobile", recipe="regressor")
 EVERYONE = Selection()
-COUNT = 18
+COUNT = 12
 
 
 @cache

@@ -5,6 +5,7 @@ options alone.
 """
 
 import os
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -55,8 +56,20 @@ _DESCRIPTION = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a verb. Exits 1 with one line on bad input, 2 on wrong usage, 130 on Ctrl-C."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    """Run a verb. Exits 1 with one line on bad input, 2 on wrong usage, 130 on Ctrl-C, and 141,
+    silently, when whoever reads its output has had enough of it."""
+    try:
+        try:
+            _main(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still to be written would be complained of once more at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _main(words: list[str]) -> None:
     if words == ["--version"]:
         print(f"exemplar {exemplar.__version__}")
         return
@@ -66,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         module, command = _asked(words)
         _run(module, command)
     except (ValueError, OSError, ImportError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            raise
         message = one_line(error)
         Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {_escape(message)}")
         sys.exit(1)
@@ -120,6 +135,13 @@ def _without_limits(words: Sequence[str]) -> list[str]:
         else:
             rest.append(word)
     return rest
+
+
+def _nobody_reads() -> bool:
+    """Whether the output goes into a pipe that nobody reads any more."""
+    watched = select.poll()
+    watched.register(sys.stdout, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watched.poll(0))
 
 
 def _escape(text: str) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from exemplar.data.npz_arrays import rows_of
 from exemplar.files.atomic_files import replacing
 from exemplar.files.npy_files import read_npz
-from exemplar.files.reading_files import read_json
-from exemplar.scene.sightings import Sighting
+from exemplar.files.reading_files import read_json, reading
+from exemplar.scene.sightings import COLOUR_BINS, Sighting
 
 JOB_FILE = "job.json"
 """Which clip and which settings the blocks are of."""
@@ -22,6 +23,14 @@ BLOCK = 8
 """Frames of a block."""
 
 _HASHED = 1 << 20
+
+_LARGEST = 1e9
+"""No pixel, second or count is larger."""
+
+_OF_FRAME: Mapping[str, tuple[int, ...]] = {"numbers": (), "times": (), "counts": ()}
+_OF_SIGHTING: Mapping[str, tuple[int, ...]] = {
+    "keypoints": (33, 3), "scores": (), "colours": (COLOUR_BINS**3,), "crops": (4,), "boxes": (4,),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,24 +109,31 @@ class ClipJob:
     def load(self, number: int) -> Block:
         """A block that is done; ValueError, in one line, if its file is damaged."""
         path = self.path(number)
-        arrays = read_npz(path)
-        try:
+        with reading(path, "a block of a clip: remove it and those after it"):
+            arrays = read_npz(path)
+            frames = rows_of(arrays, _OF_FRAME, len(arrays["numbers"]))
+            counts = frames["counts"].astype(np.int64)
+            if (counts < 0).any():
+                raise ValueError(f"a frame of {counts.min()} people")
+            of_person = rows_of(arrays, _OF_SIGHTING, int(counts.sum()))
+            rows = (*frames.values(), *of_person.values())
+            if not all((np.abs(each) < _LARGEST).all() for each in rows):
+                raise ValueError("numbers that no picture has")
             sightings = [
                 Sighting(keypoints, float(score), colour, crop)
                 for keypoints, score, colour, crop in zip(
-                    *(arrays[name] for name in ("keypoints", "scores", "colours", "crops")),
+                    *(of_person[name] for name in ("keypoints", "scores", "colours", "crops")),
                     strict=True,
                 )
             ]
-            ends = np.cumsum(arrays["counts"])
             people = [
                 sightings[end - count : end]
-                for end, count in zip(ends, arrays["counts"], strict=True)
+                for end, count in zip(np.cumsum(counts), counts, strict=True)
             ]
             inputs = [arrays[f"inputs{i}"] for i in range(sum("inputs" in name for name in arrays))]
-            return Block(arrays["numbers"], arrays["times"], people, arrays["boxes"], inputs)
-        except (KeyError, ValueError) as error:
-            raise ValueError(f"{path} is damaged: remove it and those after it") from error
+            if any(one.shape[:1] != (len(sightings),) or one.dtype.kind != "f" for one in inputs):
+                raise ValueError(f"its inputs are not of {len(sightings)} people")
+            return Block(frames["numbers"], frames["times"], people, of_person["boxes"], inputs)
 
 
 def _stacked(arrays: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:

@@ -1,13 +1,18 @@
 """What a long job has done, kept so that it can go on."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from exemplar.files.atomic_files import replacing
 from exemplar.files.npy_files import read_npz
+from exemplar.files.reading_files import reading
 
 Arrays = dict[str, np.ndarray]
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Of arrays of numbers, by name; -1 stands for any length."""
 
 
 class Kept:
@@ -17,11 +22,21 @@ class Kept:
         self.folder = folder
         self.name = name
 
-    def read(self, moment: int) -> Arrays | None:
-        """What is kept of a moment; None for nothing."""
+    def read(self, moment: int, shapes: Shapes) -> Arrays | None:
+        """What is kept of a moment; None for nothing. ValueError, in one line, if it is damaged."""
         if self.folder is None or not self._path(moment).is_file():
             return None
-        return read_npz(self._path(moment))
+        path = self._path(moment)
+        with reading(path, "what a job has done: remove it"):
+            arrays = read_npz(path)
+            for name, shape in shapes.items():
+                found = arrays[name]
+                fits = len(found.shape) == len(shape) and all(
+                    length in (-1, own) for own, length in zip(found.shape, shape, strict=True)
+                )
+                if not fits or found.dtype.kind not in "fi":
+                    raise ValueError(f"'{name}' is {found.dtype} {found.shape}, expected {shape}")
+        return arrays
 
     def write(self, moment: int, arrays: Arrays) -> None:
         """Keep this of a moment."""

@@ -18,7 +18,7 @@ from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, body_for, load_re
 from exemplar.results import OK, REJECTED
 from exemplar.scene.association import Person, Pictures, person_of
 from exemplar.scene.footage import Footage
-from exemplar.scene.kept import Arrays, Kept
+from exemplar.scene.kept import Arrays, Kept, Shapes
 from exemplar.scene.tracks3d import tracked
 from exemplar.scene.view_crops import joined, views_of
 from exemplar.scene.view_people import Found, PeopleFinder
@@ -141,7 +141,10 @@ class ClipOfViews:
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how many moments of it are done, and how many there are."""
 
-_OF_BODY = ("global_orient", "body_pose", "betas", "translation", "error_px")
+_OF_BODY: Shapes = {
+    "global_orient": (3, 3), "body_pose": (23, 3, 3), "betas": (-1,), "translation": (3,),
+    "error_px": (),
+}  # fmt: skip
 
 
 def moments_of(footage: Sequence[Footage], options: ViewsOptions) -> tuple[Moment, ...]:
@@ -225,7 +228,10 @@ class ViewsFitter:
         finder = PeopleFinder(cameras)
         kept = Kept(work, "people")
         total = len(clip.moments)
-        done = {k: kept.read(k) for k in range(total)}
+        shapes: Shapes = {
+            "points": (-1, len(cameras), len(SMPL_49), 3), "counts": (len(cameras),), "gap": (),
+        }  # fmt: skip
+        done = {k: kept.read(k, shapes) for k in range(total)}
         missing = [k for k in done if done[k] is None]
         report("finding people", total - len(missing), total)
         for i, (k, pictures) in enumerate(clip.pictures(missing), start=1):
@@ -279,10 +285,12 @@ class ViewsFitter:
         out: list[dict[int, Arrays]] = [{} for _ in people]
         asked = sorted({k for own in wanted for k in own})
         for k in asked:
-            arrays = kept.read(k)
-            for number, own in enumerate(wanted):
-                if arrays is not None and k in own:
-                    out[number][k] = {name: arrays[f"{name}_{number}"] for name in _OF_BODY}
+            numbers = [number for number, own in enumerate(wanted) if k in own]
+            arrays = kept.read(
+                k, {f"{name}_{n}": shape for n in numbers for name, shape in _OF_BODY.items()}
+            )
+            for number in numbers if arrays is not None else ():
+                out[number][k] = {name: arrays[f"{name}_{number}"] for name in _OF_BODY}
         missing = [
             k for k in asked if any(k in w and k not in o for w, o in zip(wanted, out, strict=True))
         ]

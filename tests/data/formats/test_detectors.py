@@ -115,6 +115,17 @@ def sleap(folder: Path) -> Path:
     return folder / "p.csv"
 
 
+def sleap_frames(folder: Path) -> Path:
+    """As sleap-io writes `format="frames"`: a line a frame, the second animal not seen in it."""
+    ours = ["nose", "left_shoulder", "right_hip", "left_knee"]
+    kinds = ["track", "track_score", "score"]
+    kinds += [f"{name}.{axis}" for name in ours for axis in ("x", "y", "score")]
+    head = ["frame_idx", *(f"inst{i}.{kind}" for i in range(2) for kind in kinds)]
+    with (folder / "p.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([head, ["7", "", "", 0.9, *flat(ours), *[""] * len(kinds)]])
+    return folder / "p.csv"
+
+
 def deeplabcut(folder: Path) -> Path:
     ours = ["nose", "left_shoulder", "right_hip", "left_knee"]
     lines = [
@@ -127,6 +138,13 @@ def deeplabcut(folder: Path) -> Path:
     with (folder / "p.csv").open("w", newline="") as file:
         csv.writer(file).writerows(lines)
     return folder / "p.csv"
+
+
+def deeplabcut_by_sleap(folder: Path) -> Path:
+    """As sleap-io writes `format="dlc"`: columns of likelihoods that are empty."""
+    path = deeplabcut(folder)
+    path.write_text(path.read_text().replace(",0.9", ",").replace("\n7,", "\nlabeled/000007.png,"))
+    return path
 
 
 def npz(folder: Path) -> Path:
@@ -219,6 +237,11 @@ CASES: dict[str, tuple[str, Callable[[Path], Path], Sequence[str], str]] = {
     "MediaPipe tasks": ("mediapipe_json", as_json(
         {"landmarks": [[landmark(r) for r in rows(MEDIAPIPE)]], "worldLandmarks": [[]]}
     ), MEDIAPIPE, ""),
+    "MediaPipe, its dataclasses": ("mediapipe_json", as_json(
+        {"pose_landmarks": [[{**landmark(r), "presence": 0.9, "name": None}
+                             for r in rows(MEDIAPIPE)]],
+         "pose_world_landmarks": [], "segmentation_masks": None}
+    ), MEDIAPIPE, ""),
     "MediaPipe protobuf": ("mediapipe_json", as_json(
         {"poseLandmarks": {"landmark": [landmark(r) for r in rows(MEDIAPIPE)]}}
     ), MEDIAPIPE, ""),
@@ -227,6 +250,13 @@ CASES: dict[str, tuple[str, Callable[[Path], Path], Sequence[str], str]] = {
                         for r, name in zip(rows(COCO), COCO, strict=True)]}]
     ), COCO, ""),
     "SLEAP": ("sleap_csv", sleap, ["nose", "left_shoulder", "right_hip", "left_knee"], ""),
+    "SLEAP, a line a frame": (
+        "sleap_csv", sleap_frames, ["nose", "left_shoulder", "right_hip", "left_knee"], ""
+    ),
+    "DeepLabCut without scores": (
+        "deeplabcut_csv", deeplabcut_by_sleap,
+        ["nose", "left_shoulder", "right_hip", "left_knee"], ""
+    ),
     "DeepLabCut": (
         "deeplabcut_csv", deeplabcut, ["nose", "left_shoulder", "right_hip", "left_knee"], ""
     ),
@@ -256,8 +286,9 @@ def test_a_person_has_the_same_joints_in_every_format(case: str, tmp_path: Path)
     for target, place in wanted.items():
         # the label's fractions are rounded to 9 digits
         assert known[target][:2] == pytest.approx(place, abs=1e-5), target
-    large = name == "keypoints_npz" or case in ("MMPose inferencer", "torchvision")
-    assert {round(value[2], 9) for value in known.values()} == {1.0 if large else 0.9}
+    of_scores = ("MMPose inferencer", "torchvision", "DeepLabCut without scores")
+    sure = name == "keypoints_npz" or case in of_scores
+    assert {round(value[2], 9) for value in known.values()} == {1.0 if sure else 0.9}
 
 
 def test_people_who_name_their_image_are_of_that_image_alone(tmp_path: Path) -> None:
@@ -330,3 +361,9 @@ def test_broken_people_cost_nobody_else(case: str, tmp_path: Path) -> None:
         with contextlib.suppress(ValueError, OSError):
             for sample in read(path, name, joints=joints, size=(WIDTH, HEIGHT)):
                 assert np.isfinite(sample.keypoints_2d).all()
+
+
+def test_a_csv_of_sleap_with_a_line_a_joint_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("frame_idx,node,x,y,track,score\n7,nose,1,2,,0.9\n")
+    with pytest.raises(ValueError, match=r"p\.csv is not SLEAP.*expected columns such as nose\.x"):
+        list(read(tmp_path / "p.csv"))

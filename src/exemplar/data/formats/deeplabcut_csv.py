@@ -8,11 +8,9 @@ in one cell or in three. Joints go by their names.
 from collections.abc import Iterator
 from itertools import takewhile
 
-import numpy as np
-
 from exemplar.data.contents import Contents
 from exemplar.data.detections import Detection, Record, detector_reader
-from exemplar.data.formats.sleap_csv import csv_rows, number_or_nan
+from exemplar.data.formats.sleap_csv import csv_rows, number_or_nan, with_known_scores
 from exemplar.skeletons import SMPL_49, our_names
 
 TITLE = "DeepLabCut (CSV)"
@@ -50,7 +48,7 @@ def _person(value: tuple[list[tuple[str, str, str]], str]) -> Detection:
     points = [
         [known[name, "x"], known[name, "y"], known.get((name, "likelihood"), 1.0)] for name in names
     ]
-    return Detection(np.array(points).reshape(-1, 3), our_names(names), individual)
+    return Detection(with_known_scores(points), our_names(names), individual)
 
 
 read = detector_reader(_records, _person, ".csv")

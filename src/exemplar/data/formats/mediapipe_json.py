@@ -58,7 +58,7 @@ def _person(points: list[Any]) -> Detection:
         for point in points
     ]
     array = with_scores(np.array(rows, np.float64), None, "landmarks")
-    names = [str(point.get("name", "")) for point in points]
+    names = [str(point.get("name") or "") for point in points]  # null in MediaPipe's dataclasses
     middle = float(np.nanmedian(np.abs(array[:, :2]))) if len(array) else 0.0
     return Detection(
         array, our_names(names) if all(names) else (), is_fraction=middle < _MOST_FRACTION

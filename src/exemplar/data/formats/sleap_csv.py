@@ -1,14 +1,17 @@
-"""SLEAP's analysis CSV: a line an animal and frame.
+"""SLEAP's CSV: a line an animal and frame, or a line a frame.
 
 Columns `track`, `frame_idx`, `instance.score`, and `NAME.x`, `NAME.y`, `NAME.score` for each joint
-(https://sleap.ai, "Export Analysis CSV"); what is missing is empty. Joints go by their names. The
-image is the frame's number.
+(https://sleap.ai, "Export Analysis CSV", and sleap-io's "instances"); in sleap-io's "frames" all
+but `frame_idx` begin with `inst0.`, `inst1.`, ... What is missing is empty. Joints go by their
+names. The image is the frame's number.
 """
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from jaxtyping import Float
 
 from exemplar.data.contents import Contents
 from exemplar.data.detections import Detection, Record, detector_reader
@@ -18,6 +21,7 @@ TITLE = "SLEAP analysis (CSV)"
 JOINTS = SMPL_49
 
 _FRAME = "frame_idx"
+_INSTANCE = re.compile(r"inst\d+\.")
 
 
 def matches(contents: Contents) -> bool:
@@ -39,13 +43,29 @@ def number_or_nan(text: str) -> float:
     return float(text) if text.strip() else float("nan")
 
 
+def with_known_scores(rows: list[list[float]]) -> Float[np.ndarray, "k 3"]:
+    """Rows of x, y and score; of somebody who has no score at all, as people who were marked by
+    hand, they are 1."""
+    points = np.array(rows, np.float64).reshape(-1, 3)
+    if not np.isfinite(points[:, 2]).any():
+        points[:, 2] = 1.0
+    return points
+
+
 def _records(contents: Contents) -> Iterator[Record]:
     if not matches(contents):
         raise ValueError(f"{contents.path} is not {TITLE}: expected the column {_FRAME}")
     head, *rows = csv_rows(contents)
+    if not any(column.endswith(".x") for column in head):
+        raise ValueError(f"{contents.path} is not {TITLE}: expected columns such as nose.x")
+    found = (_INSTANCE.match(column) for column in head)
+    instances = list(dict.fromkeys(mark[0] for mark in found if mark)) or [""]
     for row in rows:
         cells = dict(zip(head, row, strict=False))
-        yield Record(cells, cells.get(_FRAME, "").partition(".")[0])
+        image = cells.get(_FRAME, "").partition(".")[0]
+        for start in instances:
+            own = {k.removeprefix(start): v for k, v in cells.items() if k.startswith(start)}
+            yield Record(own, image)
 
 
 def _person(cells: Mapping[str, str]) -> Detection:
@@ -58,7 +78,7 @@ def _person(cells: Mapping[str, str]) -> Detection:
         ]
         for name in names
     ]
-    return Detection(np.array(points).reshape(-1, 3), our_names(names), cells.get("track", ""))
+    return Detection(with_known_scores(points), our_names(names), cells.get("track", ""))
 
 
 read = detector_reader(_records, _person, ".csv")
