@@ -242,6 +242,8 @@ def test_bad_input_is_one_line(shots: Path, capsys: pytest.CaptureFixture[str]) 
     assert "photos of all cameras or footage of all" in fails(
         capsys, calibration, photo, *folders[1:]
     )
+    two = ("--offsets", "0,0.1", "--regressor", "mobile", "-o", shots / "out")
+    assert "2 offsets for 3 cameras" in fails(capsys, calibration, *folders, *two)
     folders[2].rename(shots / "third")
     assert "has 3 cameras (cam0, cam1, cam2), got 2 files" in fails(
         capsys, calibration, folders[0], shots / "third"
@@ -253,7 +255,6 @@ def test_bad_input_is_one_line(shots: Path, capsys: pytest.CaptureFixture[str]) 
         (("--up", "top"), "expected auto, x, y"),
         (("--fps", 0), "frames a second"),
         (("--offsets", "0,late,0"), "expected auto, none, or seconds for each camera"),
-        (("--offsets", "0,0.1"), "2 offsets for 3 cameras"),
     ):
         assert expected in fails(capsys, calibration, *folders, *words)
 
