@@ -21,10 +21,11 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.drawn_clips import draw_clip
-from benchmarks.real_cameras import read_cameras, read_markers
+from benchmarks.drawn_clips import draw_clip, project
+from benchmarks.real_cameras import read_markers
 from benchmarks.real_sequences import FOURTEEN, LIMBS
 from exemplar.bodies import Body, BodyParams
+from exemplar.data.calibration import read_cameras
 from exemplar.files.atomic_files import replacing
 from exemplar.fitting.clip import ClipConfig
 from exemplar.fitting.names import Smoothing
@@ -35,12 +36,15 @@ from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR
 from exemplar.regressors.prediction import Prediction
 from exemplar.scene.clip import ClipFitter
 from exemplar.scene.clip_options import ClipOptions
-from exemplar.scene.clip_people import ClipPerson
 from exemplar.scene.smoothing import smoothed
-from exemplar.skeletons import LIMBS_12, LSP_14
+from exemplar.skeletons import LIMBS_12, LSP_14, OPENPOSE_25, SMPL_49
 
 HIPS = [[n for n in LSP_14 if n in LIMBS_12].index(f"{side}_hip") for side in ("left", "right")]
 """Rows of the hips among the limb joints."""
+
+ALL_HIPS = [LSP_14.index(f"{side}_hip") for side in ("left", "right")]
+SEEN_HIPS = [SMPL_49.index(f"{side}_hip", len(OPENPOSE_25)) for side in ("left", "right")]
+"""The same among `LSP_14` and the 49 joints."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,8 @@ class Known:
     path: Path
     truth: Float[np.ndarray, "t 14 3"]
     """`LSP_14` by frame, metres in the camera's frame; NaN where not known."""
+    places: Float[np.ndarray, "t 2"]
+    """Middle of the hips, px: who of those in the picture is meant."""
 
 
 def multiview(folder: Path, names: tuple[str, ...]) -> list[Known]:
@@ -140,19 +146,27 @@ def multiview(folder: Path, names: tuple[str, ...]) -> list[Known]:
     markers = read_markers(folder / "pose3d.trc")
     order = range(max(markers) + 1)
     nothing = np.full((len(LSP_14), 3), np.nan)
+    world = np.stack([markers.get(frame, nothing) for frame in order])
     return [
         Known(
             folder / f"{name}.mp4",
-            np.stack([cameras[name].in_camera(markers.get(frame, nothing)) for frame in order]),
+            cameras[name].in_camera(world),
+            cameras[name].project(world[:, ALL_HIPS].mean(1)),
         )
         for name in names
     ]
 
 
 def drawn(path: Path, frames: int, seed: int) -> Known:
-    """A drawn clip of one person; it is drawn again each time, which gives the same."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return Known(path, draw_clip(path, frames, seed).truth[0])
+    """A drawn clip of one person, and beside it its truth: drawn once."""
+    kept = path.with_suffix(".npy")
+    if not kept.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        truth = draw_clip(path, frames, seed).truth[0]
+        with replacing(kept) as half, half.open("wb") as file:
+            np.save(file, truth, allow_pickle=False)
+    truth = np.load(kept)
+    return Known(path, truth, project(truth[:, ALL_HIPS].mean(1)))
 
 
 def joints_of(motion: Motion, body: Body) -> Float[Tensor, "t 12 3"]:
@@ -182,12 +196,22 @@ def errors(
     return {"pa_mpjpe": float(pa.mean()), "jitter": float(gaps.mean()), "frames": int(rows.sum())}
 
 
-def fitted(fitter: VariantFitter, clip: Path, work: Path, variant: Variant) -> ClipPerson:
-    """The person who is seen most."""
+def fitted(fitter: VariantFitter, clip: Known, work: Path, variant: Variant) -> Motion:
+    """The person whose truth is known, in the camera's frame."""
     fitter.variant, fitter.options = variant, variant.options
     weights = WarmWeights if variant.warm else RegressorWeights
     with patch("exemplar.fitting.clip.RegressorWeights", weights):
-        return fitter.fit(clip, work / f"{clip.parent.name}-{clip.stem}").people[0]
+        people = fitter.fit(clip.path, work / f"{clip.path.parent.name}-{clip.path.stem}").people
+    return min((person.motion for person in people), key=lambda motion: away_px(motion, clip))
+
+
+def away_px(motion: Motion, clip: Known) -> float:
+    """How far a person's hips are from where the truth has them, px; infinity for somebody who is
+    there for less than half of the time."""
+    assert motion.keypoints_2d is not None
+    hips = motion.keypoints_2d[:, SEEN_HIPS].mean(1)[:, :2]
+    away = np.linalg.norm(hips - clip.places[: len(hips)], axis=1)[motion.seen]
+    return float(np.nanmedian(away)) if 2 * len(away) > len(hips) else np.inf
 
 
 def main(command: ClipsCommand) -> None:
@@ -195,11 +219,13 @@ def main(command: ClipsCommand) -> None:
     fitter = VariantFitter(command.regressor)
     clips = multiview(command.photos / "multiview", command.cameras)
     for seed in range(command.drawn):
-        clips.append(drawn(command.work / f"drawn{seed}.mp4", command.frames, seed))
+        clips.append(
+            drawn(command.work / f"drawn{seed}-{command.frames}.mp4", command.frames, seed)
+        )
     table: dict[str, dict[str, dict[str, float]]] = {}
     for clip in clips:
         for name, variant in VARIANTS.items():
-            motion = fitted(fitter, clip.path, command.work, variant).motion
+            motion = fitted(fitter, clip, command.work, variant)
             truth = torch.from_numpy(clip.truth[: len(motion.times)])[:, LIMBS]
             for kind in get_args(Smoothing) if name in FILTERED else ("none",):
                 shown = name if kind == "none" else f"{name}, {kind}"

@@ -2,18 +2,22 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from exemplar.assets import asset_path
 from exemplar.cli import main
+from exemplar.files.image_files import read_image
 from exemplar.motion_files import read_motions
+from tests.files.test_video_files import make_clip, no_frames, sound_only, turned
 from tests.fixtures.made_clips import make_photo_clip
 
 pytest.importorskip("scipy")
 read_info = pytest.importorskip("exemplar.files.video_files").read_info
-pytest.importorskip("av")
+av = pytest.importorskip("av")
 
 
 def run(*arguments: object) -> int:
@@ -68,6 +72,53 @@ def test_bad_clips_are_one_line(
     assert "Traceback" not in shown.out + shown.err
     (line,) = shown.err.strip().splitlines()
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("sound.wav", sound_only, "has no video stream"),
+        ("none.mp4", no_frames, "none.mp4"),
+        # large pictures are read, and nobody is in them
+        ("4k.mp4", lambda path: make_clip(path, 1, size=(2160, 3840)), "no person found"),
+        ("long.mp4", lambda path: make_clip(path, 1, size=(64, 8200)), "expected 16 to 8192 px"),
+    ],
+)
+def test_clips_without_people_to_fit_are_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    make: Callable[[Path], Path],
+    message: str,
+) -> None:
+    clip = make(tmp_path / name)
+    assert run("video", clip, "-o", tmp_path / "out", "--regressor", "mobile") == 1
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.out + shown.err
+    (line,) = shown.err.strip().splitlines()
+    assert message in line
+
+
+def test_a_phones_clip_of_ten_bits_is_upright(tmp_path: Path) -> None:
+    """The demo's photo lies on its side in the file, which says how to turn it."""
+    with asset_path("demo.jpg") as photo:
+        pixels = read_image(photo)
+    lying = np.ascontiguousarray(np.rot90(pixels))
+    lying = lying[: lying.shape[0] // 2 * 2, : lying.shape[1] // 2 * 2]
+    with av.open(str(tmp_path / "flat.mp4"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *lying.shape[:2], "yuv420p10le"
+        frame = av.VideoFrame.from_ndarray(lying).reformat(format="yuv420p10le")
+        container.mux([*stream.encode(frame), *stream.encode()])
+    clip = turned(tmp_path / "flat.mp4", tmp_path / "clip.mp4")
+    words = ("--regressor", "mobile", "--no-overlay", "--quiet")
+    assert run("video", clip, "-o", tmp_path / "out", *words) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["camera"]["image_size_px"] == [lying.shape[0], lying.shape[1]]
+    assert summary["people"][0]["ok"] == 1
+    # heads are above feet in the picture's frame
+    up = np.array(summary["world"]["rotation_world_camera"])[1]
+    assert up @ (0, -1, 0) > 0.8
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from exemplar.bodies import BodyParams, load_body
 from exemplar.cli import main
 from exemplar.data.formats import table
 from exemplar.files.image_files import write_image
+from exemplar.files.video_files import read_info
 from exemplar.motion_files import read_motions
 from exemplar.scene import view_people
 from exemplar.scene.association import associate
@@ -21,6 +22,8 @@ from exemplar.scene.views import keypoints_of
 from exemplar.skeletons import OPENPOSE_25
 from tests.data.test_calibration import toml
 from tests.fixtures.made_rig import SIZE, joints_of, made_body, made_rig, seen_by
+
+pytest.importorskip("av")
 
 FRAMES = 3
 
@@ -103,7 +106,7 @@ def test_two_people_become_motions_of_one_world(
     files = {path.name for path in (shots / "out").iterdir()}
     assert files == {
         "motion.npz", "motion_person0.trc", "motion_person1.trc", "motion_person0.bvh",
-        "motion_person1.bvh", "cameras.toml", "overlay.png", "summary.json",
+        "motion_person1.bvh", "cameras.toml", "overlay.mp4", "overlay.png", "summary.json",
     }  # fmt: skip
     summary = json.loads((shots / "out" / "summary.json").read_text())
     assert summary["cameras"] == ["cam0", "cam1", "cam2"]
@@ -189,6 +192,19 @@ def test_cameras_of_different_lengths_are_told(
     assert [len(motion.times) for motion in read_motions(shots / "out")] == [1, 1]
 
 
+def test_a_camera_that_is_late_is_looked_at_later(
+    shots: Path, people: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*quick(shots, "--fps", 25, "--offsets", "0,0.04,0", "--to", "csv")) == 0
+    assert "late, and allowed for: cam1 +40 ms" in " ".join(capsys.readouterr().out.split())
+    summary = json.loads((shots / "out" / "summary.json").read_text())
+    assert summary["offsets_s"] == [0, 0.04, 0]
+    # its last frame shows what the others show in the one before
+    assert summary["moments"] == FRAMES - 1
+    video = read_info(shots / "out" / "overlay.mp4")
+    assert (video.frames, video.fps) == (FRAMES - 1, 25)
+
+
 def test_photos_are_a_clip_of_one_moment(shots: Path, people: list[int]) -> None:
     photos = [folder / "000.png" for folder in footage(shots)]
     words = [shots / "calib.toml", *photos, "-o", shots / "out", "--iterations", 1]
@@ -219,11 +235,15 @@ def test_bad_input_is_one_line(shots: Path, capsys: pytest.CaptureFixture[str]) 
     assert "cut.toml" in fails(capsys, shots / "cut.toml", *folders)
     assert "no such file" in fails(capsys, calibration, shots / "no.mp4", *folders[1:])
     assert "no pictures in the folder" in fails(capsys, calibration, shots / "empty", *folders[1:])
-    assert "no frame of a video" in fails(capsys, calibration, shots / "broken.mp4", *folders[1:])
+    assert "is not a video that can be read" in fails(
+        capsys, calibration, shots / "broken.mp4", *folders[1:]
+    )
     assert "2 or more cameras" in fails(capsys, calibration, folders[0])
     assert "photos of all cameras or footage of all" in fails(
         capsys, calibration, photo, *folders[1:]
     )
+    two = ("--offsets", "0,0.1", "--regressor", "mobile", "-o", shots / "out")
+    assert "2 offsets for 3 cameras" in fails(capsys, calibration, *folders, *two)
     folders[2].rename(shots / "third")
     assert "has 3 cameras (cam0, cam1, cam2), got 2 files" in fails(
         capsys, calibration, folders[0], shots / "third"
@@ -234,6 +254,7 @@ def test_bad_input_is_one_line(shots: Path, capsys: pytest.CaptureFixture[str]) 
         (("--unit", "inch"), "expected auto, m, cm, mm"),
         (("--up", "top"), "expected auto, x, y"),
         (("--fps", 0), "frames a second"),
+        (("--offsets", "0,late,0"), "expected auto, none, or seconds for each camera"),
     ):
         assert expected in fails(capsys, calibration, *folders, *words)
 

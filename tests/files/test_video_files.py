@@ -84,8 +84,8 @@ def test_a_clip_of_one_frame_and_ten_bits_are_read(tmp_path: Path) -> None:
     assert frame.pixels[24, 8, 0] > 150
 
 
-def test_a_phones_rotation_is_applied(tmp_path: Path) -> None:
-    flat, turned = make_clip(tmp_path / "a.mp4", 2), tmp_path / "b.mp4"
+def turned(flat: Path, path: Path) -> Path:
+    """A clip that says, as a phone's does, to be shown a quarter of a turn clockwise."""
     data = flat.read_bytes()
     # the track's matrix in its header: an unturned one, in 16.16 and 2.30 fixed point
     plain = b"".join(v.to_bytes(4, "big") for v in (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30))
@@ -93,13 +93,17 @@ def test_a_phones_rotation_is_applied(tmp_path: Path) -> None:
         (v % (1 << 32)).to_bytes(4, "big") for v in (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
     )
     place = data.index(plain, data.index(b"tkhd"))
-    turned.write_bytes(data[:place] + quarter + data[place + len(plain) :])
-    frame = next(read_frames(turned))
+    return written(path, data[:place] + quarter + data[place + len(plain) :])
+
+
+def test_a_phones_rotation_is_applied(tmp_path: Path) -> None:
+    clip = turned(make_clip(tmp_path / "a.mp4", 2), tmp_path / "b.mp4")
+    frame = next(read_frames(clip))
     assert frame.pixels.shape == (64, 48, 3)
     # a quarter clockwise: what was on the left is on top
     assert frame.pixels[8, 24, 0] > 150
     assert frame.pixels[56, 24, 0] < 50
-    assert (read_info(turned).width, read_info(turned).height) == (48, 64)
+    assert (read_info(clip).width, read_info(clip).height) == (48, 64)
 
 
 def test_a_truncated_clip_gives_the_frames_that_are_there(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from exemplar.detect.landmarks import DetectedPerson, Reading, box_of
 from exemplar.detect.pose_finder import square
 from exemplar.geometry.crops import Box
 from exemplar.scene import sightings
-from exemplar.scene.sightings import Sighting, sightings_in
+from exemplar.scene.sightings import REREAD, Sighting, median_gap, sightings_in, with_fresh
 from exemplar.skeletons import BLAZEPOSE_33
 
 PIXELS = np.zeros((400, 600, 3), np.uint8)
@@ -113,3 +113,23 @@ def test_the_crop_of_somebody_cut_off_keeps_to_what_is_seen(
     for _ in range(10):
         people = sightings_in(PIXELS, people, look=False)
     np.testing.assert_allclose(people[0].crop, first.crop, rtol=1e-4, atol=1e-4)
+
+
+def test_who_stands_close_behind_somebody_who_is_followed_is_found() -> None:
+    woman, man = sighting(body(200)), sighting(body(220, height=260))
+    # so near that without the woman's own reading they would be taken for one
+    assert median_gap(woman, man) < REREAD
+    found = with_fresh([woman], [sighting(body(201)), man])
+    assert found == [woman, man]
+
+
+def test_one_who_is_read_otherwise_is_not_two() -> None:
+    turned = body(200)
+    turned[:, 0] = 400 - turned[:, 0]
+    turned[:, 1] = 400 - turned[:, 1]
+    wrong, right = sighting(turned), sighting(body(200))
+    assert median_gap(wrong, right) > REREAD
+    assert with_fresh([wrong], [right]) == [right]
+    # in other clothes it is somebody else, in front or behind
+    other = replace(right, colour=np.eye(64)[1])
+    assert with_fresh([wrong], [other]) == [wrong, other]

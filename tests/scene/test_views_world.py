@@ -11,9 +11,11 @@ from exemplar.motion import MISSING, Motion
 from exemplar.results import OK, REJECTED
 from exemplar.scene.association import Person, person_of
 from exemplar.scene.footage import Footage
+from exemplar.scene.moments import moments_of
 from exemplar.scene.tracks3d import tracked
 from exemplar.scene.view_people import Found, distinct
-from exemplar.scene.views import ViewsOptions, carried, checked, moments_of, world_of
+from exemplar.scene.views import carried, checked, world_of
+from exemplar.scene.views_options import ViewsOptions
 from exemplar.scene.world import named_up, parsed_unit, turn_to_y, unit_of
 from tests.fixtures.made_rig import joints_of, made_body, made_rig, seen_by
 
@@ -165,9 +167,20 @@ def test_cameras_of_other_rates_show_the_nearest_frame() -> None:
     assert [m.time for m in moments[:2]] == pytest.approx([0.1, 0.2])
 
 
+def test_moments_are_those_that_late_and_early_cameras_show() -> None:
+    three = [footage(30), footage(30), footage(30)]
+    moments = moments_of(three, ViewsOptions(), (0.0, 0.1, -1 / 15))
+    assert [moment.frames for moment in (moments[0], moments[-1])] == [(2, 5, 0), (26, 29, 24)]
+    assert moments[0].time == pytest.approx(2 / 30)
+    halves = moments_of(three, ViewsOptions(every=2), (0.0, 0.1, -1 / 15))
+    assert [moment.frames[0] for moment in halves[:2]] == [2, 4]
+
+
 def test_no_common_moment_is_one_line() -> None:
     with pytest.raises(ValueError, match="no moment from 2 s to"):
         moments_of([footage(30)], ViewsOptions(start=2.0))
+    with pytest.raises(ValueError, match="the cameras share 0 s"):
+        moments_of([footage(30), footage(30)], ViewsOptions(), (0.0, 2.0))
 
 
 def test_cameras_that_see_different_worlds_are_refused() -> None:

@@ -18,8 +18,15 @@ from exemplar.environment import code_version
 from exemplar.geometry.rigs import LensCamera
 from exemplar.motion_files import MOTION_FILE, write_motions
 from exemplar.scene.footage import Footage, open_footage
-from exemplar.scene.views import ViewsFitter, ViewsOptions
-from exemplar.scene.views_report import Summary, overlay, summary_of, write_summary
+from exemplar.scene.views import ViewsFitter
+from exemplar.scene.views_options import ViewsOptions
+from exemplar.scene.views_report import (
+    Summary,
+    overlay,
+    overlay_video,
+    summary_of,
+    write_summary,
+)
 from exemplar.scene.views_table import write_training
 
 WORK = "work"
@@ -35,6 +42,7 @@ def run(command: ViewsCommand) -> None:
         command.end,
         command.unit,
         command.up,
+        command.offsets,
         command.people,
         command.regressor,
         command.body,
@@ -72,6 +80,9 @@ def run(command: ViewsCommand) -> None:
         overlay(found, fitter.body, summary, command.output / "overlay.png")
         write_summary(summary, command.output / "summary.json")
         written += [command.output / "overlay.png", command.output / "summary.json"]
+        if command.overlay and footage[0].kind != "photo":
+            written.append(command.output / "overlay.mp4")
+            overlay_video(found, fitter.body, written[-1], report)
         if command.training:
             folder = command.output / "training"
             written.append(write_training(found, fitter.body, folder, command.regressor))
@@ -139,6 +150,7 @@ def claim(work: Path, command: ViewsCommand, footage: Sequence[Footage]) -> None
         **vars(command),
         "output": None,
         "to": None,
+        "overlay": None,
         "training": None,
         "keep": None,
         "quiet": None,
@@ -164,8 +176,15 @@ def _table(summary: Summary) -> Table:
     for number, person in enumerate(summary.people):
         errors = ["-" if e is None else f"{e:.1f}" for e in person.error_px]
         table.add_row(str(number), f"{person.moments} of {summary.moments}", *errors)
+    late = [
+        f"{name} {1000 * lag:+.0f} ms"
+        for name, lag in zip(summary.cameras, summary.offsets_s, strict=True)
+        if lag
+    ]
+    offsets = f"\nlate, and allowed for: {', '.join(late)}" if late else ""
     table.caption = (
         f"calibration in {summary.unit}, {summary.up} up; keypoints are"
         f" {summary.triangulation_px:.1f} px off the points that they are triangulated to (median)"
+        f"{offsets}"
     )
     return table

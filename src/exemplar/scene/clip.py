@@ -101,7 +101,7 @@ class ClipFitter:
             info.focal_35mm, "the file", *size, self.camera_model, self.options.focal
         )
         camera = ClipCamera(focal, (info.width, info.height))
-        job = ClipJob(folder, clip, self._settings(camera))
+        job = ClipJob(folder, clip, self._settings())
         self._watch(clip, job, camera, info.frames, progress)
 
         blocks = [job.load(number) for number in range(job.blocks())]
@@ -129,14 +129,13 @@ class ClipFitter:
             faces=self.body.faces.numpy(),
         )
 
-    def _settings(self, camera: ClipCamera) -> dict[str, object]:
-        """What the blocks depend on."""
+    def _settings(self) -> dict[str, object]:
+        """What the blocks depend on; the camera is none of it."""
         options = self.options
         return {
             "regressor": self.regressor_name,
             "selection": [str(value) for value in vars(options.selection).values()],
             "look_every": options.look_every,
-            "focal": camera.focal,
             "device": self.device.type,
         }
 

@@ -1,16 +1,15 @@
 """What a camera saw: a video, a folder of frames, or a photo."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from exemplar.files.image_files import image_size, read_image
+from exemplar.files.video_files import read_frames, read_info
 from exemplar.motion import HIGHEST_FPS, STILL_FPS
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
@@ -72,32 +71,20 @@ def frames_in(folder: Path) -> list[Path]:
 
 
 def _open_video(path: Path, fps: float | None) -> Footage:
-    video = cv2.VideoCapture(str(path))
-    try:
-        known, picture = video.read()
-        if not known:
-            raise ValueError(f"{path}: no frame of a video could be read")
-        rate = fps or video.get(cv2.CAP_PROP_FPS)
-        count = max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
-    finally:
-        video.release()
-    if not (math.isfinite(rate) and 0 < rate <= HIGHEST_FPS):
+    info = read_info(path)
+    rate = fps or info.fps
+    if not 0 < rate <= HIGHEST_FPS:
         raise ValueError(f"{path}: it says {rate:g} frames a second; give --fps")
-    return Footage(path, "video", count, rate, (picture.shape[1], picture.shape[0]))
+    count = info.frames or sum(1 for _ in read_frames(path))
+    return Footage(path, "video", count, rate, (info.width, info.height))
 
 
 def _of_video(path: Path, wanted: Sequence[int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    video = cv2.VideoCapture(str(path))
-    try:
-        place = -1
-        for number in wanted:
-            while place < number:
-                if not video.grab():
-                    return
-                place += 1
-            known, picture = video.retrieve()
-            if not known:
+    frames = read_frames(path)
+    shown = None
+    for number in wanted:
+        while shown is None or shown.number < number:
+            shown = next(frames, None)
+            if shown is None:
                 return
-            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    finally:
-        video.release()
+        yield shown.pixels

@@ -5,6 +5,7 @@ to read in the next. Of somebody whose feet are not seen they are guesses in par
 them shrink from frame to frame: there the crop moves as the landmarks do that are seen.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,13 +14,14 @@ from jaxtyping import Float, UInt8
 
 from exemplar.detect.landmarks import (
     SAME_PERSON,
+    SAME_PLACE,
     Reading,
     box_of,
     extent,
     find_people,
     read_landmarks,
 )
-from exemplar.detect.pose_finder import square
+from exemplar.detect.pose_finder import overlap, square
 from exemplar.geometry.crops import Box
 from exemplar.skeletons import BLAZEPOSE_33, TORSO
 
@@ -75,13 +77,45 @@ def sightings_in(
     found = followed
     if look or len(followed) < len(before):
         fresh = [_sighting(pixels, p.keypoints, p.score, p.box) for p in find_people(pixels)]
-        strangers = [
-            person
-            for person in fresh
-            if not any(same_person(person, other, REREAD) for other in followed)
-        ]
-        found = [*followed, *strangers]
+        found = with_fresh(followed, fresh)
     return found
+
+
+def with_fresh(followed: Sequence[Sighting], fresh: Sequence[Sighting]) -> list[Sighting]:
+    """Who is followed, and who is found besides.
+
+    Each who is found is at most one of the followed: first the nearest within `REREAD`, then
+    whoever is in the same place in the same clothes, but read otherwise. There the fresh reading is
+    taken, as two networks made it.
+    """
+    pairs = sorted(
+        (median_gap(person, other), i, j)
+        for i, person in enumerate(followed)
+        for j, other in enumerate(fresh)
+    )
+    owners: dict[int, int] = {}
+    for within in (True, False):
+        for gap, i, j in pairs:
+            if i in owners or j in owners.values():
+                continue
+            same = gap < REREAD if within else _same_place(followed[i], fresh[j])
+            if same:
+                owners[i] = j
+    kept = [
+        fresh[owners[i]]
+        if i in owners and median_gap(person, fresh[owners[i]]) >= REREAD
+        else person
+        for i, person in enumerate(followed)
+    ]
+    return [*kept, *(other for j, other in enumerate(fresh) if j not in owners.values())]
+
+
+def _same_place(a: Sighting, b: Sighting) -> bool:
+    bounds = [
+        np.concatenate((p.keypoints[:, :2].min(axis=0), p.keypoints[:, :2].max(axis=0)))
+        for p in (a, b)
+    ]
+    return overlap(*bounds) > SAME_PLACE and same_colours(a.colour, b.colour) >= LEAST_ALIKE
 
 
 def _followed(pixels: np.ndarray, before: list[Sighting]) -> list[Sighting]:
@@ -103,7 +137,7 @@ def _followed(pixels: np.ndarray, before: list[Sighting]) -> list[Sighting]:
     # two who are read as one: the one who moved less is there
     alone: list[Sighting] = []
     for _, person in sorted(kept, key=lambda pair: pair[0]):
-        if not any(same_person(person, other) for other in alone):
+        if not any(median_gap(person, other) < SAME_PERSON for other in alone):
             alone.append(person)
     return alone
 
@@ -145,11 +179,10 @@ def _moved(box: Box, old: np.ndarray, new: np.ndarray, pixels: np.ndarray) -> Bo
     return square(place.real, place.imag, size, angle)
 
 
-def same_person(a: Sighting, b: Sighting, reach: float = SAME_PERSON) -> bool:
-    """Whether two sightings of one frame are of one person: their landmarks coincide, the median
-    within `reach` of the smaller body's extent."""
+def median_gap(a: Sighting, b: Sighting) -> float:
+    """Median distance of two sightings' landmarks, in the smaller body's extent."""
     gaps = np.linalg.norm(a.keypoints[:, :2] - b.keypoints[:, :2], axis=1)
-    return float(np.median(gaps)) < reach * min(extent(a.keypoints), extent(b.keypoints))
+    return float(np.median(gaps)) / min(extent(a.keypoints), extent(b.keypoints))
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,7 +1,6 @@
 """From several cameras' footage to bodies that move in one world."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,14 +13,16 @@ from exemplar.environment import one_torch_thread
 from exemplar.fitting.views import Views, ViewsConfig, fit_views
 from exemplar.geometry.rigs import LensCamera, misses
 from exemplar.motion import MISSING, Motion, steady
-from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, body_for, load_regressor
+from exemplar.regressors.checkpoints import body_for, load_regressor
 from exemplar.results import OK, REJECTED
-from exemplar.scene.association import Person, Pictures, person_of
+from exemplar.scene.association import Person, person_of
 from exemplar.scene.footage import Footage
 from exemplar.scene.kept import Arrays, Kept, Shapes
+from exemplar.scene.moments import Clip, Report, lags_between, moments_of
 from exemplar.scene.tracks3d import tracked
 from exemplar.scene.view_crops import joined, views_of
 from exemplar.scene.view_people import Found, PeopleFinder
+from exemplar.scene.views_options import ViewsOptions
 from exemplar.scene.world import UNITS, named_up, parsed_unit, turn_to_y, unit_of, up_of
 from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25, SMPL_24, SMPL_49
 
@@ -52,52 +53,6 @@ LEAST_OF_CAMERA = 0.25
 
 
 @dataclass(frozen=True)
-class ViewsOptions:
-    """How footage of several cameras is fitted."""
-
-    every: int = 1
-    """Take every n-th frame."""
-    start: float = 0.0
-    """Where to begin, seconds."""
-    end: float | None = None
-    """Where to end, seconds; None takes all that every camera has."""
-    unit: str = "auto"
-    """Of the calibration: m, cm, mm, or the metres in one; "auto" takes the one that makes people
-    as large as people are."""
-    up: str = "auto"
-    """Which axis of the calibration points up (x, -y, ...); "auto" asks people and cameras."""
-    people: int | None = None
-    """Most people to fit, those who are seen most; None fits all."""
-    regressor: str = DEFAULT_REGRESSOR
-    """Name of a shipped regressor, or a checkpoint file."""
-    body: str | None = None
-    """"open" or an SMPL file; None takes the regressor's."""
-    iterations: int | None = None
-    """Most weight updates; None takes the recipe's."""
-
-    def __post_init__(self) -> None:
-        if self.every < 1 or (self.people is not None and self.people < 1):
-            raise ValueError(
-                f"every and people must be 1 or more, got {self.every} and {self.people}"
-            )
-        if not 0 <= self.start < math.inf or (self.end is not None and self.end <= self.start):
-            raise ValueError(f"a part from {self.start:g} s to {self.end} s has no moments")
-        if self.unit != "auto":
-            parsed_unit(self.unit)
-        if self.up != "auto":
-            named_up(self.up)
-
-
-@dataclass(frozen=True)
-class Moment:
-    """One time, and which frame of each camera shows it."""
-
-    time: float
-    """Seconds."""
-    frames: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class World:
     """Where the cameras stand, metres and y up, and how that was told."""
 
@@ -105,23 +60,6 @@ class World:
     unit: str
     up: tuple[float, ...]
     """In the calibration's axes."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """What the cameras saw, and when it is looked at."""
-
-    footage: tuple[Footage, ...]
-    moments: tuple[Moment, ...]
-
-    def pictures(self, wanted: Sequence[int]) -> Iterator[tuple[int, Pictures]]:
-        """(number, pictures) of these moments, as far as all cameras go."""
-        streams = [
-            footage.pictures([self.moments[k].frames[camera] for k in wanted])
-            for camera, footage in enumerate(self.footage)
-        ]
-        for k, *pictures in zip(wanted, *streams, strict=False):
-            yield k, pictures
 
 
 @dataclass(frozen=True)
@@ -138,30 +76,10 @@ class ClipOfViews:
     """What a user should know, a line each."""
 
 
-Report = Callable[[str, int, int], None]
-"""Called with what is being done, how many moments of it are done, and how many there are."""
-
 _OF_BODY: Shapes = {
     "global_orient": (3, 3), "body_pose": (23, 3, 3), "betas": (-1,), "translation": (3,),
     "error_px": (),
 }  # fmt: skip
-
-
-def moments_of(footage: Sequence[Footage], options: ViewsOptions) -> tuple[Moment, ...]:
-    """The times that all cameras show; ValueError if there are none."""
-    first = footage[0]
-    shared = min((f.count - 0.5) / f.fps for f in footage)
-    end = shared if options.end is None else min(options.end, shared)
-    step = options.every / first.fps
-    count = math.ceil((end - options.start) / step - 1e-9)
-    if count < 1:
-        raise ValueError(
-            f"no moment from {options.start:g} s to {end:g} s: the cameras share {shared:.3g} s"
-        )
-    times = [options.start + k * step for k in range(count)]
-    return tuple(
-        Moment(t, tuple(min(round(t * f.fps), f.count - 1) for f in footage)) for t in times
-    )
 
 
 class ViewsFitter:
@@ -193,7 +111,8 @@ class ViewsFitter:
         """
         with one_torch_thread():
             sized = [c.of_size(*f.size) for c, f in zip(cameras, footage, strict=True)]
-            clip = Clip(tuple(footage), moments_of(footage, self.options))
+            lags = lags_between(sized, footage, self.options, work, report)
+            clip = Clip(tuple(footage), moments_of(footage, self.options, lags), lags)
             found = self._found(sized, clip, work, report)
             warnings = checked(found, sized)
             if len(found) < len(clip.moments):

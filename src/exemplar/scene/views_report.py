@@ -10,10 +10,12 @@ import numpy as np
 from exemplar.bodies import Body
 from exemplar.files.atomic_files import replacing
 from exemplar.files.image_files import write_image
+from exemplar.files.video_files import video_writer
 from exemplar.geometry.rigs import misses
 from exemplar.motion import Motion, vertices_at
 from exemplar.render.views_picture import SeenBody, side_by_side
 from exemplar.scene.association import Person, Pictures
+from exemplar.scene.moments import Report
 from exemplar.scene.views import ClipOfViews, errors_px
 
 SHOWN = 3
@@ -45,6 +47,8 @@ class Summary:
     """Of the calibration."""
     up: str
     """Of the calibration: an axis, or a direction."""
+    offsets_s: tuple[float, ...]
+    """How late each camera shows a moment, which was allowed for, seconds."""
     triangulation_px: float
     """Median distance of the keypoints from the points they are triangulated to, image px."""
     people: tuple[PersonSummary, ...]
@@ -75,6 +79,7 @@ def summary_of(found: ClipOfViews, body: Body) -> Summary:
         found.motions[0].fps,
         found.world.unit,
         _axis(found.world.up),
+        tuple(round(lag, 4) for lag in found.clip.lags),
         float(np.nanmedian(gaps)),
         people,
         found.warnings,
@@ -98,6 +103,15 @@ def overlay(found: ClipOfViews, body: Body, summary: Summary, path: Path) -> Non
     chosen = sorted({whole[round(i)] for i in np.linspace(0, len(whole) - 1, SHOWN)})
     rows = [moment_picture(found, body, k, pictures) for k, pictures in found.clip.pictures(chosen)]
     write_image(np.concatenate(rows), path)
+
+
+def overlay_video(found: ClipOfViews, body: Body, path: Path, report: Report) -> None:
+    """All cameras side by side with the bodies in them, moment after moment: an `.mp4`."""
+    count = len(found.clip.moments)
+    with video_writer(path, found.motions[0].fps) as write:
+        for k, pictures in found.clip.pictures(range(count)):
+            report("drawing", k, count)
+            write(moment_picture(found, body, k, pictures, keypoints=False))
 
 
 def moment_picture(

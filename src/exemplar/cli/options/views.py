@@ -14,8 +14,8 @@ from exemplar.regressors.names import DEFAULT_REGRESSOR
 class ViewsCommand:
     """Fit the people whom several calibrated cameras film, in one world.
 
-    Writes motion.npz (which `exemplar export` reads), the files of --to, overlay.png and
-    summary.json. docs/views.md says what it needs.
+    Writes motion.npz (which `exemplar export` reads), the files of --to, overlay.mp4,
+    overlay.png and summary.json. docs/views.md says what it needs.
 
     For example:
         exemplar views Calib.toml cam1.mp4 cam2.mp4 cam3.mp4 -o out
@@ -46,6 +46,11 @@ class ViewsCommand:
     """The calibration's axis that points up: x, -y, ...; auto asks people and cameras."""
     to: tuple[Target, ...] = ("glb", "trc")
     """Formats of `exemplar export` to write."""
+    offsets: str = "auto"
+    """How late each camera shows a moment, seconds, as 0,0.05,0; auto asks people who move, none
+    takes the cameras to be together."""
+    overlay: bool = True
+    """Write overlay.mp4 (not of photos)."""
     training: bool = False
     """Also write the frames and a table of the bodies in each camera, which `exemplar train` reads,
     to a folder of the output."""
