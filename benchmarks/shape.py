@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,9 +96,9 @@ class Drawn:
 
 
 def people_of(config: Config) -> Iterator[Drawn]:
-    """Everybody, one by one."""
+    """Everybody, one by one: each age and gender before the next of any."""
     rng = np.random.default_rng(config.seed)
-    age = np.repeat(np.array(AGES, float), 2 * config.people)
+    age = np.tile(np.repeat(np.array(AGES, float), 2), config.people)
     gender = np.tile([0.0, 1.0], len(age) // 2)
     model = anny_bodies.load_anny(config.cache_dir)
     drawn = anny_bodies.phenotypes_of(model, age, gender, rng)
@@ -172,11 +173,11 @@ def errors_of(person: PersonFit, fitter: Fitter, drawn: Drawn) -> tuple[float, .
 
 
 def main(config: Config) -> None:
-    """Draw, fit, compare, print."""
+    """Draw, fit, compare; print and write what there is after each round of ages and genders."""
     torch.set_num_threads(1)
     rows: dict[str, dict[int, list[tuple[float, ...]]]] = {name: {} for name in TOLD}
     missed = 0
-    for drawn in people_of(config):
+    for number, drawn in enumerate(people_of(config), start=1):
         for name, told in TOLD.items():
             options = FitOptions(
                 person="largest", focal=FOCAL, **{key: drawn.known[key] for key in told}
@@ -190,10 +191,11 @@ def main(config: Config) -> None:
             age = int(drawn.known["age"])
             rows[name].setdefault(age, []).append(errors_of(person, fitter, drawn))
             print(drawn.known, name, np.round(rows[name][age][-1], 1), flush=True)
-    results = {"people": sum(map(len, rows["nothing"].values())), "not_found": missed}
-    results |= {name: summary(found) for name, found in rows.items()}
-    show(results)
-    write_results(config.output, config, results)
+        if number % (2 * len(AGES)) == 0:
+            results = {"people": sum(map(len, rows["nothing"].values())), "not_found": missed}
+            results |= {name: summary(found) for name, found in rows.items()}
+            show(results)
+            write_results(config.output, config, results)
 
 
 def summary(by_age: dict[int, list[tuple[float, ...]]]) -> dict[str, dict[str, float]]:
@@ -208,7 +210,7 @@ def summary(by_age: dict[int, list[tuple[float, ...]]]) -> dict[str, dict[str, f
     }
 
 
-def show(results: dict) -> None:
+def show(results: dict[str, Any]) -> None:
     """Print the table."""
     table = Table("told", "who", *_COLUMNS)
     for name in TOLD:
