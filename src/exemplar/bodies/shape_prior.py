@@ -52,7 +52,7 @@ class Traits:
             raise ValueError(f"height {self.height:g}: expected {SHORTEST:g} to {TALLEST:g} metres")
 
     @property
-    def said(self) -> dict[str, float | str]:
+    def said(self) -> dict[str, float | int | str]:
         """What is known, by name."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
