@@ -26,8 +26,8 @@ from scripts.anny_bodies import Array
 from scripts.export_open_body import (
     Correspondence,
     closest_on_mesh,
-    correspondence_file,
     drop_tongue,
+    load_correspondence,
 )
 
 EXTREMITIES = ("left_hand", "right_hand", "left_foot", "right_foot")
@@ -187,11 +187,7 @@ def compare(config: ComparisonConfig) -> dict[str, dict[str, float]]:
     """All errors, millimetres."""
     body = load_open_body()
     model = anny_bodies.load_anny(config.cache_dir)
-    path = correspondence_file(config.cache_dir)
-    if not path.exists():
-        raise SystemExit(f"{path} is missing: run `python -m scripts.export_open_body` first")
-    with np.load(path) as file:
-        corresponding = Correspondence(file["corners"], file["barycentric"])
+    corresponding = load_correspondence(config.cache_dir)
     held_out = hold_out(model, body, corresponding, config)
     errors = {"decimation": decimation_errors(model, body, held_out)}
     errors["shape"] = shape_errors(body, held_out)

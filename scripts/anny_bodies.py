@@ -141,6 +141,44 @@ def _draw_phenotypes(count: int, rng: np.random.Generator) -> dict[str, Array]:
     }
 
 
+def phenotypes_of(
+    model: Any, age: Array, gender: Array, rng: np.random.Generator
+) -> dict[str, Array]:
+    """Phenotypes (N,) of people of given ages (years) and genders (0 male, 1 female).
+
+    Height, weight, muscle and proportions are drawn from anny's distributions over age, which are
+    calibrated on the growth data of the World Health Organization.
+    """
+    import torch
+    from anny.shape_distribution import SimpleShapeDistribution
+
+    calibrated = SimpleShapeDistribution(model)
+    years = torch.as_tensor(age)
+    anny_age = calibrated.morphological_age_mapping.morphological_to_anny_age(years)
+    out = _draw_phenotypes(len(age), rng)
+    out["age"] = anny_age.numpy()
+    out["gender"] = 0.9 * gender + 0.1 * rng.random(len(age))
+    for name in ("height", "weight", "muscle", "proportions"):
+        both = []
+        for who in ("boys", "girls"):
+            of = getattr(calibrated, f"{who}_conditional_{name}_distribution")
+            alpha, beta = of.get_distribution_params(anny_age)
+            both.append(rng.beta(alpha.numpy(), beta.numpy()))
+        out[name] = np.where(gender < 0.5, *both)
+    return out
+
+
+def extreme_phenotypes(
+    model: Any, age: Array, gender: Array, rng: np.random.Generator
+) -> dict[str, Array]:
+    """Phenotypes (N,) whose height, weight, muscle and proportions are anything anny can be."""
+    out = phenotypes_of(model, age, gender, rng)
+    out["gender"] = gender
+    for name in ("height", "weight", "muscle", "proportions"):
+        out[name] = rng.beta(0.7, 0.7, len(age))
+    return out
+
+
 def blendshape_coefficients(model: Any, phenotypes: dict[str, Array]) -> Any:
     """(N, blendshapes) torch coefficients of (N,) phenotypes."""
     import torch

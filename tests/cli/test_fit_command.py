@@ -242,6 +242,32 @@ def test_teachers(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Pat
     assert run("fit", photo, *taught) == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--age", "-3", "age -3: expected 0 to 120 years"),
+        ("--age", "old", "--age 'old': expected a number"),
+        ("--height", "17", "height 17: expected 0.4 to 2.6 metres"),
+        ("--gender", "x", "gender 'x': expected male or female"),
+        ("--age", "5,38,2", "given for 3 people, expected one value for all, or 1"),
+    ],
+)
+def test_people_whom_nobody_is(
+    capsys: pytest.CaptureFixture[str], photo: Path, option: str, value: str, message: str
+) -> None:
+    assert message in fails(capsys, photo, f"{option}={value}", "--regressor", "mobile")
+
+
+def test_what_is_said_of_a_person_is_told(
+    capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path
+) -> None:
+    told = ("--age", 9, "--gender", "female", "--height", 1.32)
+    assert run("fit", photo, "-o", tmp_path, "--iterations", 1, *told) == 0
+    assert "person 0 is fitted as age 9.0, gender female, height 1.32" in capsys.readouterr().out
+    (person,) = json.loads((tmp_path / "fit.json").read_text())["people"]
+    assert person["given"] == {"age": 9.0, "gender": "female", "height": 1.32}
+
+
 def test_where_a_fit_stops(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Path) -> None:
     out = ("-o", tmp_path / "o")
     assert "stop_px must be 0 or more, got -2.0" in fails(capsys, photo, "--stop-px", -2, *out)

@@ -10,8 +10,11 @@ from PIL import Image
 
 import exemplar
 from exemplar.data.detections import Detection, detections_of
+from exemplar.export import write_bvh
 from exemplar.export.json_file import fit_to_dict
 from exemplar.geometry.cameras import NEAREST
+from exemplar.motion import kinematic_joints, vertices_at
+from exemplar.motion_files import read_motions
 from exemplar.results import NOTHING_TO_FIT, OK, FitResult, PersonFit
 from exemplar.scene import FitOptions, Fitter
 from exemplar.scene.options import DETECTED_STOP_PX
@@ -389,3 +392,63 @@ def test_no_lens_has_such_a_focal_length(portrait: np.ndarray, focal: float) -> 
 def test_a_focal_length_is_a_positive_number(focal: float) -> None:
     with pytest.raises(ValueError, match="must be a positive number"):
         exemplar.FitOptions(focal=focal)
+
+
+@pytest.fixture(scope="module")
+def as_a_child(portrait: np.ndarray, fitted: FitResult) -> FitResult:
+    """The portrait fitted as if it showed a child."""
+    options = exemplar.FitOptions(age=5, height=1.1, iterations=3, stop_px=0.0)
+    return exemplar.fit(portrait, coco_of(fitted), options=options)
+
+
+def test_who_is_said_to_be_a_child_is_as_tall_as_said_and_stands_nearer(
+    portrait: np.ndarray, fitted: FitResult, as_a_child: FitResult
+) -> None:
+    options = exemplar.FitOptions(iterations=3, stop_px=0.0)
+    (plain,) = exemplar.fit(portrait, coco_of(fitted), options=options).people
+    (child,) = as_a_child.people
+    assert plain.height is not None
+    assert child.height == pytest.approx(1.1, abs=0.02)
+    assert plain.height > 1.5
+    nearer = child.after.translation[2] / plain.after.translation[2]
+    # a child's head, which most of a portrait is, is larger for its height
+    assert 0.6 < nearer < 0.9
+    written = fit_to_dict(as_a_child)["people"][0]
+    assert written["given"] == {"age": 5, "height": 1.1}
+    assert written["height"] == pytest.approx(1.1, abs=0.02)
+    assert len(written["betas"]) > len(plain.after.betas) == 10
+
+
+def test_a_fit_that_is_told_something_is_the_same_again(
+    portrait: np.ndarray, fitted: FitResult, as_a_child: FitResult
+) -> None:
+    options = exemplar.FitOptions(age=5, height=1.1, iterations=3, stop_px=0.0)
+    again = exemplar.fit(portrait, coco_of(fitted), options=options)
+    assert np.array_equal(again.people[0].after.vertices, as_a_child.people[0].after.vertices)
+
+
+def test_files_carry_the_shape_that_was_fitted(as_a_child: FitResult, tmp_path: Path) -> None:
+    as_a_child.save(tmp_path)
+    (motion,) = read_motions(tmp_path)
+    body = exemplar.load_body(motion.body)
+    after = as_a_child.people[0].after
+    assert np.allclose(vertices_at(motion, body, 0), after.vertices, atol=1e-4)  # metres
+    write_bvh(motion, body, tmp_path / "a.bvh")
+    joints = kinematic_joints(motion, body)[0]
+    shin = np.linalg.norm(joints[SMPL_24.index("left_knee")] - joints[SMPL_24.index("left_ankle")])
+    offset = (tmp_path / "a.bvh").read_text().split("left_ankle")[1].split("OFFSET")[1].split()[:3]
+    assert np.linalg.norm(np.array(offset, float)) == pytest.approx(100 * shin, rel=1e-3)  # cm
+
+
+def test_people_of_whom_more_and_less_is_known_share_a_photo(
+    portrait: np.ndarray, fitted: FitResult
+) -> None:
+    points = np.stack([coco_of(fitted), coco_of(fitted)])
+    options = exemplar.FitOptions(height=(1.1, None), iterations=1)
+    small, plain = exemplar.fit(portrait, points, options=options).people
+    assert small.height == pytest.approx(1.1, abs=0.02)
+    (alone,) = exemplar.fit(portrait, points[:1], options=exemplar.FitOptions(iterations=1)).people
+    assert np.array_equal(plain.after.vertices, alone.after.vertices)
+    assert plain.after.betas.shape == small.after.betas.shape
+    with pytest.raises(ValueError, match="given for 2 people, expected one value for all, or 1"):
+        exemplar.fit(portrait, points[:1], options=options)

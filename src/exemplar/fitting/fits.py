@@ -1,5 +1,6 @@
 """What every recipe returns: iterates, and whether to believe them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from exemplar import objectives
 from exemplar.bodies import Body
 from exemplar.fitting.projections import Projection
 from exemplar.fitting.trace import Iterate, Trace, pick
+from exemplar.regressors.shaped import as_they_are
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK, REJECTED
 
 FEWEST_KEYPOINTS = 2
@@ -91,15 +93,17 @@ def judged(
     broken: Bool[Tensor, " b"],
     acceptance: Acceptance,
     made: Int[Tensor, " b"] | None = None,
+    standardised: Callable[[Tensor], Tensor] = as_they_are,
 ) -> Fits:
-    """The fits with their statuses; `made` are the updates, if not those of the trace."""
+    """The fits with their statuses; `made` are the updates, if not those of the trace. A shape is
+    extreme by its `standardised` betas."""
     prediction = trace.after.prediction
     rows = torch.arange(len(weights), device=weights.device)
     with torch.no_grad():
         joints = body.keypoints(prediction.body_params(), "smpl49")
         projected = projection(joints, prediction.camera, rows)
         loss = objectives.keypoints_2d(projected, keypoints_2d[..., :2], weights)
-    poor = prediction.betas.abs().amax(1) > acceptance.largest_beta
+    poor = standardised(prediction.betas).abs().amax(1) > acceptance.largest_beta
     poor = poor | ~(loss <= acceptance.largest_loss)
     status = [OK] * len(rows)
     # the later, the graver

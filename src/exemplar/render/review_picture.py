@@ -147,7 +147,7 @@ def posed_mesh(
     there is none."""
     if truth is None:
         return ""
-    if len(truth.betas) != body.num_betas:
+    if not body.takes(len(truth.betas)):
         return f"its body has {len(truth.betas)} betas, {body.name} has {body.num_betas}"
     template = body.v_template
     pose = torch.from_numpy(np.array(truth.pose)).to(template)[None]

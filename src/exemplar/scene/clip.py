@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from exemplar.bodies import Body
+from exemplar.bodies.shape_prior import shape_prior
 from exemplar.counting import counted
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
 from exemplar.environment import one_torch_thread, usable_device
@@ -29,6 +30,7 @@ from exemplar.scene.people import has_extent, landmark_joints
 from exemplar.scene.placing import focal_from
 from exemplar.scene.sightings import Sighting, sightings_in
 from exemplar.scene.tracks import Track, assignment, tracks_of
+from exemplar.scene.traits import for_people
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much (0: not known)."""
@@ -67,6 +69,8 @@ class ClipFitter:
         self.camera_model: CameraModel = getattr(module, "camera_model", "weak")
         self.body: Body = body_for(self.info, self.options.body)
         self.moving = moving_names(self.regressor, self.info.adapt)
+        for known in filter(None, self.options.traits):
+            shape_prior(self.body, known)  # what cannot be is told before hours of work
 
     @property
     def config(self) -> ClipConfig:
@@ -108,16 +112,20 @@ class ClipFitter:
         times = np.concatenate([block.times for block in blocks])
         frames = [people for block in blocks for people in block.people]
         tracks = self._chosen(tracks_of(frames, times.tolist()), clip)
+        traits = for_people(self.options.traits, len(tracks))
         people = []
         for i, track in enumerate(tracks):
             progress("fitting", i, len(tracks))
             seen = self._frames_of(track, blocks, times, camera)
             people.append(
                 fit_person(
-                    self.regressor, self.body, seen, times, camera, self.config, self.options
+                    self.regressor, self.body, seen, times, camera, self.config, self.options,
+                    traits[i],
                 )
-            )
+            )  # fmt: skip
         progress("fitting", len(tracks), len(tracks))
+        most = max(len(person.motion.betas) for person in people)
+        people = [_with_betas(person, most) for person in people]
         motions = tuple(person.motion for person in people)
         world = None if self.options.moving else world_of(motions, self.body)
         return ClipResult(
@@ -248,6 +256,13 @@ class ClipFitter:
             keypoints_2d=np.stack(joints),
             scores=np.array(scores),
         )
+
+
+def _with_betas(person: ClipPerson, count: int) -> ClipPerson:
+    """The person with so many betas, as everybody in a clip has."""
+    betas = person.motion.betas
+    betas = np.pad(betas, (0, count - len(betas)))
+    return replace(person, motion=replace(person.motion, betas=betas))
 
 
 def _batched(frames: Iterator[VideoFrame], count: int) -> Iterator[list[VideoFrame]]:

@@ -3,8 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from exemplar.bodies.shape_prior import Traits
 from exemplar.files.video_files import ALL_FRAMES, Selection
 from exemplar.fitting.names import Smoothing
+from exemplar.scene.traits import Genders, Numbers, traits_of
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,22 @@ class ClipOptions:
     """Most weight updates; None takes the recipe's 20."""
     smoothing: Smoothing = "none"
     """What is done to the fitted motion on top."""
+    age: Numbers = None
+    """Years, of everybody or of each person (`FitOptions.age`)."""
+    gender: Genders = None
+    """"male" or "female", likewise."""
+    height: Numbers = None
+    """Metres, likewise."""
     device: str = "cpu"
     """Torch device; "auto" is CUDA, else MPS, else the CPU."""
 
+    @property
+    def traits(self) -> tuple[Traits, ...]:
+        """What is known of each person, or of all."""
+        return traits_of(self.age, self.gender, self.height)
+
     def __post_init__(self) -> None:
+        _ = self.traits
         if self.focal is not None and not 0 < self.focal < math.inf:
             raise ValueError(f"the focal length must be a positive number, got {self.focal}")
         if self.steady_hz is not None and not 0 < self.steady_hz < math.inf:

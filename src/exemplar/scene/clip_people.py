@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
+from exemplar.bodies.shape_prior import NOTHING_KNOWN, Traits, shape_prior
 from exemplar.fitting.clip import ClipConfig, fit_clip
 from exemplar.fitting.projections import placed
 from exemplar.fitting.steadying import steady_box, steady_keypoints, steady_landmarks
@@ -19,6 +20,7 @@ from exemplar.geometry.smoothing import steady_series
 from exemplar.motion import HIGHEST_FPS, MISSING, STILL_FPS, Camera, Motion, rest_pose
 from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.regressors.lifter import Lifter
+from exemplar.regressors.shaped import ShapedRegressor
 from exemplar.scene.clip_options import ClipOptions
 from exemplar.scene.smoothing import smoothed
 from exemplar.skeletons import SMPL_24
@@ -85,6 +87,8 @@ class ClipPerson:
     """Mean 2D error of each of their frames over the fitted keypoints, px of a 224 crop."""
     misfit_px: Float[np.ndarray, " t"]
     """How far the full camera sees the joints from where the fit shows them, image px."""
+    traits: Traits = NOTHING_KNOWN
+    """What was said of the person."""
 
 
 def fit_person(
@@ -95,8 +99,12 @@ def fit_person(
     camera: ClipCamera,
     config: ClipConfig,
     options: ClipOptions,
+    traits: Traits = NOTHING_KNOWN,
 ) -> ClipPerson:
-    """Fit one person of a clip whose frames are shown at `times`. The body is on the CPU."""
+    """Fit one person of a clip whose frames are shown at `times`. The body is on the CPU.
+
+    ValueError if traits are known, but not what people with such look like in this body.
+    """
     box, inputs, keypoints = seen.box, seen.inputs, seen.keypoints_2d
     if isinstance(inputs, Tensor) and inputs.dtype == torch.uint8:
         inputs = inputs.permute(0, 3, 1, 2) / 255
@@ -110,6 +118,8 @@ def fit_person(
     in_crop = torch.cat((image_to_crop(points[..., :2], box), points[..., 2:]), -1)
     when = torch.from_numpy(seen.times - seen.times[0]).to(box.centre)
     own = copy.deepcopy(body).to(box.centre.device)
+    if traits:
+        regressor = ShapedRegressor(regressor, own, shape_prior(body, traits))
     fits = fit_clip(regressor, own, inputs, box, in_crop, when, config).cpu()
     box = box.to("cpu")
 
@@ -144,6 +154,7 @@ def fit_person(
         motion=smoothed(motion, options.smoothing),
         error_px=_array(fits.after.evaluation.error_px),
         misfit_px=np.linalg.norm(shown - _array(put.joints_2d), axis=-1).mean(1),
+        traits=traits,
     )
 
 

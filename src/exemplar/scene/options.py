@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from exemplar.bodies.shape_prior import Traits
 from exemplar.fitting.teachers import teacher_sizes
+from exemplar.scene.traits import Genders, Numbers, traits_of
 
 DETECTED_STOP_PX = 6.0
 """Where EFT stops on the built-in keypoints: mean 2D error, px of a 224 crop of what is visible.
@@ -47,6 +49,13 @@ class FitOptions:
     focal: float | None = None
     """Focal length of the full-image camera, px; None takes the photo's EXIF, or else
     `placing.FIELD_OF_VIEW`."""
+    age: Numbers = None
+    """Years, where they are known: of everybody, or a list with one for each person. With gender
+    and height it makes a weak prior on the shape (`bodies.shape_prior`), of the open body alone."""
+    gender: Genders = None
+    """"male" or "female", likewise."""
+    height: Numbers = None
+    """Metres, likewise."""
     device: str = "cpu"
     """Torch device; "auto" is CUDA, else MPS, else the CPU."""
     image_name: str | None = None
@@ -56,12 +65,18 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         of_eft = (self.robust_px, self.stop_px, self.teacher)
-        if self.auxiliary is not None and (self.guard or any(x is not None for x in of_eft)):
+        eft = self.guard or any(self.traits) or any(x is not None for x in of_eft)
+        if self.auxiliary is not None and eft:
             raise ValueError(
-                "guard, robust_px, stop_px and teacher are EFT's: with an auxiliary network there "
-                "is none"
+                "guard, robust_px, stop_px, teacher, age, gender and height are EFT's: with an "
+                "auxiliary network there is none"
             )
         if self.teacher is not None:
             teacher_sizes(self.teacher)
         if self.focal is not None and not 0 < self.focal < math.inf:
             raise ValueError(f"the focal length must be a positive number, got {self.focal}")
+
+    @property
+    def traits(self) -> tuple[Traits, ...]:
+        """What is known of each person, or of all."""
+        return traits_of(self.age, self.gender, self.height)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
+from exemplar.bodies.shape_prior import Traits, height_at_rest, shape_prior
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
 from exemplar.data.looks import Crop, Looker
 from exemplar.environment import one_torch_thread, usable_device
@@ -30,11 +31,13 @@ from exemplar.regressors.checkpoints import (
     body_for,
     load_regressor,
 )
+from exemplar.regressors.shaped import ShapedRegressor
 from exemplar.results import NOTHING_TO_FIT, OK, REJECTED, PersonFit
 from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
 from exemplar.scene.people import KeypointSource, people_in
 from exemplar.scene.placing import focal_of, on_photo
 from exemplar.scene.quality import quality_of
+from exemplar.scene.traits import for_people
 
 Progress = Callable[[int, int, int, float], None]
 """Called with person, number of people, iteration and 2D error in px."""
@@ -62,7 +65,7 @@ class Fitter:
         self.body: Body = body_for(self.info, self.options.body).to(self.device)
         self.config = _config(self.info, self.options)
         self.calibrated = self.info.architecture in LIFTERS
-        self.looker = Looker(self.regressor, self.body, self.device)
+        self.networks = {known: self._network(known) for known in self.options.traits}
         self.auxiliary: nn.Module | None = None
         self.dual = _dual_config(self.options)
         if self.options.auxiliary is not None:
@@ -100,19 +103,23 @@ class Fitter:
         height, width = pixels.shape[:2]
         focal, source = focal_of(image, height, width, self.camera_model, self.options.focal)
         camera = (focal, np.array([width / 2, height / 2]))
+        traits = for_people(self.options.traits, len(people))
 
-        side_by_side = len(people) if self.together else 1
+        side_by_side = len(people) if self.together and len(self.networks) == 1 else 1
         fits = [
             fit
             for first in range(0, len(people), side_by_side)
             for fit in self._people(
                 pixels,
                 people[first : first + side_by_side],
+                traits[first],
                 camera,
                 keypoints is None,
                 lambda i, step, error, first=first: progress(first + i, len(people), step, error),
             )
         ]
+        most = max((len(person.after.betas) for person in fits), default=0)
+        fits = [_with_betas(person, most) for person in fits]
         return FitResult(
             image=pixels,
             focal=focal,
@@ -124,10 +131,18 @@ class Fitter:
             focal_source=source,
         )
 
+    def _network(self, traits: Traits) -> "_Network":
+        """The regressor that knows what is said of people."""
+        regressor = self.regressor
+        if traits:
+            regressor = ShapedRegressor(regressor, self.body, shape_prior(self.body, traits))
+        return _Network(traits, regressor, Looker(regressor, self.body, self.device))
+
     def _people(
         self,
         pixels: np.ndarray,
         people: Sequence[Float[np.ndarray, "49 3"]],
+        traits: Traits,
         camera: tuple[float, np.ndarray],
         built_in: bool,
         progress: Callable[[int, int, float], None],
@@ -138,26 +153,30 @@ class Fitter:
         where the regressor misses them, they are as likely wrong.
         """
         started = time.perf_counter()
+        network = self.networks[traits]
         crops = [self._crop_of(pixels, joints, camera) for joints in people]
         shown = [person for person, _ in crops]
         config = self.config
         if built_in and self.options.stop_px is None:
             share = min(map(_visible_share, shown))
             config = replace(config, stop_px=DETECTED_STOP_PX * share)
-        together = self._fits(shown, config, progress)
+        together = self._fits(network, shown, config, progress)
         found = [(together, row, person) for row, person in enumerate(shown)]
         if self.options.looks and not built_in:
             errors = together.before.evaluation.error_px.tolist()
             for i, (first, crop) in enumerate(crops):
-                if not self.looker.doubts(errors[i], first):
+                if not network.looker.doubts(errors[i], first):
                     continue
-                second = self.looker.best(first, crop)
+                second = network.looker.best(first, crop)
                 if second is not first:
-                    fits = self._fits([second], config, lambda _, *told, i=i: progress(i, *told))
-                    found[i] = (fits, 0, second)
+                    told = lambda _, *of, i=i: progress(i, *of)  # noqa: E731
+                    found[i] = (self._fits(network, [second], config, told), 0, second)
         seconds = (time.perf_counter() - started) / len(people)
         placed = [
-            self._on_photo(fits, row, batch_of([person], self.device).box, joints, seconds)
+            replace(
+                self._on_photo(fits, row, batch_of([person], self.device).box, joints, seconds),
+                traits=traits,
+            )
             for (fits, row, person), joints in zip(found, people, strict=True)
         ]
         return [_judged(person) for person in placed] if built_in and self.calibrated else placed
@@ -184,6 +203,7 @@ class Fitter:
 
     def _fits(
         self,
+        network: "_Network",
         people: Sequence[CroppedPerson],
         config: EftConfig,
         progress: Callable[[int, int, float], None],
@@ -199,11 +219,11 @@ class Fitter:
 
         if self.auxiliary is not None:
             return fit_dual(
-                self.regressor, self.auxiliary, self.body, batch, self.dual,
+                network.regressor, self.auxiliary, self.body, batch, self.dual,
                 history=True, progress=report,
             )  # fmt: skip
         return fit_exemplars(
-            self.regressor, self.body, batch, config,
+            network.regressor, self.body, batch, config,
             guard=self.options.guard, history=True, progress=report,
         )  # fmt: skip
 
@@ -213,6 +233,7 @@ class Fitter:
         count = 1 + int(fits.trace.updates[row])
         iterates = pick(fits.trace.iterates, lambda x: x[row, :count])
         in_box = box[torch.zeros(count, dtype=torch.long)]
+        betas = iterates.prediction.betas[-1]
         return PersonFit(
             status=fits.status[row],
             keypoints_2d=joints,
@@ -223,7 +244,17 @@ class Fitter:
             steps=on_photo(self.body, iterates, in_box, self.camera_model, self.resolution),
             seconds=seconds,
             made=int(fits.made[row]),
+            height=float(height_at_rest(self.body, betas.to(self.body.v_template))),
         )
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A regressor for people of whom something is known."""
+
+    traits: Traits
+    regressor: nn.Module
+    looker: Looker
 
 
 def fit(
@@ -268,6 +299,15 @@ def _judged(person: PersonFit) -> PersonFit:
     person = replace(person, quality=quality)
     poor = person.status == OK and person.quality_word == "poor"
     return replace(person, status=REJECTED) if poor else person
+
+
+def _with_betas(person: PersonFit, count: int) -> PersonFit:
+    """The person with so many betas, as everybody in a picture has."""
+    steps = (
+        replace(state, betas=np.pad(state.betas, (0, count - len(state.betas))))
+        for state in person.steps
+    )
+    return replace(person, steps=tuple(steps))
 
 
 def _visible_share(person: CroppedPerson) -> float:

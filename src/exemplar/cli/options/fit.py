@@ -20,6 +20,7 @@ class FitCommand:
     For example:
         exemplar fit photo.jpg
         exemplar fit photos -o bodies --guard
+        exemplar fit child.jpg --age 5 --height 1.10
     """
 
     images: Annotated[
@@ -64,6 +65,13 @@ class FitCommand:
     focal: float | None = None
     """Focal length of the full-image camera, px (default: the photo's EXIF, else a field of view of
     55 degrees along the longer side)."""
+    age: Annotated[str | None, tyro.conf.arg(metavar="YEARS")] = None
+    """Age in years, where you know it, such as 5; a list such as 5,38 has one for each person. With
+    gender and height it says which shapes to expect. For the open body alone."""
+    gender: Annotated[str | None, tyro.conf.arg(metavar="female|male")] = None
+    """Female or male, likewise."""
+    height: Annotated[str | None, tyro.conf.arg(metavar="METRES")] = None
+    """Height in metres, such as 1.10, likewise: it sets the body's size, and so its distance."""
     device: str = "auto"
     """Torch device: cpu, cuda, mps, or auto (CUDA, else MPS, else the CPU)."""
     quiet: bool = False

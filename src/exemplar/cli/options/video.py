@@ -21,6 +21,7 @@ class VideoCommand:
     For example:
         exemplar video clip.mp4 -o out
         exemplar video clip.mp4 --start 2 --end 5 --smoothing savitzky-golay
+        exemplar video child.mp4 --age 5 --height 1.10
     """
 
     clip: Annotated[Path, tyro.conf.Positional]
@@ -56,6 +57,13 @@ class VideoCommand:
     """Stop when the mean 2D error falls below this many px of a 224 crop (default 6)."""
     overlay: bool = True
     """Write overlay.mp4."""
+    age: Annotated[str | None, tyro.conf.arg(metavar="YEARS")] = None
+    """Age in years, where you know it, such as 5; a list such as 5,38 has one for each person. With
+    gender and height it says which shapes to expect. For the open body alone."""
+    gender: Annotated[str | None, tyro.conf.arg(metavar="female|male")] = None
+    """Female or male, likewise."""
+    height: Annotated[str | None, tyro.conf.arg(metavar="METRES")] = None
+    """Height in metres, such as 1.10, likewise: it sets the body's size, and so its distance."""
     device: str = "auto"
     """Torch device: cpu, cuda, mps, or auto (CUDA, else MPS, else the CPU)."""
     quiet: bool = False
