@@ -130,7 +130,7 @@ def _of_height(body: Body, prior: ShapePrior, height: float) -> ShapePrior:
     """The prior given the height, which is measured between the ends of the expected body."""
     level = body.v_template[:, 1].cpu().double()
     directions = torch.cat((body.shapedirs, body.further_shapedirs), -1)[:, 1].cpu().double()
-    mean = prior.mean
+    mean, spread, gain = prior.mean, prior.mean, prior.mean
     for _ in range(2):
         rest = level + directions @ mean
         ends = torch.stack((rest.argmax(), rest.argmin()))

@@ -106,7 +106,7 @@ def lags_between(
     if count < FEWEST_LOOKS:
         return none
     kept = Kept(work, "lags")
-    found = kept.read(0)
+    found = kept.read(0, {"seconds": (len(cameras),)})
     if found is None:
         begin = (whole[0].time + whole[-1].time - (count - 1) * step) / 2
         clip = Clip(
