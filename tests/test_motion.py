@@ -209,6 +209,7 @@ def test_a_file_that_is_no_motion_is_told_in_one_line(tmp_path: Path) -> None:
         ("principal_point", None, "camera lacks principal_point"),
         ("image_size", np.array([0, 1]), "is not a camera"),
         ("translation", arrays["translation"][..., :2], "translation"),
+        ("times", arrays["times"][:, None], "expected one a frame"),
     ):
         np.savez(path, **{k: v for k, v in (arrays | {name: value}).items() if v is not None})
         with pytest.raises(ValueError, match=says) as caught:

@@ -93,8 +93,11 @@ def motions_path(path: str | Path) -> Path:
 
 def _of_clip(arrays: Mapping[str, np.ndarray]) -> tuple[Motion, ...]:
     camera = _read_camera(arrays) if "focal" in arrays else None
+    times = _numbers(arrays["times"])
+    if times.ndim != 1:
+        raise ValueError(f"its times are {times.shape}, expected one a frame")
     shared: dict[str, Any] = {
-        "times": _numbers(arrays["times"]),
+        "times": times,
         "fps": float(arrays["fps"]),
         "frame": cast(Frame, str(arrays["frame"])),
         "body": str(arrays["body"]),
