@@ -130,14 +130,16 @@ def _of_height(body: Body, prior: ShapePrior, height: float) -> ShapePrior:
     """The prior given the height, which is measured between the ends of the expected body."""
     level = body.v_template[:, 1].cpu().double()
     directions = torch.cat((body.shapedirs, body.further_shapedirs), -1)[:, 1].cpu().double()
-    mean, spread, gain = prior.mean, prior.mean, prior.mean
-    for _ in range(2):
+
+    def measured_on(mean: Tensor) -> ShapePrior:
         rest = level + directions @ mean
-        ends = torch.stack((rest.argmax(), rest.argmin()))
-        (top, sole), (top_by, sole_by) = level[ends], directions[ends]
-        by, first = top_by - sole_by, top - sole
+        top, sole = rest.argmax(), rest.argmin()
+        by, first = directions[top] - directions[sole], level[top] - level[sole]
         spread = prior.covariance @ by
         gain = spread / (by @ spread + _HEIGHT_ERROR**2)
-        mean = prior.mean + gain * (height - first - by @ prior.mean)
-    covariance = prior.covariance - torch.outer(gain, spread)
-    return ShapePrior(mean, (covariance + covariance.T) / 2)
+        covariance = prior.covariance - torch.outer(gain, spread)
+        return ShapePrior(
+            prior.mean + gain * (height - first - by @ prior.mean), (covariance + covariance.T) / 2
+        )
+
+    return measured_on(measured_on(prior.mean).mean)
