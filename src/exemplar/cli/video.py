@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from exemplar.bodies import Body
-from exemplar.cli.fit import LARGE_MISFIT_PX, writable_folder
+from exemplar.cli.fit import LARGE_MISFIT_PX, check_writable
 from exemplar.cli.options.video import VideoCommand
 from exemplar.counting import counted
 from exemplar.data.calibration import CAMERAS_FILE, write_cameras
@@ -52,7 +52,7 @@ def run(command: VideoCommand) -> None:
         smoothing=command.smoothing,
         device=command.device,
     )
-    writable_folder(command.output)
+    check_writable(command.output)
     fitter = ClipFitter(command.regressor, options)
     with warnings.catch_warnings(record=True) as caught, _progress(console) as report:
         warnings.simplefilter("always", UserWarning)
