@@ -12,6 +12,7 @@ LAYERS = (
         "assets",
         "counting",
         "environment",
+        "extras",
         "files",
         "geometry",
         "skeletons",

@@ -105,7 +105,7 @@ def test_inspect_names_what_is_doubtful(tmp_path: Path, capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     assert "doubtful, 1 person: box without extent" in shown
     assert "doubtful, 1 person: 3D joints over 4 m apart" in shown
-    assert "1 of 1 images are not in" in shown
+    assert ": 1 of 1 image, such as " in shown
     assert not list(tmp_path.glob("*.png"))
 
 

@@ -152,3 +152,17 @@ def test_every_verb_takes_the_limits(
             main(["--allow-outside", "data", "inspect", str(path), "--max-file-gb", limit])
         assert says in " ".join(capsys.readouterr().err.split())
     assert os.environ[OUTSIDE_VARIABLE] == "1"
+
+
+def test_a_missing_package_is_told_with_the_extra_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without(module: str, command: Any) -> None:
+        raise ModuleNotFoundError("No module named 'pyarrow.parquet'", name="pyarrow.parquet")
+
+    monkeypatch.setattr(cli, "_run", without)
+    with pytest.raises(SystemExit):
+        main(["doctor"])
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: pyarrow is not installed")
+    assert line.endswith("pip install 'exemplar-hmr[data]'")

@@ -16,6 +16,7 @@ from rich.console import Console
 
 import exemplar
 from exemplar.cli.options.plain_help import registry
+from exemplar.extras import hint_for
 from exemplar.files.file_budget import LARGEST_GB, VARIABLE, largest_from_environment
 from exemplar.files.reading_files import one_line
 
@@ -81,7 +82,7 @@ def _main(words: list[str]) -> None:
     except (ValueError, OSError, ImportError) as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             raise
-        message = one_line(error)
+        message = hint_for(error) or one_line(error)
         Console(stderr=True, soft_wrap=True).print(f"[red]error:[/red] {_escape(message)}")
         sys.exit(1)
     except KeyboardInterrupt:

@@ -85,9 +85,12 @@ def _warnings(summary: Summary, images: Path | None) -> list[str]:
         lines += [f"  and {more:,} other kinds"] if more > 0 else []
     lines += [f"doubtful, {counted(n)}: {what}" for what, n in summary.doubtful.most_common()]
     if images is not None:
-        missing = sum(not _is_there(images, name) for name in summary.images)
+        missing = [name for name in summary.images if not _is_there(images, name)]
         if missing:
-            lines.append(f"{missing:,} of {len(summary.images):,} images are not in {images}")
+            lines.append(
+                f"not in {images}: {len(missing):,} of {counted(len(summary.images), 'image')},"
+                f" such as {min(missing)}"
+            )
         drawn = len(summary.spread)
         found = Counter(_beside_image(sample, images) for _, sample in summary.spread)
         del found[""]

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -15,21 +15,13 @@ from exemplar.assets import checked_assets
 from exemplar.cli.options.doctor import DoctorCommand
 from exemplar.counting import counted
 from exemplar.environment import code_version, cores, device_name, machine, usable_device
+from exemplar.extras import EXTRAS
 from exemplar.files.reading_files import one_line
 from exemplar.results import OK
 from exemplar.scene import FitOptions, Fitter
 
 NEEDED = ("torch", "numpy", "numba", "opencv-python-headless", "pillow", "safetensors", "trimesh")
 """Packages whose versions are told."""
-
-EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "data": ("more data sets and formats", ("scipy", "h5py", "cdflib", "pyarrow")),
-    "video": ("videos", ("av", "scipy")),
-    "train": ("training", ("lightning_fabric", "tensorboard")),
-    "ray": ("lifting on a cluster", ("ray",)),
-    "remote": ("images in remote stores", ("fsspec", "s3fs")),
-}
-"""Extras with which a user can do more: for what, and their modules."""
 
 STANDING = (
     (128, 40), (134, 34), (122, 34), (140, 38), (116, 38), (152, 80), (104, 80), (160, 116),

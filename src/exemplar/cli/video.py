@@ -15,7 +15,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from exemplar.bodies import Body
-from exemplar.cli.fit import LARGE_MISFIT_PX, genders_of, numbers_of, writable_folder
+from exemplar.cli.fit import (
+    LARGE_MISFIT_PX,
+    check_writable,
+    genders_of,
+    numbers_of,
+)
 from exemplar.cli.options.video import VideoCommand
 from exemplar.counting import counted
 from exemplar.data.calibration import CAMERAS_FILE, write_cameras
@@ -53,7 +58,7 @@ def run(command: VideoCommand) -> None:
         height=numbers_of("--height", command.height),
         device=command.device,
     )
-    writable_folder(command.output)
+    check_writable(command.output)
     fitter = ClipFitter(command.regressor, options)
     with warnings.catch_warnings(record=True) as caught, _progress(console) as report:
         warnings.simplefilter("always", UserWarning)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from exemplar.cli.export import write_motions_as
-from exemplar.cli.fit import writable_folder
+from exemplar.cli.fit import check_writable
 from exemplar.cli.options.views import ViewsCommand
 from exemplar.data.calibration import CAMERAS_FILE, read_cameras, write_cameras
 from exemplar.environment import code_version
@@ -53,7 +53,7 @@ def run(command: ViewsCommand) -> None:
     cameras = of_footage(cameras, [f.path for f in footage], command.calibration)
     for line in _about(footage):
         console.print(line, markup=False)
-    writable_folder(command.output)
+    check_writable(command.output)
     fitter = ViewsFitter(options)
     work = command.output / WORK
     claim(work, command, footage)
@@ -162,7 +162,7 @@ def claim(work: Path, command: ViewsCommand, footage: Sequence[Footage]) -> None
             f"{work} holds what was done for other files or settings: remove it, or write elsewhere"
             " (-o)"
         )
-    work.mkdir(exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
     note.write_text(about, "utf-8")
 
 
