@@ -8,7 +8,6 @@ against `pose3d.trc`. Drawn ones: `benchmarks.drawn_clips`. What the networks re
 FOLDER, so that a run can be stopped.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmarks.common import write_results
 from benchmarks.drawn_clips import draw_clip, project
 from benchmarks.real_cameras import read_markers
 from benchmarks.real_sequences import FOURTEEN, LIMBS
@@ -61,6 +61,8 @@ class ClipsCommand:
     """Whose fits."""
     cameras: tuple[str, ...] = ("cam01", "cam02", "cam03", "cam04")
     """Of `multiview`."""
+    variants: tuple[str, ...] = ()
+    """Ways to fit (`VARIANTS`); none means all."""
     drawn: int = 0
     """Number of drawn clips."""
     frames: int = 60
@@ -224,7 +226,8 @@ def main(command: ClipsCommand) -> None:
         )
     table: dict[str, dict[str, dict[str, float]]] = {}
     for clip in clips:
-        for name, variant in VARIANTS.items():
+        for name in command.variants or VARIANTS:
+            variant = VARIANTS[name]
             motion = fitted(fitter, clip, command.work, variant)
             truth = torch.from_numpy(clip.truth[: len(motion.times)])[:, LIMBS]
             for kind in get_args(Smoothing) if name in FILTERED else ("none",):
@@ -240,9 +243,7 @@ def main(command: ClipsCommand) -> None:
             if some:
                 means = [np.mean([found[key] for found in some]) for key in ("pa_mpjpe", "jitter")]
                 print(f"mean {kind:5s} {name:34s} {means[0]:6.1f} {means[1]:6.2f}")
-    if command.output is not None:
-        with replacing(command.output) as temporary:
-            temporary.write_text(json.dumps(table, indent=1) + "\n")
+    write_results(command.output, command, table)
 
 
 if __name__ == "__main__":

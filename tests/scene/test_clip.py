@@ -93,6 +93,25 @@ def test_another_jobs_folder_is_refused(
         other.fit(made_clip, whole[1])
 
 
+def test_another_focal_length_needs_no_new_look(
+    fitter: ClipFitter,
+    made_clip: Path,
+    whole: tuple[ClipResult, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clip_module, "BLOCK", 2)
+    monkeypatch.setattr(clip_module, "sightings_in", None)
+    other = ClipFitter.__new__(ClipFitter)
+    other.__dict__.update(fitter.__dict__)
+    before = whole[0].people[0].motion
+    assert before.camera is not None
+    other.options = replace(fitter.options, focal=2 * before.camera.focal)
+    motion = other.fit(made_clip, whole[1]).people[0].motion
+    # twice the focal length: twice as far away, but for the depth's smoothness
+    ratio = np.median(motion.translation[:, 2]) / np.median(before.translation[:, 2])
+    assert ratio == pytest.approx(2, rel=0.1)
+
+
 def test_a_damaged_block_is_one_line(
     fitter: ClipFitter, made_clip: Path, whole: tuple[ClipResult, Path], tmp_path: Path
 ) -> None:

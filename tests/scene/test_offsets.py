@@ -80,6 +80,12 @@ def test_nothing_is_told_of_people_who_stand_still(body: Body) -> None:
     assert lags_of(still, made_rig(3), STEP) == (0, 0, 0)
 
 
+def test_nothing_is_told_of_cameras_in_one_place(body: Body) -> None:
+    twins = [made_rig(2)[0]] * 2
+    seen = found([walk(body, 0)], (0.0, 0.1))
+    assert lags_of([seen[0], seen[0]], twins, STEP) == (0, 0)
+
+
 def test_nothing_is_told_without_people_or_time(body: Body) -> None:
     nobody = [[[] for _ in range(LOOKS)] for _ in range(3)]
     assert lags_of(nobody, made_rig(3), STEP) == (0, 0, 0)

@@ -12,8 +12,12 @@ from exemplar.scene.association import Joints49, Pictures
 from exemplar.scene.footage import Footage
 from exemplar.scene.kept import Kept
 from exemplar.scene.offsets import FEWEST_LOOKS, PROBED, STEP, lags_of
-from exemplar.scene.view_people import detected
+from exemplar.scene.people import has_extent, landmark_joints
+from exemplar.scene.sightings import Sighting, sightings_in
 from exemplar.scene.views_options import ViewsOptions, parsed_offsets
+
+LOOK_EVERY = 10
+"""People are looked for in the whole picture in every n-th look, and followed between."""
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, how many moments of it are done, and how many there are."""
@@ -115,10 +119,15 @@ def lags_between(
             none,
         )
         seen: list[list[list[Joints49]]] = [[] for _ in cameras]
+        before: list[list[Sighting]] = [[] for _ in cameras]
         for k, pictures in clip.pictures(range(count)):
             report("comparing the cameras' times", k, count)
-            for own, picture in zip(seen, pictures, strict=True):
-                own.append(detected(picture))
+            for camera, picture in enumerate(pictures):
+                # who is followed shakes less than who is found anew each time
+                people = sightings_in(picture, before[camera], look=k % LOOK_EVERY == 0)
+                joints = [landmark_joints(p.keypoints, footage[camera].size) for p in people]
+                before[camera] = [p for p, j in zip(people, joints, strict=True) if has_extent(j)]
+                seen[camera].append([j for j in joints if has_extent(j)])
         found = {"seconds": np.array(lags_of(seen, cameras, step))}
         kept.write(0, found)
     return tuple(found["seconds"].tolist())

@@ -102,7 +102,8 @@ def _disagreement(
     """
     rows = np.arange(reach, len(a.extents) - reach)
     shifts = range(-reach, reach + 1)
-    base = apart / np.linalg.norm(apart)
+    # cameras in one place have no common planes that differ: nothing is off them
+    base = apart / max(float(np.linalg.norm(apart)), 1e-12)
     ahead = [_gaps(a.at(rows), b.at(rows + s), base) for s in shifts]
     behind = [_gaps(b.at(rows), a.at(rows - s), base) for s in shifts]
     # looks of one time stand together, so that halves are halves of the time
@@ -166,7 +167,7 @@ def _consistent(tables: _Tables, cameras: int, reach: int) -> Float[np.ndarray, 
         place = int(curve.argmin())
         if 0 < place < 2 * reach:
             best[row] = place - reach + _vertex(curve, place)
-            weights[row] = 1 - curve[place] / np.median(curve)
+            weights[row] = 1 - curve[place] / max(float(np.median(curve)), 1e-12)
     design = np.zeros((len(pairs), cameras))
     rows = np.arange(len(pairs))
     design[rows, [a for a, _ in pairs]], design[rows, [b for _, b in pairs]] = -1.0, 1.0
