@@ -36,12 +36,15 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
     - `image`: `width` and `height`, px.
     - `camera`: `focal_length` and `principal_point` [x, y] of the full image, px;
       `focal_source`, where the focal length is from, in words.
+    - `overlaps`: who runs through whom by more than a hand's width: `people`, their two numbers,
+      and `depth`, metres.
     - `people`: for each, in the result's order,
         - `status`, `error_px_before`, `error_px_after` (px of a 224 crop), `seconds`;
         - `quality`: probability that a fit to the built-in keypoints is right, and `quality_word`
           (good, doubtful, poor); null and "" where it is not known;
         - `iterations`: updates behind the fit; `iterations_made`: those that were made, more where
           the guard kept an earlier iterate, null where that is not known;
+        - `size_factor`: by what size and distance were multiplied to stand with the others;
         - `joints_3d`: [x, y, z] by name, metres in the camera frame (x right, y down, z forward);
         - `joints_2d`: [x, y] by name, image px, as the weak camera projects them;
         - `keypoints_2d`: [x, y, confidence] by name, image px, of those that were given;
@@ -62,6 +65,7 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
             "regressor": result.regressor,
             "image": {"width": width, "height": height},
             "camera": camera | {"focal_source": result.focal_source},
+            "overlaps": [vars(overlap) for overlap in result.overlaps],
             "people": [
                 _person(person, camera | {"misfit_px": result.camera_misfit_px(person.after)})
                 for person in result.people
@@ -84,6 +88,7 @@ def _person(person: PersonFit, camera: Mapping[str, Any]) -> dict[str, Any]:
         "iterations": person.iterations,
         "iterations_made": person.made,
         "seconds": person.seconds,
+        "size_factor": person.size_factor,
         "joints_3d": dict(zip(SMPL_49, after.joints_3d, strict=True)),
         "joints_2d": dict(zip(SMPL_49, after.joints_2d, strict=True)),
         "keypoints_2d": {name: keypoint for name, keypoint in given if keypoint[2] > 0},

@@ -35,6 +35,7 @@ from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
 from exemplar.scene.people import KeypointSource, people_in
 from exemplar.scene.placing import focal_of, on_photo
 from exemplar.scene.quality import quality_of
+from exemplar.scene.together import Together, stand_together
 
 Progress = Callable[[int, int, int, float], None]
 """Called with person, number of people, iteration and 2D error in px."""
@@ -109,15 +110,19 @@ class Fitter:
                 lambda i, step, error, first=first: progress(first + i, len(people), step, error),
             )
         ]
+        together = Together(tuple(fits), ())
+        if self.options.together:
+            together = stand_together(fits, self.body, *camera)
         return FitResult(
             image=pixels,
             focal=focal,
             principal_point=camera[1],
             faces=self.body.faces.cpu().numpy(),
-            people=tuple(fits),
+            people=together.people,
             body=self.body.name,
             regressor=self.regressor_name,
             focal_source=source,
+            overlaps=together.overlaps,
         )
 
     def _people(
