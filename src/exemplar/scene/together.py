@@ -2,7 +2,8 @@
 
 One photo does not tell a large person far away from a small one nearby: a body and its distance may
 grow by one factor about the camera, and the picture stays as it is. So everybody has a factor, and
-what is known of people together chooses it.
+what is known of people together chooses it: the floor that they stand on (`scene.floor`), and that
+bodies do not run through each other.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ from exemplar.bodies.scaling import scaled_betas
 from exemplar.geometry.cameras import fit_weak_camera, full_translation, project_weak
 from exemplar.geometry.crops import EFT_CROP
 from exemplar.results import OK, BodyState, Overlap, PersonFit
+from exemplar.scene.clip_world import SOLES, spatial_median
+from exemplar.scene.floor import floor_factors
+from exemplar.skeletons import SMPL_24, SMPL_49, indices
 
 HAND_WIDTH = 0.09
 """Depth to which one body may run through another, metres: flesh gives way, and fits err by as
@@ -30,8 +34,15 @@ STEP = 0.0025
 MOST_STEPS = 48
 """Steps that bring two people apart, at most: the sizes of adults differ by as much."""
 
+LEAST_CHANGE = 0.005
+"""Factors nearer to 1 than this leave somebody as they are."""
+
 ROUNDS = 4
 """How often all pairs are gone through: who leaves one body may come into another."""
+
+_NECK = SMPL_24.index("neck")
+_ANKLES = indices(("left_ankle", "right_ankle"), SMPL_24)
+_FEET = [i for i, name in enumerate(SMPL_49) if {"ankle", "heel", "toe"} & set(name.split("_"))]
 
 Factors = Float[np.ndarray, " people"]
 
@@ -98,12 +109,30 @@ def stand_together(
     rows = _believed(people)
     if len(rows) < 2:
         return Together(tuple(people), ())
-    factors = apart(_crowd([people[row] for row in rows], body), np.ones(len(rows)))
+    some = [people[row] for row in rows]
+    factors = apart(_crowd(some, body), _on_the_floor(some, body))
     placed = list(people)
     for row, factor in zip(rows, factors.tolist(), strict=True):
-        if factor != 1.0:
+        if abs(factor - 1.0) > LEAST_CHANGE:
             placed[row] = resized(people[row], body, factor, focal, principal_point)
     return Together(tuple(placed), overlaps_among(placed, body))
+
+
+def _on_the_floor(people: Sequence[PersonFit], body: Body) -> Factors:
+    """Factors of those whose feet are seen; 1 for the others, whose size the picture cannot tell,
+    and for everybody where fewer than two show their feet."""
+    factors = np.ones(len(people))
+    standing = [i for i, one in enumerate(people) if (one.keypoints_2d[_FEET, 2] > 0).any()]
+    known = [row for row in SOLES if body.available("smpl49")[row] > 0]
+    if known and len(standing) > 1:
+        states = [people[i].after for i in standing]
+        joints = np.stack([state.kinematic_joints for state in states]).astype(np.float64)
+        ways = joints[:, _NECK] - joints[:, _ANKLES].mean(1)
+        ups = ways / np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-6)
+        soles = np.stack([state.joints_3d[known] for state in states]).astype(np.float64)
+        lowest = (soles @ spatial_median(ups)).argmin(1)
+        factors[standing] = floor_factors(soles[np.arange(len(states)), lowest], ups)
+    return factors
 
 
 def overlaps_among(people: Sequence[PersonFit], body: Body) -> tuple[Overlap, ...]:
