@@ -6,15 +6,25 @@ import numpy as np
 import pytest
 
 from exemplar.bodies import load_open_body
+from exemplar.motion import motions_of, vertices_at
 from exemplar.results import REJECTED, FitResult
 from exemplar.scene.together import HAND_WIDTH, overlaps_among, resized, stand_together
+from exemplar.skeletons import SMPL_49
 from tests.fixtures.made_results import made_result
 
 BODY = load_open_body()
 
 
 def people_at(*centres: tuple[float, float]) -> FitResult:
-    return made_result(np.zeros((400, 600, 3), np.uint8), centres, 300.0, steps=2)
+    """People whose feet are not seen, so that no floor tells their size."""
+    made = made_result(np.zeros((400, 600, 3), np.uint8), centres, 300.0, steps=2)
+    people = [replace(one, keypoints_2d=one.keypoints_2d.copy()) for one in made.people]
+    feet = [
+        i for i, name in enumerate(SMPL_49) if "ankle" in name or "heel" in name or "toe" in name
+    ]
+    for person in people:
+        person.keypoints_2d[feet, 2] = 0.0
+    return replace(made, people=tuple(people))
 
 
 def placed(result: FitResult) -> FitResult:
@@ -64,7 +74,5 @@ def test_a_resized_body_says_what_its_numbers_say() -> None:
     """Files keep betas, pose and translation: they must give the mesh that is beside them."""
     alone = people_at((300.0, 200.0))
     person = resized(alone.people[0], BODY, 0.9, alone.focal, np.asarray(alone.principal_point))
-    from exemplar.motion import motions_of, vertices_at
-
     (motion,) = motions_of(replace(alone, people=(person,)))
     assert np.abs(vertices_at(motion, BODY, 0) - person.after.vertices).max() < 1e-4

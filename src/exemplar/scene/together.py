@@ -34,7 +34,7 @@ STEP = 0.0025
 MOST_STEPS = 48
 """Steps that bring two people apart, at most: the sizes of adults differ by as much."""
 
-LEAST_CHANGE = 0.005
+LEAST_CHANGE = 0.001
 """Factors nearer to 1 than this leave somebody as they are."""
 
 ROUNDS = 4
@@ -77,7 +77,7 @@ def _parting(
     """Steps of two people that bring them apart; none if these cannot be made."""
     for count in range(2 * MOST_STEPS + 1):
         for sign in (1, -1):
-            more = np.array([sign * count, -sign * count])
+            more = np.array([1.0, -1.0]) * sign * count
             moved = steps[[i, j]] + more
             first, second = factors[[i, j]] * np.exp(STEP * moved)
             near = depth_between(crowd[i].scaled(first), crowd[j].scaled(second))
