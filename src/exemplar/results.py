@@ -76,7 +76,9 @@ class PersonFit:
     quality: float | None = None
     """Probability that the fit is right (`scene.quality`), 0 to 1; None where it is not known: with
     keypoints that were given, and with other regressors than the shipped ones."""
-
+    size_factor: float = 1.0
+    """By what the body's size and distance were multiplied, so that the people of the photo stand
+    in one space (`scene.together`)."""
     traits: Traits = NOTHING_KNOWN
     """What was said of the person, which made a prior on the shape."""
     height: float | None = None
@@ -105,6 +107,16 @@ class PersonFit:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """Two people of a photo whose bodies run through each other."""
+
+    people: tuple[int, int]
+    """Their numbers."""
+    depth: float
+    """How far the one lies in the other, at most, metres."""
+
+
+@dataclass(frozen=True)
 class FitResult:
     """A fitted photo."""
 
@@ -124,6 +136,8 @@ class FitResult:
     """Name of the regressor."""
     focal_source: str = "given"
     """Where the focal length is from, in words."""
+    overlaps: tuple[Overlap, ...] = ()
+    """Whose bodies run through each other by more than a hand's width."""
 
     def reprojected(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]:
         """Points of the camera frame (metres) as the full-image camera sees them, px."""

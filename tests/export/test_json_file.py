@@ -32,7 +32,7 @@ def loaded(result: FitResult, folder: Path) -> dict[str, Any]:
 def test_the_file_holds_what_was_fitted(tmp_path: Path, result: FitResult) -> None:
     """To the seven significant digits that are written."""
     data = loaded(result, tmp_path)
-    assert set(data) == {"version", "body", "regressor", "image", "camera", "people"}
+    assert set(data) == {"version", "body", "regressor", "image", "camera", "overlaps", "people"}
     assert data["image"] == {"width": 400, "height": 300}
     for person, written in zip(result.people, data["people"], strict=True):
         after = person.after

@@ -50,6 +50,7 @@ def run(command: FitCommand) -> None:
         iterations=command.iterations,
         guard=command.guard,
         looks=command.looks,
+        together=command.together,
         robust_px=command.robust_px,
         stop_px=0.0 if command.demo and command.stop_px is None else command.stop_px,
         teacher=command.teacher,
@@ -181,6 +182,11 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
                 f"with it the joints of person {number} are seen {misfit:.1f} image px off the fit"
                 " on average"
             )
+    for overlap in result.overlaps:
+        first, second = overlap.people
+        caption.append(
+            f"persons {first} and {second} run through each other by {100 * overlap.depth:.0f} cm"
+        )
     table.caption = "\n".join(caption)
     return table
 

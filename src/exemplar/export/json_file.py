@@ -36,6 +36,8 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
     - `image`: `width` and `height`, px.
     - `camera`: `focal_length` and `principal_point` [x, y] of the full image, px;
       `focal_source`, where the focal length is from, in words.
+    - `overlaps`: who runs through whom by more than a hand's width: `people`, their two numbers,
+      and `depth`, metres.
     - `people`: for each, in the result's order,
         - `status`, `error_px_before`, `error_px_after` (px of a 224 crop), `seconds`;
         - `quality`: probability that a fit to the built-in keypoints is right, and `quality_word`
@@ -45,6 +47,7 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
         - `given`: `age` (years), `gender` and `height` (metres), those that were said of the
           person and made a prior on the shape; `height` of the fitted body at rest, metres, null
           where it is not known;
+        - `size_factor`: by what size and distance were multiplied to stand with the others;
         - `joints_3d`: [x, y, z] by name, metres in the camera frame (x right, y down, z forward);
         - `joints_2d`: [x, y] by name, image px, as the weak camera projects them;
         - `keypoints_2d`: [x, y, confidence] by name, image px, of those that were given;
@@ -65,6 +68,7 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
             "regressor": result.regressor,
             "image": {"width": width, "height": height},
             "camera": camera | {"focal_source": result.focal_source},
+            "overlaps": [vars(overlap) for overlap in result.overlaps],
             "people": [
                 _person(person, camera | {"misfit_px": result.camera_misfit_px(person.after)})
                 for person in result.people
@@ -89,6 +93,7 @@ def _person(person: PersonFit, camera: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": person.seconds,
         "given": person.traits.said,
         "height": person.height,
+        "size_factor": person.size_factor,
         "joints_3d": dict(zip(SMPL_49, after.joints_3d, strict=True)),
         "joints_2d": dict(zip(SMPL_49, after.joints_2d, strict=True)),
         "keypoints_2d": {name: keypoint for name, keypoint in given if keypoint[2] > 0},

@@ -29,7 +29,8 @@ def fit_to_arrays(result: FitResult) -> dict[str, np.ndarray]:
       `focal_source` (), where the focal length is from, in words.
     - `body`, `regressor` (): names; `faces` (F, 3).
     - Of each person: `status` (P,), `keypoints_2d` (P, K, 3), `fitted` (P, K), `box_centre` (P, 2),
-      `box_size` (P,), `box_angle` (P,), `seconds` (P,).
+      `box_size` (P,), `box_angle` (P,), `seconds` (P,), `size_factor` (P,).
+    - `overlap_people` (O, 2), `overlap_depth` (O,): who runs through whom, and how far, metres.
     - The fit: `global_orient` (P, 3, 3), `body_pose` (P, 23, 3, 3), `betas` (P, B), `weak_camera`
       (P, 3), `translation` (P, 3), `joints_3d` (P, K, 3), `joints_2d` (P, K, 2), `kinematic_joints`
       (P, J, 3), `vertices` (P, V, 3), `error_px` (P,).
@@ -53,6 +54,8 @@ def fit_to_arrays(result: FitResult) -> dict[str, np.ndarray]:
         "faces": np.asarray(result.faces),
         "status": np.array([person.status for person in people], dtype=np.str_),
         **_crops(people),
+        "overlap_people": _rows(result.overlaps, lambda overlap: overlap.people, (2,)),
+        "overlap_depth": _rows(result.overlaps, lambda overlap: overlap.depth, ()),
         **parameters,
         "joints_3d": _rows(fits, lambda state: state.joints_3d, (len(SMPL_49), 3)),
         "joints_2d": _rows(fits, lambda state: state.joints_2d, (len(SMPL_49), 2)),
@@ -75,6 +78,7 @@ def _crops(people: tuple[PersonFit, ...]) -> dict[str, np.ndarray]:
         "box_size": _rows(people, lambda person: person.box_size, ()),
         "box_angle": _rows(people, lambda person: person.box_angle, ()),
         "seconds": _rows(people, lambda person: person.seconds, ()),
+        "size_factor": _rows(people, lambda person: person.size_factor, ()),
     }
 
 

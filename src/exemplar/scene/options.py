@@ -34,6 +34,8 @@ class FitOptions:
     looks: bool = True
     """Whether other crops are tried where the network's answer is far from keypoints that are given
     (`data.looks`)."""
+    together: bool = True
+    """Whether the people of a photo are made to stand in one space (`scene.together`)."""
     robust_px: float | None = None
     """How far a keypoint may be off before it counts little, px of a 224 crop
     (`EftConfig.robust_px`); None believes all alike."""

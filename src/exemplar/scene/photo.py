@@ -37,6 +37,7 @@ from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
 from exemplar.scene.people import KeypointSource, people_in
 from exemplar.scene.placing import focal_of, on_photo
 from exemplar.scene.quality import quality_of
+from exemplar.scene.together import Together, stand_together
 from exemplar.scene.traits import for_people
 
 Progress = Callable[[int, int, int, float], None]
@@ -120,15 +121,19 @@ class Fitter:
         ]
         most = max((len(person.after.betas) for person in fits), default=0)
         fits = [_with_betas(person, most) for person in fits]
+        together = Together(tuple(fits), ())
+        if self.options.together:
+            together = stand_together(fits, self.body, *camera)
         return FitResult(
             image=pixels,
             focal=focal,
             principal_point=camera[1],
             faces=self.body.faces.cpu().numpy(),
-            people=tuple(fits),
+            people=together.people,
             body=self.body.name,
             regressor=self.regressor_name,
             focal_source=source,
+            overlaps=together.overlaps,
         )
 
     def _network(self, traits: Traits) -> "_Network":
