@@ -165,7 +165,8 @@ KINDS: Mapping[str, Kind] = {
     "calibration, EasyMocap": Kind("a.yml", _easymocap, _text, read_cameras),
     "video": Kind("a.mp4", lambda: "a clip", _write_clip, _seen),
     "clip block": Kind("block_000000.npz", _block, _npz, _watched),
-    "clip job": Kind(JOB_FILE, lambda: {"focal": 900.0, "clip": "4 bytes, x"}, _json, _job),
+    "clip job": Kind(
+        JOB_FILE, lambda: {"focal": 900.0, "clip": "4 bytes, 47be5895fa33640b"}, _json, _job),
     "views, people": Kind(
         "people_000000.npz", lambda: dict(_MOMENT), _npz,
         _kept("people", {"points": (-1, 2, 49, 3), "counts": (2,), "gap": ()})),

@@ -315,6 +315,10 @@ def _write_table(content: list[dict[str, Any]], path: Path) -> None:
     schema = pyarrow.parquet.read_schema(path)
     if content == _table_rows():
         return
+    maps = [field.name for field in schema if pyarrow.types.is_map(field.type)]
+    for value in (row[name] for row in content for name in maps if name in row):
+        if isinstance(value, list) and any(pair is None for pair in value):
+            raise ValueError("pyarrow ends the process when it writes such a map")
     try:
         made = pyarrow.Table.from_pylist(content, schema=schema)
     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError):

@@ -150,7 +150,8 @@ def test_the_command_lifts_and_goes_on(
     annotation = str(write_annotation(tmp_path / "a.npz"))
     out = str(tmp_path / "out")
     job = ["lift", "--annotations", annotation, "--images", str(photographs), "-o", out]
-    main([*job, "--regressor", "mobile", "--iterations", "1", "--limit", "2"])
+    job += ["--regressor", "mobile"]
+    main([*job, "--iterations", "1", "--limit", "2"])
     said = capsys.readouterr().out
     assert "0 of 2 people done" in said
     assert "more people to do" in said

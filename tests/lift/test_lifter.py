@@ -17,7 +17,7 @@ from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.lifter import Lifter, weights_digest
-from exemplar.regressors.checkpoints import DEFAULT_REGRESSOR, load_regressor
+from exemplar.regressors.checkpoints import load_regressor
 from exemplar.results import OK, REJECTED
 from exemplar.samples import Sample
 from exemplar.skeletons import GT_24, OPENPOSE_25
@@ -151,9 +151,9 @@ def test_a_rejected_fit_says_why(photographs: Path, changes: dict, reason: str) 
 
 def test_results_name_what_made_them(photographs: Path) -> None:
     (made,) = lift(photographs, QUICK, sample(1))
-    module, _ = load_regressor()
+    module, _ = load_regressor(QUICK.regressor)
     assert made.status == OK
-    assert made.regressor == f"{DEFAULT_REGRESSOR}@{weights_digest(module)}"
+    assert made.regressor == f"{QUICK.regressor}@{weights_digest(module)}"
     assert made.body_model == "open"
     assert made.version[0].isdigit()
 

@@ -85,6 +85,7 @@ def test_a_file_of_sources_has_paths_relative_to_it_and_may_give_ratios(tmp_path
         ('[{"name": "a", "annotations": "x", "ration": 1}]', "has no 'ration'"),
         ('[{"name": "a", "annotations": "x", "use_body": "no"}]', "expected bool as use_body"),
         ('[{"name": "a", "annotations": "x", "ratio": "1"}]', "expected float as ratio"),
+        ('[{"name": "\\ud800", "annotations": "x"}]', "expected str as name"),
         ('{"sorces": []}', "expected sources and ratios, got 'sorces'"),
         ('{"sources": [], "ratios": {"a": "x"}}', "expected ratios as name to number"),
     ],

@@ -208,10 +208,9 @@ class ViewsFitter:
             arrays = kept.read(
                 k, {f"{name}_{n}": shape for n in numbers for name, shape in _OF_BODY.items()}
             )
-            if arrays is None:
-                continue
-            for number in numbers:
-                out[number][k] = {name: arrays[f"{name}_{number}"] for name in _OF_BODY}
+            if arrays is not None:
+                for number in numbers:
+                    out[number][k] = {name: arrays[f"{name}_{number}"] for name in _OF_BODY}
         missing = [
             k for k in asked if any(k in w and k not in o for w, o in zip(wanted, out, strict=True))
         ]

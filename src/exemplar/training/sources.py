@@ -187,6 +187,8 @@ def _source_of(content: Mapping[str, Any], path: Path) -> SourceConfig:
 def _is_a(kind: type, value: object) -> bool:
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(value, str) and not value.isascii():
+        return kind is str and value == value.encode(errors="replace").decode()  # half characters
     return isinstance(value, kind)
 
 
