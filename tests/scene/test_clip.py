@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from exemplar.files.video_files import Selection, video_writer
+from exemplar.motion import rest_pose
 from exemplar.scene import clip as clip_module
 from exemplar.scene.clip import ClipFitter, ClipResult
 from exemplar.scene.clip_options import ClipOptions
@@ -130,3 +131,14 @@ def test_an_empty_room_is_one_line(fitter: ClipFitter, tmp_path: Path) -> None:
             write(np.full((64, 96, 3), 127, np.uint8))
     with pytest.raises(ValueError, match=r"no person found in .*empty\.mp4"):
         fitter.fit(tmp_path / "empty.mp4", tmp_path / "work")
+
+
+def test_who_is_said_to_be_a_child_is_one_in_every_frame(made_clip: Path, tmp_path: Path) -> None:
+    options = ClipOptions(selection=Selection(every=3), age=5.0, height=1.1, iterations=1)
+    fitter = ClipFitter("mobile", options)
+    result = fitter.fit(made_clip, tmp_path)
+    motion = result.people[0].motion
+    rest = rest_pose(fitter.body, motion.betas)
+    assert np.ptp(rest.vertices[:, 1]) == pytest.approx(1.1, abs=0.02)
+    assert len(motion.betas) == fitter.body.most_betas
+    assert result.people[0].traits.said == {"age": 5.0, "height": 1.1}

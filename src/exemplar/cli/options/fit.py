@@ -19,8 +19,7 @@ class FitCommand:
 
     For example:
         exemplar fit photo.jpg
-        exemplar fit photos -o bodies --guard
-        exemplar fit child.jpg --age 5 --height 1.10
+        exemplar fit child.jpg -o bodies --age 5 --height 1.10
     """
 
     images: Annotated[

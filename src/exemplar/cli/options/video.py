@@ -21,7 +21,6 @@ class VideoCommand:
     For example:
         exemplar video clip.mp4 -o out
         exemplar video clip.mp4 --start 2 --end 5 --smoothing savitzky-golay
-        exemplar video child.mp4 --age 5 --height 1.10
     """
 
     clip: Annotated[Path, tyro.conf.Positional]
