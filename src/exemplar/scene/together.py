@@ -131,7 +131,7 @@ def _on_the_floor(people: Sequence[PersonFit], body: Body) -> Factors:
     ways = joints[:, _NECK] - joints[:, _ANKLES].mean(1)
     ups = ways / np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-6)
     seen = [bool((person.keypoints_2d[_FEET, 2] > 0).any()) for person in people]
-    standing = np.flatnonzero(seen & (ups @ _UP > LEAST_UPRIGHT))
+    standing = np.flatnonzero(seen & (ups @ _UP > LEAST_UPRIGHT)).tolist()
     known = [row for row in SOLES if body.available("smpl49")[row] > 0]
     if known and len(standing) > 1:
         soles = np.stack([people[i].after.joints_3d[known] for i in standing]).astype(np.float64)
