@@ -43,7 +43,7 @@ def test_bodies_in_one_place_come_apart_and_are_seen_as_before() -> None:
     assert np.prod(factors) == pytest.approx(1.0)
     assert 1.0 < max(factors) < 1.05
     for before, after in zip(alone.people, result.people, strict=True):
-        assert after.error_px - before.after.error_px < 0.5
+        assert after.after.error_px - before.after.error_px < 0.5
         for old, new in zip(before.steps, after.steps, strict=True):
             assert np.abs(new.joints_2d - old.joints_2d).max() < 1.0
             assert np.abs(result.reprojected(new.joints_3d) - new.joints_2d).mean() < 1.0

@@ -38,9 +38,14 @@ MOST_STEPS = 48
 LEAST_CHANGE = 0.001
 """Factors nearer to 1 than this leave somebody as they are."""
 
+LEAST_UPRIGHT = 0.5
+"""Cosine of the picture's up and the way from ankles to neck, above which somebody stands or sits:
+who lies or stands on their hands does not tell of the floor."""
+
 ROUNDS = 4
 """How often all pairs are gone through: who leaves one body may come into another."""
 
+_UP = np.array([0.0, -1.0, 0.0])
 _NECK = SMPL_24.index("neck")
 _ANKLES = indices(("left_ankle", "right_ankle"), SMPL_24)
 _FEET = [i for i, name in enumerate(SMPL_49) if {"ankle", "heel", "toe"} & set(name.split("_"))]
@@ -126,19 +131,19 @@ def stand_together(
 
 
 def _on_the_floor(people: Sequence[PersonFit], body: Body) -> Factors:
-    """Factors of those whose feet are seen; 1 for the others, whose size the picture cannot tell,
-    and for everybody where fewer than two show their feet."""
+    """Factors of those who stand and whose feet are seen; 1 for the others, whose size the picture
+    cannot tell, and for everybody where fewer than two stand."""
     factors = np.ones(len(people))
-    standing = [i for i, one in enumerate(people) if (one.keypoints_2d[_FEET, 2] > 0).any()]
+    joints = np.stack([person.after.kinematic_joints for person in people]).astype(np.float64)
+    ways = joints[:, _NECK] - joints[:, _ANKLES].mean(1)
+    ups = ways / np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-6)
+    seen = [bool((person.keypoints_2d[_FEET, 2] > 0).any()) for person in people]
+    standing = np.flatnonzero(seen & (ups @ _UP > LEAST_UPRIGHT)).tolist()
     known = [row for row in SOLES if body.available("smpl49")[row] > 0]
     if known and len(standing) > 1:
-        states = [people[i].after for i in standing]
-        joints = np.stack([state.kinematic_joints for state in states]).astype(np.float64)
-        ways = joints[:, _NECK] - joints[:, _ANKLES].mean(1)
-        ups = ways / np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-6)
-        soles = np.stack([state.joints_3d[known] for state in states]).astype(np.float64)
-        lowest = (soles @ spatial_median(ups)).argmin(1)
-        factors[standing] = floor_factors(soles[np.arange(len(states)), lowest], ups)
+        soles = np.stack([people[i].after.joints_3d[known] for i in standing]).astype(np.float64)
+        lowest = (soles @ spatial_median(ups[standing])).argmin(1)
+        factors[standing] = floor_factors(soles[np.arange(len(soles)), lowest], ups[standing])
     return factors
 
 
