@@ -14,6 +14,7 @@ norm between them has a factor and a shift for each number, of which each exempl
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from jaxtyping import Float
@@ -93,7 +94,12 @@ def applies_to(module: nn.Module) -> bool:
     return all(id(p) in known for p in module.parameters())
 
 
-def _is_known(module: nn.Module) -> bool:
+def layers_of(module: nn.Module) -> list[Layer]:
+    """The linear layers and layer norms of a module to which this applies, in its order."""
+    return [_layer_of(m.weight) for m in module.modules() if _is_known(m)]
+
+
+def _is_known(module: nn.Module) -> TypeGuard[nn.Linear | nn.LayerNorm]:
     if isinstance(module, nn.LayerNorm):
         return len(module.normalized_shape) == 1 and module.bias is not None
     return isinstance(module, nn.Linear)
@@ -108,16 +114,17 @@ def changed_prediction(predict: Callable[[], Prediction], changes: Changes) -> P
 def own_step(
     predict: Callable[[], Prediction],
     loss: Callable[[Prediction], Float[Tensor, " b"]],
-    rate: float,
+    rate: float | Mapping[Layer, Tensor],
     changes: Changes,
     *,
     second_order: bool = False,
 ) -> tuple[Prediction, Float[Tensor, " b"], dict[Layer, LinearChange | NormChange]]:
     """One step of gradient descent on each exemplar's own weights of the layers in `predict`.
 
-    The first axis of what goes into a layer is the exemplars'. Returns the prediction and losses
-    before the step, and all changes after it. First order takes the gradients as constants; second
-    order differentiates through them.
+    The first axis of what goes into a layer is the exemplars'. `rate` is the step's size, or that of
+    each layer, which may itself be learned. Returns the prediction and losses before the step, and
+    all changes after it. First order takes the gradients as constants; second order differentiates
+    through them.
     """
     uses: list[_Product | _Norm] = []
     with torch.enable_grad():
@@ -129,7 +136,10 @@ def own_step(
     )
     grown = dict(changes)
     for use, slope in zip(uses, slopes, strict=True):
-        new = use.change(rate * slope, constant=not second_order)
+        if not isinstance(rate, float) and use.layer not in rate:
+            raise ValueError("steps by layer are of networks that use their layers whole")
+        size = rate if isinstance(rate, float) else rate[use.layer]
+        new = use.change(size * slope, constant=not second_order)
         grown[use.layer] = _joined(grown.get(use.layer), new)
     return prediction, values, grown
 
