@@ -125,9 +125,7 @@ def measured(columns: Columns) -> Columns:
 
 def drawn(columns: Columns, body: Body) -> Columns:
     """Drawn people with their limb joints as truth."""
-    params = BodyParams(
-        *(torch.from_numpy(columns[name]).float() for name in (*_POSES, "betas"))
-    )
+    params = BodyParams(*(torch.from_numpy(columns[name]).float() for name in (*_POSES, "betas")))
     kept = ("points", "world", "visibility", "spread", "keypoints_2d")
     truth = body.keypoints(params)[:, LIMBS].numpy()
     return {name: columns[name] for name in kept} | {"truth": truth}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from exemplar.fitting.body_loss import BodyLossConfig
-from exemplar.fitting.low_rank import applies_to, changed_prediction, layers_of, own_step
+from exemplar.fitting.low_rank import applies_to, changed_prediction, own_step, storages_of
 from exemplar.fitting.optimiser import unroll
 from exemplar.fitting.updates import Params, Sgd
 from exemplar.fitting.weights import Adapt, Inputs, Parts, each_input, predict_grouped
@@ -120,7 +120,7 @@ def _by_outer_products(
     changes, first = {}, None
     rate = config.learning_rate
     if sizes is not None:
-        rate = dict(zip(layers_of(Parts(parts)), sizes, strict=True))
+        rate = dict(zip(storages_of(Parts(parts)), sizes, strict=True))
     for _ in range(config.steps):
         _, values, changes = own_step(
             lambda: run(parts, constant, box),

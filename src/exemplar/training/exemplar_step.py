@@ -22,10 +22,10 @@ from exemplar.fitting.body_loss import (
     pseudo_target,
     valid_shares,
 )
+from exemplar.fitting.low_rank import storages_of
 from exemplar.fitting.projections import aspect_of, projection_of
-from exemplar.regressors.prediction import Prediction, run
-from exemplar.fitting.low_rank import layers_of
 from exemplar.fitting.weights import Parts
+from exemplar.regressors.prediction import Prediction, run
 from exemplar.training.adaptation import (
     WHOLE_BATCH,
     InnerConfig,
@@ -78,7 +78,7 @@ class TrainingStep(nn.Module):
                 "learned steps are of heads of linear layers and layer norms, all of whose weights "
                 "move for each exemplar"
             )
-        return torch.full((len(layers_of(Parts(parts))),), inner.learning_rate)
+        return torch.full((len(storages_of(Parts(parts))),), inner.learning_rate)
 
     def sizes(self, inner: InnerConfig) -> Float[Tensor, " layers"] | None:
         """The learned steps of the layers that move; None if they have a common, fixed one."""
