@@ -128,10 +128,10 @@ def own_step(
 ) -> tuple[Prediction, Float[Tensor, " b"], dict[Layer, LinearChange | NormChange]]:
     """One step of gradient descent on each exemplar's own weights of the layers in `predict`.
 
-    The first axis of what goes into a layer is the exemplars'. `rate` is the step's size, or that of
-    each layer by `storage_of` its weights, which may itself be learned. Returns the prediction and losses before the step, and
-    all changes after it. First order takes the gradients as constants; second order differentiates
-    through them.
+    The first axis of what goes into a layer is the exemplars'. `rate` is the step's size, or that
+    of each layer by `storage_of` its weights, which may itself be learned. Returns the prediction
+    and losses before the step, and all changes after it. First order takes the gradients as
+    constants; second order differentiates through them.
     """
     uses: list[_Product | _Norm] = []
     with torch.enable_grad():

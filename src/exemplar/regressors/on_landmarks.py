@@ -25,9 +25,9 @@ _SHAPES = ((_COUNT, 2), (_COUNT, 3), (_COUNT,), (_COUNT,))
 class Unpack(nn.Module):
     """Packed landmarks to landmarks."""
 
-    def forward(self, packed: Float[Tensor, "b 1 1 n"]) -> Landmarks:
+    def forward(self, packed: Float[Tensor, "b 3 1 n"]) -> Landmarks:
         """The inverse of `packed`."""
-        parts = packed[:, 0, 0].split([math.prod(shape) for shape in _SHAPES], dim=-1)
+        parts = packed.flatten(1).split([math.prod(shape) for shape in _SHAPES], dim=-1)
         return Landmarks(
             *(part.unflatten(-1, shape) for part, shape in zip(parts, _SHAPES, strict=True))
         )
@@ -45,7 +45,7 @@ class OnLandmarks(nn.Module):
         super().__init__()
         self.unpack, self.head = Unpack(), head
 
-    def forward(self, image: Float[Tensor, "b 1 1 n"], box: Box) -> Prediction:
+    def forward(self, image: Float[Tensor, "b 3 1 n"], box: Box) -> Prediction:
         """Bodies from packed landmarks."""
         return self.head(self.unpack(image), box)
 
@@ -54,6 +54,6 @@ class OnLandmarks(nn.Module):
         return [self.unpack, self.head]
 
 
-def packed(landmarks: Landmarks) -> Float[Tensor, "b 1 1 n"]:
-    """Landmarks as one tensor, a picture of one channel and one row."""
-    return torch.cat([part.flatten(1) for part in landmarks], dim=-1)[:, None, None]
+def packed(landmarks: Landmarks) -> Float[Tensor, "b 3 1 n"]:
+    """Landmarks as one tensor, a picture of three channels and one row."""
+    return torch.cat([part.flatten(1) for part in landmarks], dim=-1).unflatten(1, (3, 1, -1))

@@ -86,7 +86,7 @@ class Bank:
         path = folder / "people.npz"
         if not path.exists():
             raise FileNotFoundError(
-                f"no {path}: `python -m scripts.lifter.bank` makes it, and --people names its folder"
+                f"no {path}: `python -m scripts.lifter.bank` makes it; --people names its folder"
             )
         columns = read_npz(path)
         self._simulated = int(columns["simulated"])

@@ -116,7 +116,7 @@ def finding_of(found: Mapping[Trial, Mapping[str, Any]]) -> Finding:
         "long-dual-table-3",
         "Dual networks, Table 3 and Fig. 5, on real people",
         "A head on BlazePose's landmarks, 40 people an update: simulated readings of bodies (60 %) "
-        "and people of LSP-extended and COCO with bodies lifted by EFT; weights averaged. Tested on "
+        "and people of LSP-extended and COCO with lifted bodies; weights averaged. Tested on "
         f"`{REAL}` (a man in four calibrated cameras, his markers, true keypoints) and on drawn "
         f"people of `{DRAWN}`. Own steps: gradient descent with training's inner loss and step "
         f"(0.003; the plain row takes the same); EFT: Adam, {EFT_RATE:g}, {EFT_PEOPLE} people. "
