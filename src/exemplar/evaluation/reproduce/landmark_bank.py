@@ -107,15 +107,17 @@ class Bank:
         paths = sorted((folder / "tests").glob("*.npz"))
         self.tests: Mapping[str, TestSet] = {path.stem: _test_set(read_npz(path)) for path in paths}
 
-    def batch(self, seed: int, step: int, count: int) -> TrainingBatch:
-        """The people of an update."""
+    def batch(
+        self, seed: int, step: int, count: int, *, simulated: float = SIMULATED
+    ) -> TrainingBatch:
+        """The people of an update, that share of them simulated."""
         draws = torch.Generator().manual_seed(1_000_003 * (seed + 1) + step)
-        simulated, total = self._simulated, len(self._people)
-        first = count if simulated == total else round(SIMULATED * count)
+        made, total = self._simulated, len(self._people)
+        first = count if made == total else round(simulated * count)
         rows = torch.cat(
             (
-                torch.randint(0, simulated, (first,), generator=draws),
-                torch.randint(min(simulated, total - 1), total, (count - first,), generator=draws),
+                torch.randint(0, made, (first,), generator=draws),
+                torch.randint(min(made, total - 1), total, (count - first,), generator=draws),
             )
         )
         read = Landmarks(*(x[rows] for x in self._landmarks))
