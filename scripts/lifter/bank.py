@@ -153,7 +153,7 @@ def held_out(columns: Columns, config: Bank) -> Columns:
 
 def _save(path: Path, columns: Columns) -> None:
     columns = {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in columns.items()}
-    np.savez(path, **columns)
+    np.savez(path, allow_pickle=False, **columns)
     print(path, len(next(iter(columns.values()))), flush=True)
 
 

@@ -143,7 +143,7 @@ def own_step(
     )
     grown = dict(changes)
     for use, slope in zip(uses, slopes, strict=True):
-        size = rate if isinstance(rate, float) else rate[use.storage]
+        size = rate[use.storage] if isinstance(rate, Mapping) else rate
         new = use.change(size * slope, constant=not second_order)
         grown[use.layer] = _joined(grown.get(use.layer), new)
     return prediction, values, grown

@@ -74,7 +74,7 @@ class TestSet:
             known = self.truth.isfinite().all(-1)
             truth, ours = self.truth.nan_to_num(), joints[:, LIMBS]
             out["pa"] = pa_mpjpe(ours, truth, known)
-            out["mpjpe"] = mpjpe(*(x - x[:, _HIPS].mean(1, True) for x in (ours, truth)), known)
+            out["mpjpe"] = mpjpe(_on_hips(ours), _on_hips(truth), known)
         return out
 
 
@@ -147,6 +147,10 @@ def _test_set(columns: Mapping[str, np.ndarray]) -> TestSet:
     points = torch.from_numpy(columns["keypoints_2d"]).float()
     batch = Batch(packed(landmarks_of(columns)), no_box(len(points)), points)
     return TestSet(batch, known("truth"), known("left_out"))
+
+
+def _on_hips(limbs: Float[Tensor, "b 12 3"]) -> Float[Tensor, "b 12 3"]:
+    return limbs - limbs[:, _HIPS].mean(1, keepdim=True)
 
 
 def _annotated(points: Float[Tensor, "b 49 3"]) -> Float[Tensor, "b 49"]:
