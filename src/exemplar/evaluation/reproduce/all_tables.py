@@ -33,8 +33,8 @@ LONG: Mapping[str, Callable[[Workbench], Finding]] = {"dual-table-3": long_table
 
 _NOTE = (
     "Drawn people stand for the papers' data, and small networks for theirs: compare directions "
-    "and sizes, not numbers. The rules by which a claim counts as reproduced: `docs/evaluation.md`. "
-    "Fifteen claims were tried again on real people or with longer training: "
+    "and sizes, not numbers. The rules by which a claim counts as reproduced: `docs/evaluation.md`."
+    " Fifteen claims were tried again on real people or with longer training: "
     "`docs/reproduced/real.md`."
 )
 _SMOKE = "So few people and updates show that everything runs; numbers and verdicts mean nothing."
