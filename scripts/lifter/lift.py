@@ -26,10 +26,11 @@ from exemplar.fitting.teachers import Taught, taught_by
 from exemplar.geometry.cameras import project_weak
 from exemplar.lift.teacher_check import TeacherCheck, compare
 from exemplar.objectives import mean_error_px
+from exemplar.regressors.on_landmarks import OnLandmarks
 from exemplar.regressors.prediction import Prediction
 from exemplar.results import OK
 from exemplar.skeletons import GT_24, OPENPOSE_25
-from scripts.lifter.fits import OnReadings, batch_of, load_head
+from scripts.lifter.fits import batch_of, load_head
 from scripts.lifter.readings import Columns, landmarks_of
 from scripts.lifter.refine import Refine, refine
 
@@ -63,7 +64,7 @@ def main(config: Lift) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     config.out.mkdir(parents=True, exist_ok=True)
-    network, body = OnReadings(load_head(config.head)).eval(), load_open_body()
+    network, body = OnLandmarks(load_head(config.head)).eval(), load_open_body()
     seen: Counter[str] = Counter()
     for path in sorted(config.readings.glob("[0-9]*[0-9].npz")):
         target = config.out / path.name
@@ -80,7 +81,7 @@ def main(config: Lift) -> None:
 
 
 def lift(
-    network: OnReadings, body: Body, columns: Columns, other: Columns | None, config: Lift
+    network: OnLandmarks, body: Body, columns: Columns, other: Columns | None, config: Lift
 ) -> tuple[list[str], Columns]:
     """Why people are left out ("ok" if they are not), and their bodies with weights."""
     readings = [landmarks_of(columns)] + ([] if other is None else [landmarks_of(other)])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from exemplar.fitting.low_rank import applies_to, changed_prediction, own_step
+from exemplar.fitting.low_rank import applies_to, changed_prediction, own_step, storages_of
 from exemplar.fitting.optimiser import unroll
 from exemplar.fitting.updates import Sgd
 from exemplar.geometry.crops import Box
@@ -140,3 +140,25 @@ def test_it_applies_to_linear_layers_and_layer_norms_of_one_axis(kind: str) -> N
     assert applies_to(head(kind))
     for norm in (nn.BatchNorm1d(2), nn.LayerNorm((3, 2)), nn.LayerNorm(2, bias=False)):
         assert not applies_to(nn.Sequential(nn.Linear(2, 2), norm))
+
+
+def test_steps_of_a_size_for_each_layer_are_steps_of_that_size(kind: str) -> None:
+    network, known = head(kind), features(kind)
+    sizes = dict.fromkeys(storages_of(network), torch.tensor(RATE, dtype=torch.float64))
+    found = []
+    for rate in (RATE, sizes):
+        _, _, changes = own_step(lambda: network(known), loss, rate, {})
+        found.append(loss(changed_prediction(lambda: network(known), changes)))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)
+
+
+def test_the_loss_after_a_step_tells_how_large_it_should_be(kind: str) -> None:
+    network, known = head(kind), features(kind)
+    sizes = torch.full((len(storages_of(network)),), RATE, dtype=torch.float64, requires_grad=True)
+
+    def after(sizes: Tensor) -> Tensor:
+        rate = dict(zip(storages_of(network), sizes, strict=True))
+        _, _, changes = own_step(lambda: network(known), loss, rate, {})
+        return loss(changed_prediction(lambda: network(known), changes)).sum()
+
+    assert torch.autograd.gradcheck(after, sizes)

@@ -8,9 +8,13 @@ from torch import Tensor
 
 from exemplar.bodies import Body, load_open_body
 from exemplar.fitting.body_loss import BodyLossConfig
+from exemplar.regressors.landmark_reader import Landmarks
+from exemplar.regressors.lifter import LifterConfig, LifterHead
+from exemplar.regressors.on_landmarks import OnLandmarks, Unpack, packed
 from exemplar.training import adaptation
 from exemplar.training.adaptation import InnerConfig
 from exemplar.training.exemplar_step import TrainingStep
+from exemplar.training.recipes import OURS
 from exemplar.training.trainee import Trainee
 from tests.training.toy import ToyNetwork, people
 
@@ -218,3 +222,41 @@ def test_nobody_is_predicted_with_broken_numbers(body: Body) -> None:
     before, after = step.predictions(people(4, dtype=torch.float64), [0, 3])
     assert after.is_finite()
     assert torch.equal(after.camera, before.camera)
+
+
+def on_landmarks(inner: InnerConfig) -> TrainingStep:
+    torch.manual_seed(0)
+    head = LifterHead(LifterConfig(hidden=16, blocks=1, dropout=0.0))
+    return TrainingStep(Trainee(OnLandmarks(head)), load_open_body(), OURS, inner).eval()
+
+
+LEARNED = InnerConfig(teacher="none", learned=True, learning_rate=0.01, loss=OURS)
+
+
+def test_learned_steps_begin_as_the_fixed_one_and_are_trained() -> None:
+    batch = replace(people(3), inputs=packed(landmarks(3)))
+    learned, fixed = (on_landmarks(replace(LEARNED, learned=x)) for x in (True, False))
+    fixed.load_state_dict(learned.state_dict(), strict=False)
+    losses = [step(batch)["loss"] for step in (learned, fixed)]
+    torch.testing.assert_close(losses[0], losses[1])
+    losses[0].backward()
+    assert (learned.log_sizes.grad != 0).any()
+    found = [step.predictions(batch, (0, 2))[1].camera for step in (learned, fixed)]
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_learned_steps_are_of_heads_that_need_no_copies(body: Body) -> None:
+    with pytest.raises(ValueError, match="learned steps"):
+        step_of(body, replace(InnerConfig(), learned=True, group_size=2))
+
+
+def landmarks(count: int) -> Landmarks:
+    draw = torch.Generator().manual_seed(0)
+    sizes = ((33, 2), (33, 3), (33,), (33,))
+    return Landmarks(*(0.3 * torch.randn(count, *size, generator=draw) for size in sizes))
+
+
+def test_packed_landmarks_are_landmarks() -> None:
+    read = landmarks(2)
+    for one, other in zip(Unpack()(packed(read)), read, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)

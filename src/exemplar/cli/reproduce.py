@@ -7,7 +7,7 @@ from rich.table import Table
 from exemplar.cli.lift import stopped_by_signals
 from exemplar.cli.options.reproduce import ReproduceCommand
 from exemplar.environment import device_name, usable_device
-from exemplar.evaluation.reproduce.all_tables import PAGE, TABLES, reproduce, write_page
+from exemplar.evaluation.reproduce.all_tables import PAGE, reproduce, tables_of, write_page
 from exemplar.evaluation.reproduce.findings import Finding, shown
 from exemplar.evaluation.reproduce.workbench import Workbench
 
@@ -17,11 +17,12 @@ def run(command: ReproduceCommand) -> None:
     console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
     device = usable_device(command.device, float64=True)
     console.print(f"device {device_name(device)}", markup=False)
-    names = list(TABLES) if command.name == "all" else [command.name]
+    names = list(tables_of(command.scale)) if command.name == "all" else [command.name]
     bench = Workbench(
         command.output,
         command.scale,
         open_folder=command.open_folder,
+        people_bank=command.people,
         device=str(device),
         console=console,
     )

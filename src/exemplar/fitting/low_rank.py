@@ -14,6 +14,7 @@ norm between them has a factor and a shift for each number, of which each exempl
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from jaxtyping import Float
@@ -60,6 +61,7 @@ class _Product:
     """A use of a linear layer."""
 
     layer: Layer
+    storage: int
     inputs: Float[Tensor, "b *rows i"]
     output: Float[Tensor, "b *rows o"]
     biased: bool
@@ -76,6 +78,7 @@ class _Norm:
     """A use of a layer norm."""
 
     layer: Layer
+    storage: int
     inputs: Float[Tensor, "b *rows n"]
     """Of mean 0 and spread 1."""
     output: Float[Tensor, "b *rows n"]
@@ -93,7 +96,17 @@ def applies_to(module: nn.Module) -> bool:
     return all(id(p) in known for p in module.parameters())
 
 
-def _is_known(module: nn.Module) -> bool:
+def storages_of(module: nn.Module) -> list[int]:
+    """`storage_of` the weights of each linear layer and layer norm, in the module's order."""
+    return [storage_of(m.weight) for m in module.modules() if _is_known(m)]
+
+
+def storage_of(weight: Tensor) -> int:
+    """Where the memory of a layer's weights begins, which parts of them share."""
+    return weight.untyped_storage().data_ptr()
+
+
+def _is_known(module: nn.Module) -> TypeGuard[nn.Linear | nn.LayerNorm]:
     if isinstance(module, nn.LayerNorm):
         return len(module.normalized_shape) == 1 and module.bias is not None
     return isinstance(module, nn.Linear)
@@ -108,16 +121,17 @@ def changed_prediction(predict: Callable[[], Prediction], changes: Changes) -> P
 def own_step(
     predict: Callable[[], Prediction],
     loss: Callable[[Prediction], Float[Tensor, " b"]],
-    rate: float,
+    rate: float | Mapping[int, Tensor],
     changes: Changes,
     *,
     second_order: bool = False,
 ) -> tuple[Prediction, Float[Tensor, " b"], dict[Layer, LinearChange | NormChange]]:
     """One step of gradient descent on each exemplar's own weights of the layers in `predict`.
 
-    The first axis of what goes into a layer is the exemplars'. Returns the prediction and losses
-    before the step, and all changes after it. First order takes the gradients as constants; second
-    order differentiates through them.
+    The first axis of what goes into a layer is the exemplars'. `rate` is the step's size, or that
+    of each layer by `storage_of` its weights, which may itself be learned. Returns the prediction
+    and losses before the step, and all changes after it. First order takes the gradients as
+    constants; second order differentiates through them.
     """
     uses: list[_Product | _Norm] = []
     with torch.enable_grad():
@@ -129,7 +143,8 @@ def own_step(
     )
     grown = dict(changes)
     for use, slope in zip(uses, slopes, strict=True):
-        new = use.change(rate * slope, constant=not second_order)
+        size = rate[use.storage] if isinstance(rate, Mapping) else rate
+        new = use.change(size * slope, constant=not second_order)
         grown[use.layer] = _joined(grown.get(use.layer), new)
     return prediction, values, grown
 
@@ -175,7 +190,7 @@ class _OwnLayers(TorchFunctionMode):
             overlap = torch.einsum("b...i,bki->b...k", inputs, change.inputs)
             overlap = overlap + biased * change.biased
             output = output - torch.einsum("b...k,bko->b...o", overlap, change.slopes)
-        return self._noted(output, lambda y: _Product(layer, inputs, y, biased))
+        return self._noted(output, lambda y: _Product(layer, storage_of(weight), inputs, y, biased))
 
     def _layer_norm(
         self,
@@ -188,14 +203,14 @@ class _OwnLayers(TorchFunctionMode):
         if weight is None or bias is None:
             return functional.layer_norm(inputs, shape, weight, bias, eps)
         even = functional.layer_norm(inputs, shape, eps=eps)
-        layer = _layer_of(weight)
+        layer, stored = _layer_of(weight), storage_of(weight)
         change = self.changes.get(layer)
         if change is not None:
             assert isinstance(change, NormChange)
             rows = (len(inputs), *[1] * (inputs.ndim - 2), -1)
             weight = weight - change.factors.view(rows)
             bias = bias - change.shifts.view(rows)
-        return self._noted(weight * even + bias, lambda y: _Norm(layer, even, y))
+        return self._noted(weight * even + bias, lambda y: _Norm(layer, stored, even, y))
 
     def _noted(self, output: Tensor, use: Callable[[Tensor], _Product | _Norm]) -> Tensor:
         if self.uses is not None:

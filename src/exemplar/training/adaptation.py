@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from exemplar.fitting.body_loss import BodyLossConfig
-from exemplar.fitting.low_rank import applies_to, changed_prediction, own_step
+from exemplar.fitting.low_rank import applies_to, changed_prediction, own_step, storages_of
 from exemplar.fitting.optimiser import unroll
 from exemplar.fitting.updates import Params, Sgd
 from exemplar.fitting.weights import Adapt, Inputs, Parts, each_input, predict_grouped
@@ -32,6 +32,9 @@ class InnerConfig:
     """Their size (dual networks paper, section 3.6). In first order the training loss does not see
     what its size does, and nothing holds a step back that is too large for the features: then
     inner and outer loss grow together until they are no longer finite."""
+    learned: bool = False
+    """Learn a size for each layer with the training loss; `learning_rate` is where they start. Of
+    heads of linear layers and layer norms alone."""
     adapt: Adapt = "head"
     """Which weights they move."""
     group_size: int = 1
@@ -85,11 +88,13 @@ def adapted_prediction(
     box: Box,
     loss: Loss,
     config: InnerConfig,
+    sizes: Float[Tensor, " layers"] | None = None,
 ) -> tuple[Prediction, Float[Tensor, " b"]]:
     """What the parts predict after the inner steps, and the inner losses before them.
 
-    `moves` are the names of the weights in the chain of `parts`. Differentiable in the weights and
-    the inputs. ValueError if the batch is not of whole groups.
+    `moves` are the names of the weights in the chain of `parts`. `sizes` are the learned steps of
+    its layers. Differentiable in the weights, the inputs and the sizes. ValueError if the batch is
+    not of whole groups.
     """
     count = len(box.size)
     group = config.group_size or count
@@ -97,8 +102,8 @@ def adapted_prediction(
         raise ValueError(f"a batch of {count} has no whole groups of {group}")
     # in first order nothing flows back through the inner pass: it need not reach what came before
     constant = inputs if config.second_order else each_input(inputs, Tensor.detach)
-    if group == 1 and applies_to(Parts(parts)) and moves == _all_names(parts):
-        return _by_outer_products(parts, inputs, constant, box, loss, config)
+    if group == 1 and has_own_layers(parts, moves):
+        return _by_outer_products(parts, inputs, constant, box, loss, config, sizes)
     return _by_copies(parts, moves, inputs, constant, box, loss, config, count // group)
 
 
@@ -109,14 +114,18 @@ def _by_outer_products(
     box: Box,
     loss: Loss,
     config: InnerConfig,
+    sizes: Tensor | None,
 ) -> tuple[Prediction, Tensor]:
     """Linear layers and layer norms alone: no copies."""
     changes, first = {}, None
+    rate = config.learning_rate
+    if sizes is not None:
+        rate = dict(zip(storages_of(Parts(parts)), sizes, strict=True))
     for _ in range(config.steps):
         _, values, changes = own_step(
             lambda: run(parts, constant, box),
             loss,
-            config.learning_rate,
+            rate,
             changes,
             second_order=config.second_order,
         )
@@ -165,6 +174,11 @@ def _by_copies(
         second_order=config.second_order,
     )
     return predict(params, inputs), first[0]
+
+
+def has_own_layers(parts: Sequence[nn.Module], moves: frozenset[str]) -> bool:
+    """Whether all weights of the parts move, and are of layers that need no copies."""
+    return applies_to(Parts(parts)) and moves == _all_names(parts)
 
 
 def _all_names(parts: Sequence[nn.Module]) -> frozenset[str]:

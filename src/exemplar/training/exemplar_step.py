@@ -22,9 +22,16 @@ from exemplar.fitting.body_loss import (
     pseudo_target,
     valid_shares,
 )
+from exemplar.fitting.low_rank import storages_of
 from exemplar.fitting.projections import aspect_of, projection_of
+from exemplar.fitting.weights import Parts
 from exemplar.regressors.prediction import Prediction, run
-from exemplar.training.adaptation import WHOLE_BATCH, InnerConfig, adapted_prediction
+from exemplar.training.adaptation import (
+    WHOLE_BATCH,
+    InnerConfig,
+    adapted_prediction,
+    has_own_layers,
+)
 from exemplar.training.batches import TrainingBatch
 from exemplar.training.trainee import Trainee, batch_norms
 
@@ -61,6 +68,21 @@ class TrainingStep(nn.Module):
                 f"adapt={inner.adapt!r} with group_size={inner.group_size} owns batch norms, whose "
                 "statistics cannot be of a batch: set batch_norm='frozen'"
             )
+        if inner.learned:
+            self.log_sizes = nn.Parameter(self._first_sizes(inner).log())
+
+    def _first_sizes(self, inner: InnerConfig) -> Tensor:
+        parts = self.main.split(self.own)[1]
+        if inner.group_size != 1 or not has_own_layers(parts, self.moves):
+            raise ValueError(
+                "learned steps are of heads of linear layers and layer norms, all of whose weights "
+                "move for each exemplar"
+            )
+        return torch.full((len(storages_of(Parts(parts))),), inner.learning_rate)
+
+    def sizes(self, inner: InnerConfig) -> Float[Tensor, " layers"] | None:
+        """The learned steps of the layers that move; None if they have a common, fixed one."""
+        return self.log_sizes.exp() if inner.learned else None
 
     def forward(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """The loss to minimise, and what the log shows of it; scalars."""
@@ -72,8 +94,9 @@ class TrainingStep(nn.Module):
         else:
             teacher = _Teacher(self, batch, target, self.inner)
             prediction, first = adapted_prediction(
-                parts, self.moves, shared, batch.box, teacher.loss, self.inner
-            )
+                parts, self.moves, shared, batch.box, teacher.loss, self.inner,
+                self.sizes(self.inner),
+            )  # fmt: skip
             log, second = {"inner": first.mean().detach()}, teacher.prediction
         outer = self._outer(self.main, prediction, batch, target)
         loss = torch.stack(list(outer.values())).sum()
@@ -109,7 +132,9 @@ class TrainingStep(nn.Module):
             config = replace(inner, steps=count, group_size=1, second_order=False, pseudo_for="all")
             teacher = _Teacher(self, batch, truth(self.body, batch, config.compared), config)
             with torch.enable_grad():
-                moved, _ = adapted_prediction(parts, moves, shared, batch.box, teacher.loss, config)
+                moved, _ = adapted_prediction(
+                    parts, moves, shared, batch.box, teacher.loss, config, self.sizes(inner)
+                )
             found[count] = _where_finite(moved.detach(), found[0])
         return [found[count] for count in steps]
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from exemplar.environment import code_commit, machine
-from exemplar.evaluation.reproduce import dual_tables, eft_fitting, eft_training
+from exemplar.evaluation.reproduce import dual_tables, eft_fitting, eft_training, long_tables
 from exemplar.evaluation.reproduce.findings import Finding, page_of, read_finding, write_finding
-from exemplar.evaluation.reproduce.workbench import Workbench
+from exemplar.evaluation.reproduce.workbench import ScaleName, Workbench
 from exemplar.files.atomic_files import replacing
 
 TABLES: Mapping[str, Callable[[Workbench], Finding]] = {
@@ -28,9 +28,14 @@ TABLES: Mapping[str, Callable[[Workbench], Finding]] = {
 }
 """In an order in which each finds what the ones before it made."""
 
+LONG: Mapping[str, Callable[[Workbench], Finding]] = {"dual-table-3": long_tables.table_3}
+"""What there is of the scale long."""
+
 _NOTE = (
     "Drawn people stand for the papers' data, and small networks for theirs: compare directions "
     "and sizes, not numbers. The rules by which a claim counts as reproduced: `docs/evaluation.md`."
+    " Fifteen claims were tried again on real people or with longer training: "
+    "`docs/reproduced/real.md`."
 )
 _SMOKE = "So few people and updates show that everything runs; numbers and verdicts mean nothing."
 
@@ -38,17 +43,23 @@ PAGE = "README.md"
 """The page of all results."""
 
 
+def tables_of(scale: ScaleName) -> Mapping[str, Callable[[Workbench], Finding]]:
+    """The tables of a scale, by name."""
+    return LONG if scale == "long" else TABLES
+
+
 def reproduce(bench: Workbench, name: str, command: str) -> Finding:
     """Make a table or figure, and write it.
 
     ValueError for an unknown name, or a folder that another scale's things are in.
     """
-    if name not in TABLES:
-        raise ValueError(f"unknown table {name!r}: expected all, {', '.join(TABLES)}")
+    tables = tables_of(bench.name)
+    if name not in tables:
+        raise ValueError(f"unknown table {name!r}: expected all, {', '.join(tables)}")
     bench.begin()
     before = bench.seconds()
     began = time.monotonic()
-    finding = TABLES[name](bench)
+    finding = tables[name](bench)
     made = {
         "command": command,
         "commit": code_commit(),
@@ -62,7 +73,8 @@ def reproduce(bench: Workbench, name: str, command: str) -> Finding:
 
 def write_page(bench: Workbench) -> Path:
     """Join everything that was made so far on one page."""
-    known = [bench.results / f"{name}.json" for name in TABLES]
+    names = ["long-dual-table-3"] if bench.name == "long" else TABLES
+    known = [bench.results / f"{name}.json" for name in names]
     found = [read_finding(path) for path in known if path.exists()]
     path = bench.results / PAGE
     with replacing(path) as temporary:

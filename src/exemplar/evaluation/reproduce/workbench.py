@@ -38,7 +38,7 @@ from exemplar.training.recipes import recipe_named
 from exemplar.training.run_folder import CONFIG, LAST, LOG
 from exemplar.training.sources import SourceConfig
 
-ScaleName = Literal["smoke", "cpu", "gpu"]
+ScaleName = Literal["smoke", "cpu", "gpu", "long"]
 
 TRAINING_SEED = 11
 """Of the people that networks are trained on; the open sets have another."""
@@ -84,8 +84,10 @@ SCALES: dict[ScaleName, Scale] = {
     "gpu": Scale(
         20000, 50000, 20000, 20000, 128, 2000, 500, 2000, 500, 500, (0, 1, 2), "hmr", 0, 1e-4
     ),
+    "long": Scale(1000, 2000, 400, 400, 128, 200, 48, 40, 12, 60, (0, 1)),
 }
-"""By name. smoke: whether it runs at all. cpu: under 3 hours on 2 cores."""
+"""By name. smoke: whether it runs at all. cpu: under 3 hours on 2 cores. long: as cpu; its tables
+have numbers of their own (`long_tables`)."""
 
 Augment = Literal["spin", "eft"]
 """Without and with extreme crops."""
@@ -163,15 +165,18 @@ class Workbench:
         scale: ScaleName,
         *,
         open_folder: Path,
+        people_bank: Path = Path("bank"),
         device: str = "cpu",
         console: Console | None = None,
     ) -> None:
-        """Begin, or go on, in `folder`; the open sets are drawn into `open_folder`."""
+        """Begin, or go on, in `folder`; the open sets are drawn into `open_folder`. `people_bank`
+        is what the scale long trains on."""
         self.console = console or Console(quiet=True)
         self.name = scale
         self.folder = folder / scale
         self.scale = SCALES[scale]
         self.open_folder = open_folder
+        self.people_bank = people_bank
         self.device = device
         self.workers = cores()
         self.results = self.folder / "results"
