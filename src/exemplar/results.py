@@ -65,7 +65,7 @@ class PersonFit:
     box_angle: float
     """How far the crop is turned, radians from the image's x axis towards y."""
     steps: tuple[BodyState, ...]
-    """Every iterate, from the regressor's answer to the fit."""
+    """Every iterate, from the regressor's answer to the fit; the last may be `aligned`."""
     seconds: float
     """Time the fit took."""
     made: int | None = None
@@ -74,6 +74,10 @@ class PersonFit:
     quality: float | None = None
     """Probability that the fit is right (`scene.quality`), 0 to 1; None where it is not known: with
     keypoints that were given, and with other regressors than the shipped ones."""
+
+    aligned: bool = False
+    """Whether the last step is no weight update, but puts feet, hands and head where the picture
+    shows them (`fitting.alignment`)."""
 
     @property
     def quality_word(self) -> str:
@@ -94,7 +98,7 @@ class PersonFit:
     @property
     def iterations(self) -> int:
         """Weight updates behind the fit."""
-        return len(self.steps) - 1
+        return len(self.steps) - 1 - self.aligned
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ def run(command: FitCommand) -> None:
         iterations=command.iterations,
         guard=command.guard,
         looks=command.looks,
+        align=command.align,
         robust_px=command.robust_px,
         stop_px=0.0 if command.demo and command.stop_px is None else command.stop_px,
         teacher=command.teacher,

@@ -42,6 +42,7 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
           (good, doubtful, poor); null and "" where it is not known;
         - `iterations`: updates behind the fit; `iterations_made`: those that were made, more where
           the guard kept an earlier iterate, null where that is not known;
+        - `aligned`: whether feet, hands and head were put where the picture shows them after that;
         - `joints_3d`: [x, y, z] by name, metres in the camera frame (x right, y down, z forward);
         - `joints_2d`: [x, y] by name, image px, as the weak camera projects them;
         - `keypoints_2d`: [x, y, confidence] by name, image px, of those that were given;
@@ -83,6 +84,7 @@ def _person(person: PersonFit, camera: Mapping[str, Any]) -> dict[str, Any]:
         "error_px_after": after.error_px,
         "iterations": person.iterations,
         "iterations_made": person.made,
+        "aligned": person.aligned,
         "seconds": person.seconds,
         "joints_3d": dict(zip(SMPL_49, after.joints_3d, strict=True)),
         "joints_2d": dict(zip(SMPL_49, after.joints_2d, strict=True)),

@@ -32,6 +32,9 @@ class FitOptions:
     looks: bool = True
     """Whether other crops are tried where the network's answer is far from keypoints that are given
     (`data.looks`)."""
+    align: bool = True
+    """Whether feet, hands and head are put where the picture shows them after the fit
+    (`fitting.alignment`); with the shipped regressors only, and not after dual networks."""
     robust_px: float | None = None
     """How far a keypoint may be off before it counts little, px of a 224 crop
     (`EftConfig.robust_px`); None believes all alike."""

@@ -15,11 +15,13 @@ from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of
 from exemplar.data.looks import Crop, Looker
 from exemplar.environment import one_torch_thread, usable_device
 from exemplar.fit_result import FitResult
+from exemplar.fitting.alignment import aligned_fits
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
 from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_sizes
-from exemplar.fitting.trace import Evaluation, pick
+from exemplar.fitting.trace import Evaluation, Iterate, joined, pick
+from exemplar.fitting.weights import frozen_outputs, moving_names
 from exemplar.geometry.cameras import CameraModel
 from exemplar.geometry.crops import Box, upright_box
 from exemplar.image_files import read_image
@@ -30,6 +32,7 @@ from exemplar.regressors.checkpoints import (
     body_for,
     load_regressor,
 )
+from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.results import NOTHING_TO_FIT, OK, REJECTED, PersonFit
 from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
 from exemplar.scene.people import KeypointSource, people_in
@@ -58,6 +61,7 @@ class Fitter:
         self.body: Body = body_for(self.info, self.options.body).to(self.device)
         self.config = _config(self.info, self.options)
         self.calibrated = self.info.architecture in LIFTERS
+        self.aligns = self.options.align and self.calibrated
         self.looker = Looker(self.regressor, self.body, self.device)
         self.auxiliary: nn.Module | None = None
         self.dual = _dual_config(self.options)
@@ -140,8 +144,8 @@ class Fitter:
         if built_in and self.options.stop_px is None:
             share = min(map(_visible_share, shown))
             config = replace(config, stop_px=DETECTED_STOP_PX * share)
-        together = self._fits(shown, config, progress)
-        found = [(together, row, person) for row, person in enumerate(shown)]
+        together, ends = self._fits(shown, config, progress)
+        found = [(together, ends, row, person) for row, person in enumerate(shown)]
         if self.options.looks and not built_in:
             errors = together.before.evaluation.error_px.tolist()
             for i, (first, crop) in enumerate(crops):
@@ -149,12 +153,12 @@ class Fitter:
                     continue
                 second = self.looker.best(first, crop)
                 if second is not first:
-                    fits = self._fits([second], config, lambda _, *told, i=i: progress(i, *told))
-                    found[i] = (fits, 0, second)
+                    again = self._fits([second], config, lambda _, *told, i=i: progress(i, *told))
+                    found[i] = (*again, 0, second)
         seconds = (time.perf_counter() - started) / len(people)
         placed = [
-            self._on_photo(fits, row, batch_of([person], self.device).box, joints, seconds)
-            for (fits, row, person), joints in zip(found, people, strict=True)
+            self._on_photo(fits, end, row, batch_of([person], self.device).box, joints, seconds)
+            for (fits, end, row, person), joints in zip(found, people, strict=True)
         ]
         return [_judged(person) for person in placed] if built_in and self.calibrated else placed
 
@@ -183,8 +187,8 @@ class Fitter:
         people: Sequence[CroppedPerson],
         config: EftConfig,
         progress: Callable[[int, int, float], None],
-    ) -> Fits:
-        """People's fits, with all iterates."""
+    ) -> tuple[Fits, Iterate | None]:
+        """People's fits, with all iterates, and the fits put onto the picture."""
         batch = batch_of(people, self.device)
         if self.teacher is not None:
             batch = replace(batch, joints_3d=teach(self.teacher, batch.image).joints_3d)
@@ -194,21 +198,36 @@ class Fitter:
                 progress(row, step, error)
 
         if self.auxiliary is not None:
-            return fit_dual(
+            fits = fit_dual(
                 self.regressor, self.auxiliary, self.body, batch, self.dual,
                 history=True, progress=report,
             )  # fmt: skip
-        return fit_exemplars(
+            return fits, None
+        frozen = frozen_outputs(self.regressor, batch.image, moving_names(self.regressor, config.adapt))
+        fits = fit_exemplars(
             self.regressor, self.body, batch, config,
-            guard=self.options.guard, history=True, progress=report,
+            guard=self.options.guard, history=True, frozen=frozen, progress=report,
         )  # fmt: skip
+        if not self.aligns:
+            return fits, None
+        landmarks = Landmarks(*frozen) if isinstance(frozen, tuple) else None
+        return fits, aligned_fits(self.body, fits, batch.keypoints_2d, landmarks)
 
     def _on_photo(
-        self, fits: Fits, row: int, box: Box, joints: np.ndarray, seconds: float
+        self,
+        fits: Fits,
+        ends: Iterate | None,
+        row: int,
+        box: Box,
+        joints: np.ndarray,
+        seconds: float,
     ) -> PersonFit:
         count = 1 + int(fits.trace.updates[row])
         iterates = pick(fits.trace.iterates, lambda x: x[row, :count])
-        in_box = box[torch.zeros(count, dtype=torch.long)]
+        if ends is not None:
+            iterates = joined((iterates, pick(ends, lambda x: x[row, None])))
+        steps = len(iterates.evaluation.error_px)
+        in_box = box[torch.zeros(steps, dtype=torch.long)]
         return PersonFit(
             status=fits.status[row],
             keypoints_2d=joints,
@@ -219,6 +238,7 @@ class Fitter:
             steps=on_photo(self.body, iterates, in_box, self.camera_model, self.resolution),
             seconds=seconds,
             made=int(fits.made[row]),
+            aligned=ends is not None,
         )
 
 
