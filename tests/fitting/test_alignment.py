@@ -151,8 +151,8 @@ def test_slopes_are_those_of_the_points(body: Body, truth: Prediction) -> None:
         up, down = zero.clone(), zero.clone()
         up[:, unknown], down[:, unknown] = step, -step
         numeric = (problem.at(up).gaps - problem.at(down).gaps) / (2 * step)
-        # what is skinned to two joints moves as the sum of its parts; here it is taken as one point
-        assert torch.allclose(slopes[..., unknown], numeric, atol=0.03)
+        # a keypoint on the skin between two joints moves in two parts; slopes take it as one point
+        assert torch.allclose(slopes[..., unknown], numeric, atol=0.05)
     assert slopes.shape == (PEOPLE, POINTS, 2, zero.shape[1])
 
 
