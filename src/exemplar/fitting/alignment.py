@@ -74,9 +74,9 @@ SIGMA_PX = 2.5
 """Standard deviation of a keypoint of confidence 1, px of a 224 crop."""
 
 FALL = 1.3
-"""... which is divided by the confidence to this power. Both were read off the built-in keypoints of LSPet
-and COCO: where the confidence is 0.95 or more, half of the wrists and ankles are within 4 px of
-the annotated ones, from 0.4 to 0.6 within 7."""
+"""... which is divided by the confidence to this power. Both were read off the built-in keypoints of
+LSPet and COCO: where the confidence is 0.95 or more, half of the wrists and ankles are within 4 px
+of the annotated ones, from 0.4 to 0.6 within 7."""
 
 HAND_SIGMA_PX = 4.0
 """Standard deviation of `HANDS` from the wrist."""
@@ -209,7 +209,7 @@ class _Problem:
         self.beyond = math.sqrt(2) * math.radians(config.beyond)
         turns = numbers([[t.out_of_plane, t.out_of_plane, t.in_plane] for t in _TURNS]).deg2rad()
         camera = numbers([config.scale, config.shift_px / PX, config.shift_px / PX])
-        self.prior = PRIOR
+        self.prior = torch.cat((turns.flatten(), camera)).pow(-2)
 
     def _of_points(self, rows: Float[Tensor, "n k"]) -> Float[Tensor, "points k"]:
         """Of the body's keypoints those that may be seen, 0 for hands that it does not have."""
@@ -251,10 +251,10 @@ class _Problem:
         """What Gauss and Newton would take from the unknowns; outliers weigh less."""
         slopes = self._slopes(now).flatten(1, 2)
         squares = now.gaps.square().sum(-1) * self.precision
-        weights = self.precision / (1.0 + squares / self.config.outlier**2) ** (2 if GM else 1)
+        weights = self.precision / (1.0 + squares / self.config.outlier**2)
         weighted = slopes * weights.repeat_interleave(2, dim=1)[..., None]
-        normal = weighted.mT @ slopes + self.prior
-        moment = (weighted.mT @ now.gaps.flatten(1)[..., None])[..., 0] + unknowns @ self.prior
+        normal = weighted.mT @ slopes + self.prior.diag()
+        moment = (weighted.mT @ now.gaps.flatten(1)[..., None])[..., 0] + self.prior * unknowns
         slopes, excess = self._excess_slopes(now), self._excess(now)
         for number, place in enumerate(_LIMITED):
             span, slope = slice(3 * place, 3 * place + 3), slopes[:, number]
@@ -293,9 +293,9 @@ class _Problem:
         most = self.config.outlier**2
         squares = now.gaps.square().sum(-1) * self.precision
         return (
-            (most * squares / (most + squares) if GM else most * torch.log1p(squares / most)).sum(1)
+            (most * torch.log1p(squares / most)).sum(1)
             + self._excess(now).square().sum(1)
-            + ((unknowns @ self.prior) * unknowns).sum(1)
+            + (self.prior * unknowns.square()).sum(1)
         )
 
 
