@@ -58,7 +58,7 @@ class Config:
     """LSPet: joints.mat and images."""
     coco: Path = Path("../shared/coco")
     """COCO: person_keypoints.json and images."""
-    people: int = 222
+    people: int = 60
     """Most people of LSPet."""
     regressor: str = "large"
     """A shipped regressor."""

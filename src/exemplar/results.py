@@ -126,7 +126,9 @@ class FitResult:
         """Points of the camera frame (metres) as the full-image camera sees them, px."""
         return self.focal * points[:, :2] / points[:, 2:] + self.principal_point
 
-    def camera_misfit_px(self, state: BodyState) -> float:
-        """How far the full-image camera sees the joints from `joints_2d` on average, image px."""
-        gaps = self.reprojected(state.joints_3d) - state.joints_2d
-        return float(np.linalg.norm(gaps, axis=1).mean())
+    def camera_misfit_px(self, person: PersonFit) -> float:
+        """How far the full-image camera sees a fit's joints from `joints_2d` on average, image px,
+        of those with a keypoint."""
+        seen, fit = person.keypoints_2d[:, 2] > 0, person.after
+        gaps = self.reprojected(fit.joints_3d[seen]) - fit.joints_2d[seen]
+        return float(np.linalg.norm(gaps, axis=1).mean()) if seen.any() else 0.0

@@ -170,7 +170,7 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
         f"focal length {result.focal:.0f} px ({result.focal_source}); device {device_name(device)}",
     ]
     for number, person in enumerate(result.people):
-        misfit = result.camera_misfit_px(person.after)
+        misfit = result.camera_misfit_px(person)
         if misfit > LARGE_MISFIT_PX:
             caption.append(
                 f"with it the joints of person {number} are seen {misfit:.1f} image px off the fit"

@@ -49,7 +49,7 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
         - `global_orient` (3 x 3), `body_pose` (23 x 3 x 3), `betas`;
         - `camera`: `weak_camera` [s, tx, ty], `translation` (metres), `focal_length` and
           `principal_point`; `misfit_px`, how far the full camera sees `joints_3d` from `joints_2d`
-          on average, image px;
+          on average, image px, of joints with a keypoint;
         - `box`: `centre` and `size` (image px) and `angle` (radians) of the crop.
 
     Numbers have `DIGITS` significant digits; one that is not finite is null.
@@ -64,7 +64,7 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
             "image": {"width": width, "height": height},
             "camera": camera | {"focal_source": result.focal_source},
             "people": [
-                _person(person, camera | {"misfit_px": result.camera_misfit_px(person.after)})
+                _person(person, camera | {"misfit_px": result.camera_misfit_px(person)})
                 for person in result.people
             ],
         }

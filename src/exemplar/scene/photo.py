@@ -235,7 +235,9 @@ class Fitter:
             box_centre=box.centre[0].cpu().numpy(),
             box_size=float(box.size[0]),
             box_angle=float(box.angle[0]),
-            steps=on_photo(self.body, iterates, in_box, self.camera_model, self.resolution),
+            steps=on_photo(
+                self.body, iterates, in_box, self.camera_model, self.resolution, joints[:, 2] > 0
+            ),
             seconds=seconds,
             made=int(fits.made[row]),
             aligned=ends is not None,
