@@ -81,7 +81,9 @@ def test_hands_turn_to_the_landmarks(body: Body, truth: Prediction) -> None:
     hands = list(HANDS)
 
     def off(people: Prediction) -> float:
-        return float((landmarks_of(body, people).points - landmarks.points)[:, hands].norm(dim=-1).mean())
+        return float(
+            (landmarks_of(body, people).points - landmarks.points)[:, hands].norm(dim=-1).mean()
+        )
 
     keypoints = seen_of(body, truth)
     assert off(aligned(body, start, seen_points(keypoints))) > 0.8 * off(start)

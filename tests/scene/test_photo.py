@@ -81,9 +81,7 @@ def test_given_keypoints_are_fitted_as_closely_as_in_the_paper(
     assert person.iterations == updates_until(full, 2.0)
 
 
-def test_the_head_of_a_portrait_is_put_on_the_head(
-    portrait: np.ndarray, fitted: FitResult
-) -> None:
+def test_the_head_of_a_portrait_is_put_on_the_head(portrait: np.ndarray, fitted: FitResult) -> None:
     (person,) = fitted.people
     assert person.aligned
     assert len(person.steps) == person.iterations + 2

@@ -307,9 +307,7 @@ def _away(rotmats: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
 def _where(keep: Bool[Tensor, " b"], one: Prediction, other: Prediction) -> Prediction:
     """Row by row one or the other."""
     pairs = zip(vars(one).values(), vars(other).values(), strict=True)
-    return Prediction(
-        *(torch.where(keep.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in pairs)
-    )
+    return Prediction(*(torch.where(keep.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in pairs))
 
 
 def aligned_fits(

@@ -203,7 +203,9 @@ class Fitter:
                 history=True, progress=report,
             )  # fmt: skip
             return fits, None
-        frozen = frozen_outputs(self.regressor, batch.image, moving_names(self.regressor, config.adapt))
+        frozen = frozen_outputs(
+            self.regressor, batch.image, moving_names(self.regressor, config.adapt)
+        )
         fits = fit_exemplars(
             self.regressor, self.body, batch, config,
             guard=self.options.guard, history=True, frozen=frozen, progress=report,
