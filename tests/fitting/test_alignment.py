@@ -1,4 +1,4 @@
-"""Bodies put onto the picture: drawn from a known pose, with joints turned away, and brought back."""
+"""Bodies put onto the picture: of a known pose, with joints turned away and brought back."""
 
 import math
 

@@ -25,7 +25,7 @@ from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.objectives import mean_error_px
 from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.regressors.prediction import Prediction
-from exemplar.skeletons import BLAZEPOSE_33, GT_24, OPENPOSE_25, SMPL_24, SMPL_49
+from exemplar.skeletons import BLAZEPOSE_33, OPENPOSE_25, SMPL_24, SMPL_49
 
 PX = crop_units_to_pixels(EFT_CROP)
 """Px of a 224 crop in a crop unit."""
@@ -74,9 +74,9 @@ SIGMA_PX = 2.5
 """Standard deviation of a keypoint of confidence 1, px of a 224 crop."""
 
 FALL = 1.3
-"""... which is divided by the confidence to this power. Both were read off the built-in keypoints of
-LSPet and COCO: where the confidence is 0.95 or more, half of the wrists and ankles are within 4 px
-of the annotated ones, from 0.4 to 0.6 within 7."""
+"""... which is divided by the confidence to this power. Both were read off the built-in keypoints
+of LSPet and COCO: where the confidence is 0.95 or more, half of the wrists and ankles are within
+4 px of the annotated ones, from 0.4 to 0.6 within 7."""
 
 HAND_SIGMA_PX = 4.0
 """Standard deviation of `HANDS` from the wrist."""

@@ -72,8 +72,8 @@ def placed(
 
     The translation is the one with which the image's camera sees the joints nearest to where the
     regressor's camera shows them, by least squares in px, where those that are not `seen` hardly
-    count: a near camera cannot agree with a weak one on head and feet. With a `full_perspective` camera it is
-    the prediction's own.
+    count: a near camera cannot agree with a weak one on head and feet. With a `full_perspective`
+    camera it is the prediction's own.
     """
     points = body.keypoints(found.body_params(), "smpl49")
     joints_2d = crop_to_image(project(points, found.camera, box, model, resolution), box)
