@@ -150,8 +150,10 @@ def table_of(name: str, off: Float[np.ndarray, "n 4 24"]) -> dict[str, dict[str,
     table = {}
     for part in PARTS:
         chosen = off[:, :, rows_of(name, part)]
-        with np.errstate(all="ignore"):
-            each = np.nanmean(chosen, axis=-1)
+        known = np.isfinite(chosen)
+        count = known.sum(-1)
+        total = np.where(known, chosen, 0.0).sum(-1)
+        each = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         people = np.arange(len(each))
         row: dict[str, object] = {
             kind: vars(interval(each[:, place], people)) for place, kind in enumerate(KINDS)
