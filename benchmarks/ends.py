@@ -159,10 +159,10 @@ def table_of(name: str, off: Float[np.ndarray, "n 4 24"]) -> dict[str, dict[str,
             kind: vars(interval(each[:, place], people)) for place, kind in enumerate(KINDS)
         }
         change = each[:, 3] - each[:, 2]
-        change = change[np.isfinite(change)]
-        row["change"] = vars(interval(each[:, 3] - each[:, 2], people))
-        row["worse"] = float((change > WORSE_PX).mean())
-        row["better"] = float((change < -WORSE_PX).mean())
+        known = np.isfinite(change)
+        row["change"] = vars(interval(change, people))
+        row["worse"] = interval(np.where(known, change > WORSE_PX, np.nan), people).mean
+        row["better"] = interval(np.where(known, change < -WORSE_PX, np.nan), people).mean
         table[part] = row
     return table
 
