@@ -17,6 +17,7 @@ from exemplar.detect.landmarks import default_trunk
 from exemplar.evaluation.config import MethodConfig
 from exemplar.evaluation.methods import FITTED_TOGETHER, Answers, Methods
 from exemplar.evaluation.records import turned_back
+from exemplar.fitting.alignment import aligned, seen_points
 from exemplar.geometry.crops import crop_to_image, image_to_crop
 from exemplar.geometry.rotations import rotation_about_z
 from exemplar.metrics import pa_mpjpe
@@ -26,9 +27,12 @@ from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, LSP_14
 
-RealMethod = Literal["none", "eft", "eft+guard", "oracle", "smplify", "dual", "landmarks"]
-"""oracle: EFT's iterate that is nearest to the truth; landmarks: the shipped trunk's own metric
-landmarks of the crop and its mirror image, averaged; the others are `evaluation.methods`'."""
+RealMethod = Literal[
+    "none", "eft", "eft+align", "eft+guard", "oracle", "smplify", "dual", "landmarks"
+]
+"""eft+align: EFT's body put onto the picture, as `exemplar fit` does; oracle: EFT's iterate that is
+nearest to the truth; landmarks: the shipped trunk's own metric landmarks of the crop and its mirror
+image, averaged; the others are `evaluation.methods`'."""
 
 REAL_METHODS: tuple[RealMethod, ...] = get_args(RealMethod)
 
@@ -98,7 +102,7 @@ def _fit_block(
     if methods.config.looks and set(wanted) - {"none", "landmarks"}:
         fitted = people.looked_again(Looker(methods.regressor, methods.body, methods.device))
     for fit, gives in FITTED_TOGETHER.items():
-        needed = {*gives, "oracle"} if fit == "eft" else set(gives)
+        needed = {*gives, "oracle", "eft+align"} if fit == "eft" else set(gives)
         if not needed & set(wanted):
             continue
         batch = people.batch if fit == "none" else fitted
@@ -106,12 +110,23 @@ def _fit_block(
         for method, answer in answers.items():
             found = _found(methods.body, answer, answer.prediction, batch, answer.kept)
             out[method] = _in_first_crop(found, batch, people)
+        if "eft+align" in wanted and "eft" in answers:
+            put = replace(answers["eft"], prediction=_aligned(methods, answers["eft"], batch))
+            found = _found(methods.body, put, put.prediction, batch, put.kept)
+            out["eft+align"] = _in_first_crop(found, batch, people)
         if "oracle" in wanted and "eft" in answers and np.isfinite(people.truth).any():
             nearest = _nearest(methods.body, answers["eft"], batch, people)
             out["oracle"] = _in_first_crop(nearest, batch, people)
     if "landmarks" in wanted:
         out["landmarks"] = _landmarks(methods.regressor, people.batch)
     return out
+
+
+@torch.no_grad()
+def _aligned(methods: Methods, answers: Answers, batch: Batch) -> Prediction:
+    reader = getattr(methods.regressor, "reader", None)
+    landmarks = None if reader is None else reader(batch.image)
+    return aligned(methods.body, answers.prediction, seen_points(batch.keypoints_2d, landmarks))
 
 
 def _in_first_crop(found: Found, batch: Batch, people: People) -> Found:

@@ -67,7 +67,7 @@ class PersonFit:
     box_angle: float
     """How far the crop is turned, radians from the image's x axis towards y."""
     steps: tuple[BodyState, ...]
-    """Every iterate, from the regressor's answer to the fit."""
+    """Every iterate, from the regressor's answer to the fit; the last may be `aligned`."""
     seconds: float
     """Time the fit took."""
     made: int | None = None
@@ -83,6 +83,10 @@ class PersonFit:
     """What was said of the person, which made a prior on the shape."""
     height: float | None = None
     """From soles to the top of the head of the fitted body at rest, metres, if known."""
+
+    aligned: bool = False
+    """Whether the last step is no weight update, but puts feet, hands and head where the picture
+    shows them (`fitting.alignment`)."""
 
     @property
     def quality_word(self) -> str:
@@ -103,7 +107,7 @@ class PersonFit:
     @property
     def iterations(self) -> int:
         """Weight updates behind the fit."""
-        return len(self.steps) - 1
+        return len(self.steps) - 1 - self.aligned
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,9 @@ class FitResult:
         """Points of the camera frame (metres) as the full-image camera sees them, px."""
         return self.focal * points[:, :2] / points[:, 2:] + self.principal_point
 
-    def camera_misfit_px(self, state: BodyState) -> float:
-        """How far the full-image camera sees the joints from `joints_2d` on average, image px."""
-        gaps = self.reprojected(state.joints_3d) - state.joints_2d
-        return float(np.linalg.norm(gaps, axis=1).mean())
+    def camera_misfit_px(self, person: PersonFit) -> float:
+        """How far the full-image camera sees a fit's joints from `joints_2d` on average, image px,
+        of those with a keypoint."""
+        seen, fit = person.keypoints_2d[:, 2] > 0, person.after
+        gaps = self.reprojected(fit.joints_3d[seen]) - fit.joints_2d[seen]
+        return float(np.linalg.norm(gaps, axis=1).mean()) if seen.any() else 0.0

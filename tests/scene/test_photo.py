@@ -12,10 +12,11 @@ import exemplar
 from exemplar.data.detections import Detection, detections_of
 from exemplar.export import write_bvh
 from exemplar.export.json_file import fit_to_dict
+from exemplar.fitting.projections import UNSEEN
 from exemplar.geometry.cameras import NEAREST
 from exemplar.motion import kinematic_joints, vertices_at
 from exemplar.motion_files import read_motions
-from exemplar.results import NOTHING_TO_FIT, OK, FitResult, PersonFit
+from exemplar.results import NOTHING_TO_FIT, OK, BodyState, FitResult, PersonFit
 from exemplar.scene import FitOptions, Fitter
 from exemplar.scene.options import DETECTED_STOP_PX
 from exemplar.skeletons import (
@@ -48,7 +49,8 @@ def coco_of(result: FitResult) -> np.ndarray:
 
 def updates_until(full: PersonFit, stop_px: float) -> int:
     """Updates after which a fit that does not stop is first below an error."""
-    below = [i for i, state in enumerate(full.steps) if state.error_px < stop_px]
+    updates = full.steps[: full.iterations + 1]
+    below = [i for i, state in enumerate(updates) if state.error_px < stop_px]
     return below[0] if below else full.iterations
 
 
@@ -82,6 +84,28 @@ def test_given_keypoints_are_fitted_as_closely_as_in_the_paper(
     assert person.iterations == updates_until(full, 2.0)
 
 
+def test_the_head_of_a_portrait_is_put_on_the_head(portrait: np.ndarray, fitted: FitResult) -> None:
+    (person,) = fitted.people
+    assert person.aligned
+    assert len(person.steps) == person.iterations + 2
+    assert fit_to_dict(fitted)["people"][0]["aligned"] is True
+    face = [SMPL_49.index(name) for name in ("nose", "left_eye", "right_eye")]
+    target = person.keypoints_2d[face, :2]
+
+    def off(state: BodyState) -> float:
+        return float(np.linalg.norm(state.joints_2d[face] - target, axis=1).mean())
+
+    assert off(person.after) < 0.7 * off(person.steps[-2])
+
+
+def test_alignment_can_be_turned_off(portrait: np.ndarray, fitted: FitResult) -> None:
+    options = exemplar.FitOptions(stop_px=0.0, align=False)
+    (plain,) = exemplar.fit(portrait, options=options).people
+    assert not plain.aligned
+    assert len(plain.steps) == plain.iterations + 1
+    np.testing.assert_array_equal(plain.after.body_pose, fitted.people[0].steps[-2].body_pose)
+
+
 def test_one_may_say_where_a_fit_stops(portrait: np.ndarray, fitted: FitResult) -> None:
     (full,) = fitted.people
     stop = (full.before.error_px + full.after.error_px) / 2
@@ -94,8 +118,8 @@ def test_one_may_say_where_a_fit_stops(portrait: np.ndarray, fitted: FitResult) 
 def test_the_written_camera_sees_the_joints_as_near_as_can_be(
     portrait: np.ndarray, fitted: FitResult, focal: float | None, place: tuple[int, int]
 ) -> None:
-    """Wherever the person is in the photo: no other translation is nearer, and the file says what
-    is left, which a long lens makes small."""
+    """Wherever the person is in the photo: no other translation is nearer to the joints that are
+    seen, and the file says what is left, which a long lens makes small."""
     down, right = place
     photo = np.zeros((512 + down, 512 + right, 3), np.uint8)
     photo[down:, right:] = portrait
@@ -103,15 +127,19 @@ def test_the_written_camera_sees_the_joints_as_near_as_can_be(
     points = coco_of(fitted) + np.array([right, down, 0.0])
     result = exemplar.fit(photo, points, options=options)
     state = result.people[0].after
+    seen = result.people[0].keypoints_2d[:, 2] > 0
 
     def left(shift: np.ndarray) -> np.ndarray:
         return np.linalg.norm(result.reprojected(state.joints_3d + shift) - state.joints_2d, axis=1)
 
-    least = np.square(left(np.zeros(3))).sum()
+    def squares(shift: np.ndarray) -> float:
+        return float(np.square(left(shift)) @ np.where(seen, 1.0, UNSEEN))
+
+    least = squares(np.zeros(3))
     for shift in 0.01 * np.concatenate((np.eye(3), -np.eye(3))):
-        assert np.square(left(shift * [1, 1, state.translation[2]])).sum() > least
+        assert squares(shift * [1, 1, state.translation[2]]) > least
     written = fit_to_dict(result)["people"][0]["camera"]
-    assert written["misfit_px"] == pytest.approx(left(np.zeros(3)).mean(), rel=1e-4)
+    assert written["misfit_px"] == pytest.approx(left(np.zeros(3))[seen].mean(), rel=1e-4)
     assert state.joints_3d[:, 2].min() >= NEAREST
     if focal == 20_000.0:
         assert written["misfit_px"] < 2.5  # the body's depth of a metre, seen from 38 m

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from exemplar.bodies.lbs import apply, forward_kinematics, mix, skin
+from exemplar.bodies.lbs import apply, forward_kinematics, mix, skin, subtrees
 
 
 @dataclass(frozen=True)
@@ -174,13 +174,30 @@ class Body(nn.Module):
         self, params: BodyParams, name: str = "smpl49"
     ) -> Float[Tensor, "*batch keypoints 3"]:
         """A named keypoint set (metres) without posing the mesh: the same numbers, far cheaper."""
-        world, joints, _ = self._pose(params)
-        points = self._keypoint_set(name)(world, joints, params)
+        points = self.skeleton(params, name)[2]
         return points if params.transl is None else points + params.transl[..., None, :]
+
+    def skeleton(
+        self, params: BodyParams, *names: str
+    ) -> tuple[
+        Float[Tensor, "*batch joints 3 3"],
+        Float[Tensor, "*batch joints 3"],
+        Float[Tensor, "*batch keypoints 3"],
+    ]:
+        """World rotations and places of the joints, and named keypoint sets one after another; the
+        places in metres without the translation."""
+        world, joints, _ = self._pose(params)
+        points = [self._keypoint_set(name)(world, joints, params) for name in names]
+        return world, joints, points[0] if len(points) == 1 else torch.cat(points, dim=-2)
 
     def available(self, name: str = "smpl49") -> Float[Tensor, " keypoints"]:
         """1 for keypoints that this body's file defines, 0 for those it does not."""
         return self._keypoint_set(name).available
+
+    def carried(self, name: str = "smpl49") -> Float[Tensor, "keypoints joints"]:
+        """Share of each keypoint that turns with each joint, 0 to 1."""
+        ancestry = subtrees(self.parents).to(self.v_template)
+        return self._keypoint_set(name).mixing[:, : len(self.parents)] @ ancestry
 
     def _keypoint_set(self, name: str) -> "_KeypointSet":
         if name not in self.keypoint_sets:

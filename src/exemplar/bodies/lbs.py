@@ -19,6 +19,15 @@ def tree_levels(parents: Sequence[int]) -> list[list[int]]:
     return [[j for j, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
 
 
+def subtrees(parents: Sequence[int]) -> Float[Tensor, "joints joints"]:
+    """1 where the second joint is the first or one of its ancestors, else 0."""
+    ancestry = torch.eye(len(parents))
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            ancestry[joint] += ancestry[parent]
+    return ancestry
+
+
 @dataclass(frozen=True)
 class _Tree:
     """A kinematic tree as tensors."""
@@ -45,10 +54,7 @@ def _tree(parents: tuple[int, ...], dtype: torch.dtype, device: torch.device) ->
         places = torch.tensor([above.index(parents[joint]) for joint in level], device=device)
         spans.append((begin, begin + len(level), places))
         begin += len(level)
-    ancestry = torch.eye(len(parents), dtype=dtype)
-    for joint, parent in enumerate(parents):
-        if parent >= 0:
-            ancestry[joint] += ancestry[parent]
+    ancestry = subtrees(parents).to(dtype)
     in_order = order == list(range(len(order)))
     return _Tree(
         None if in_order else torch.tensor(order, device=device),

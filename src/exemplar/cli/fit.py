@@ -51,6 +51,7 @@ def run(command: FitCommand) -> None:
         guard=command.guard,
         looks=command.looks,
         together=command.together,
+        align=command.align,
         robust_px=command.robust_px,
         stop_px=0.0 if command.demo and command.stop_px is None else command.stop_px,
         teacher=command.teacher,
@@ -176,7 +177,7 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
             given = ", ".join(f"{name} {value}" for name, value in person.traits.said.items())
             caption.append(f"person {number} is fitted as {given}: {person.height:.2f} m tall")
     for number, person in enumerate(result.people):
-        misfit = result.camera_misfit_px(person.after)
+        misfit = result.camera_misfit_px(person)
         if misfit > LARGE_MISFIT_PX:
             caption.append(
                 f"with it the joints of person {number} are seen {misfit:.1f} image px off the fit"

@@ -48,13 +48,14 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
           person and made a prior on the shape; `height` of the fitted body at rest, metres, null
           where it is not known;
         - `size_factor`: by what size and distance were multiplied to stand with the others;
+        - `aligned`: whether feet, hands and head were put where the picture shows them after that;
         - `joints_3d`: [x, y, z] by name, metres in the camera frame (x right, y down, z forward);
         - `joints_2d`: [x, y] by name, image px, as the weak camera projects them;
         - `keypoints_2d`: [x, y, confidence] by name, image px, of those that were given;
         - `global_orient` (3 x 3), `body_pose` (23 x 3 x 3), `betas`;
         - `camera`: `weak_camera` [s, tx, ty], `translation` (metres), `focal_length` and
           `principal_point`; `misfit_px`, how far the full camera sees `joints_3d` from `joints_2d`
-          on average, image px;
+          on average, image px, of joints with a keypoint;
         - `box`: `centre` and `size` (image px) and `angle` (radians) of the crop.
 
     Numbers have `DIGITS` significant digits; one that is not finite is null.
@@ -70,7 +71,7 @@ def fit_to_dict(result: FitResult) -> dict[str, Any]:
             "camera": camera | {"focal_source": result.focal_source},
             "overlaps": [vars(overlap) for overlap in result.overlaps],
             "people": [
-                _person(person, camera | {"misfit_px": result.camera_misfit_px(person.after)})
+                _person(person, camera | {"misfit_px": result.camera_misfit_px(person)})
                 for person in result.people
             ],
         }
@@ -90,6 +91,7 @@ def _person(person: PersonFit, camera: Mapping[str, Any]) -> dict[str, Any]:
         "error_px_after": after.error_px,
         "iterations": person.iterations,
         "iterations_made": person.made,
+        "aligned": person.aligned,
         "seconds": person.seconds,
         "given": person.traits.said,
         "height": person.height,

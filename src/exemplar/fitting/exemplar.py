@@ -17,7 +17,14 @@ from exemplar.fitting.projections import Projection, projection_of, weak_project
 from exemplar.fitting.stages import Objective, Progress, Stage, Stop, unheard
 from exemplar.fitting.trace import Evaluation, Trace, ended_at, ends
 from exemplar.fitting.updates import Adam
-from exemplar.fitting.weights import Adapt, Convolutions, Precision, RegressorWeights, moving_names
+from exemplar.fitting.weights import (
+    Adapt,
+    Convolutions,
+    Inputs,
+    Precision,
+    RegressorWeights,
+    moving_names,
+)
 from exemplar.objectives import JointsAbout
 from exemplar.priors import load_pose_prior
 from exemplar.regressors.prediction import Prediction
@@ -185,6 +192,7 @@ def fit_exemplars(
     workers: int | None = None,
     precision: Precision = "float32",
     convolutions: Convolutions = "grouped",
+    frozen: Inputs | None = None,
     progress: Progress = unheard,
 ) -> Fits:
     """Fit a batch of people, each with its own copy of the weights (EFT, Eq. 3).
@@ -193,10 +201,11 @@ def fit_exemplars(
     instead of the last. `history`, `group_size`, `chunk_size` and `workers` are
     `minimise`'s; by default a CPU takes one exemplar a thread, and a GPU as many at once as its
     free memory holds, up to `MOST_ON_GPU`. `precision` and `convolutions` are those of
-    `RegressorWeights`. People with broken input or without keypoints get a status and the
-    regressor's answer; they do not disturb the others.
+    `RegressorWeights`; `frozen` is what `weights.frozen_outputs` made of the crops, if it is known.
+    People with broken input or without keypoints get a status and the regressor's answer; they do
+    not disturb the others.
     """
-    job = _job(regressor, body, batch, config, guard, history, precision, convolutions)
+    job = _job(regressor, body, batch, config, guard, history, precision, convolutions, frozen)
     trace = minimise_in_memory(
         job.unknowns,
         [job.stage],
@@ -266,13 +275,20 @@ def _job(
     history: bool,
     precision: Precision,
     convolutions: Convolutions,
+    frozen: Inputs | None = None,
 ) -> _Job:
     batch, broken = checked(batch)
     points = batch.keypoints_2d
     weights = fitted_weights(points[..., 2], body.available("smpl49"), config)
     moving = moving_names(regressor, config.adapt)
     unknowns = RegressorWeights(
-        regressor, batch.image, batch.box, moving, precision=precision, convolutions=convolutions
+        regressor,
+        batch.image if frozen is None else frozen,
+        batch.box,
+        moving,
+        precision=precision,
+        convolutions=convolutions,
+        prepared=frozen is not None,
     )
     standardised = standardised_by(regressor)
     projection = projection_of(regressor, batch.box)

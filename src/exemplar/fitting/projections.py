@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
@@ -56,12 +56,24 @@ class Placed:
     """Metres, in the frame of the full camera that the boxes have."""
 
 
-def placed(body: Body, found: Prediction, box: Box, model: CameraModel, resolution: int) -> Placed:
+UNSEEN = 0.01
+"""Weight, among those that are seen, of joints that are not."""
+
+
+def placed(
+    body: Body,
+    found: Prediction,
+    box: Box,
+    model: CameraModel,
+    resolution: int,
+    seen: Bool[Tensor, "b 49"] | None = None,
+) -> Placed:
     """What was found in crops, moved to their images.
 
     The translation is the one with which the image's camera sees the joints nearest to where the
-    regressor's camera shows them, by least squares in px; with a `full_perspective` camera it is
-    the prediction's own.
+    regressor's camera shows them, by least squares in px, where those that are not `seen` hardly
+    count: a near camera cannot agree with a weak one on head and feet. With a `full_perspective`
+    camera it is the prediction's own.
     """
     points = body.keypoints(found.body_params(), "smpl49")
     joints_2d = crop_to_image(project(points, found.camera, box, model, resolution), box)
@@ -74,6 +86,8 @@ def placed(body: Body, found: Prediction, box: Box, model: CameraModel, resoluti
         camera = image_camera(box)
         rough = weak_to_full_translation(prediction.camera, *camera, box.centre, box.size)
         defined = body.available("smpl49").expand(joints.shape[:-1])
+        if seen is not None:
+            defined = defined * seen.to(defined).clamp_min(UNSEEN)
         # float64, which not every device has
         asked = (joints, joints_2d, defined, *camera, rough)
         translation = full_translation(*(x.cpu() for x in asked)).to(joints.device)

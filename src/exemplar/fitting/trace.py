@@ -225,11 +225,16 @@ def _zipped(iterates: Sequence[Iterate], combine: Callable[[Sequence[Tensor]], T
     )
 
 
+def joined(iterates: Sequence[Iterate]) -> Iterate:
+    """Iterates one after another, along the first axis."""
+    return _joined(iterates, torch.cat, 0)
+
+
 def concatenated(traces: Sequence[tuple[Tensor, Trace]]) -> Trace:
     """Exemplars and their traces as one trace, in the exemplars' order."""
     order = torch.cat([rows for rows, _ in traces]).argsort()
     return Trace(
-        pick(_joined([trace.iterates for _, trace in traces], torch.cat, 0), lambda x: x[order]),
+        pick(joined([trace.iterates for _, trace in traces]), lambda x: x[order]),
         torch.cat([trace.updates for _, trace in traces])[order],
         torch.cat([trace.diverged for _, trace in traces])[order],
     )

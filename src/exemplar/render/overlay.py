@@ -92,7 +92,7 @@ def steps_gif(result: FitResult, path: str | Path, *, fps: float = 8.0) -> None:
         raise ValueError("the result has no people, so there is nothing to animate")
     if not 0 < fps <= 50:
         raise ValueError(f"expected 0 < fps <= 50, got {fps}")
-    last = max(person.iterations for person in result.people)
+    last = max(len(person.steps) for person in result.people) - 1
     shown = np.unique(np.linspace(0, last, min(last + 1, GIF_FRAMES)).round().astype(int))
     region = _region(result)
     height = int(min(GIF_SIDE - _CAPTION, GIF_SIDE * region[3] / region[2]))
@@ -242,7 +242,7 @@ def _second_line(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, r
 
 
 def _step_frame(result: FitResult, view: View, step: int, last: int) -> UInt8[np.ndarray, "h w 3"]:
-    states = [person.steps[min(step, person.iterations)] for person in result.people]
+    states = [person.steps[: step + 1][-1] for person in result.people]
     picture = _with_bodies(view, result.people, states, result.faces)
     error = _mean_error(result.people, states).removeprefix("mean 2D ")
     return _captioned(picture, f"iteration {step} of {last}", error)

@@ -36,6 +36,9 @@ class FitOptions:
     (`data.looks`)."""
     together: bool = True
     """Whether the people of a photo are made to stand in one space (`scene.together`)."""
+    align: bool = True
+    """Whether feet, hands and head are put where the picture shows them after the fit
+    (`fitting.alignment`); with the shipped regressors only, and not after dual networks."""
     robust_px: float | None = None
     """How far a keypoint may be off before it counts little, px of a 224 crop
     (`EftConfig.robust_px`); None believes all alike."""

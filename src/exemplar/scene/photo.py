@@ -17,11 +17,13 @@ from exemplar.data.looks import Crop, Looker
 from exemplar.environment import one_torch_thread, usable_device
 from exemplar.files.image_files import read_image
 from exemplar.fit_result import FitResult
+from exemplar.fitting.alignment import aligned_fits
 from exemplar.fitting.dual import DualConfig, fit_dual
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
 from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_sizes
-from exemplar.fitting.trace import Evaluation, pick
+from exemplar.fitting.trace import Evaluation, Iterate, joined, pick
+from exemplar.fitting.weights import frozen_outputs, moving_names
 from exemplar.geometry.cameras import CameraModel
 from exemplar.geometry.crops import Box, upright_box
 from exemplar.regressors.checkpoints import (
@@ -31,6 +33,7 @@ from exemplar.regressors.checkpoints import (
     body_for,
     load_regressor,
 )
+from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.regressors.shaped import ShapedRegressor
 from exemplar.results import NOTHING_TO_FIT, OK, REJECTED, PersonFit
 from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
@@ -66,6 +69,7 @@ class Fitter:
         self.body: Body = body_for(self.info, self.options.body).to(self.device)
         self.config = _config(self.info, self.options)
         self.calibrated = self.info.architecture in LIFTERS
+        self.aligns = self.options.align and self.calibrated
         self.networks = {known: self._network(known) for known in self.options.traits}
         self.auxiliary: nn.Module | None = None
         self.dual = _dual_config(self.options)
@@ -165,8 +169,8 @@ class Fitter:
         if built_in and self.options.stop_px is None:
             share = min(map(_visible_share, shown))
             config = replace(config, stop_px=DETECTED_STOP_PX * share)
-        together = self._fits(network, shown, config, progress)
-        found = [(together, row, person) for row, person in enumerate(shown)]
+        together, ends = self._fits(network, shown, config, progress)
+        found = [(together, ends, row, person) for row, person in enumerate(shown)]
         if self.options.looks and not built_in:
             errors = together.before.evaluation.error_px.tolist()
             for i, (first, crop) in enumerate(crops):
@@ -175,14 +179,16 @@ class Fitter:
                 second = network.looker.best(first, crop)
                 if second is not first:
                     told = lambda _, *of, i=i: progress(i, *of)  # noqa: E731
-                    found[i] = (self._fits(network, [second], config, told), 0, second)
+                    found[i] = (*self._fits(network, [second], config, told), 0, second)
         seconds = (time.perf_counter() - started) / len(people)
         placed = [
             replace(
-                self._on_photo(fits, row, batch_of([person], self.device).box, joints, seconds),
+                self._on_photo(
+                    fits, end, row, batch_of([person], self.device).box, joints, seconds
+                ),
                 traits=traits,
             )
-            for (fits, row, person), joints in zip(found, people, strict=True)
+            for (fits, end, row, person), joints in zip(found, people, strict=True)
         ]
         return [_judged(person) for person in placed] if built_in and self.calibrated else placed
 
@@ -212,8 +218,8 @@ class Fitter:
         people: Sequence[CroppedPerson],
         config: EftConfig,
         progress: Callable[[int, int, float], None],
-    ) -> Fits:
-        """People's fits, with all iterates."""
+    ) -> tuple[Fits, Iterate | None]:
+        """People's fits, with all iterates, and the fits put onto the picture."""
         batch = batch_of(people, self.device)
         if self.teacher is not None:
             batch = replace(batch, joints_3d=teach(self.teacher, batch.image).joints_3d)
@@ -223,21 +229,38 @@ class Fitter:
                 progress(row, step, error)
 
         if self.auxiliary is not None:
-            return fit_dual(
+            fits = fit_dual(
                 network.regressor, self.auxiliary, self.body, batch, self.dual,
                 history=True, progress=report,
             )  # fmt: skip
-        return fit_exemplars(
+            return fits, None
+        frozen = frozen_outputs(
+            network.regressor, batch.image, moving_names(network.regressor, config.adapt)
+        )
+        fits = fit_exemplars(
             network.regressor, self.body, batch, config,
-            guard=self.options.guard, history=True, progress=report,
+            guard=self.options.guard, history=True, frozen=frozen, progress=report,
         )  # fmt: skip
+        if not self.aligns:
+            return fits, None
+        landmarks = Landmarks(*frozen) if isinstance(frozen, tuple) else None
+        return fits, aligned_fits(self.body, fits, batch.keypoints_2d, landmarks)
 
     def _on_photo(
-        self, fits: Fits, row: int, box: Box, joints: np.ndarray, seconds: float
+        self,
+        fits: Fits,
+        ends: Iterate | None,
+        row: int,
+        box: Box,
+        joints: np.ndarray,
+        seconds: float,
     ) -> PersonFit:
         count = 1 + int(fits.trace.updates[row])
         iterates = pick(fits.trace.iterates, lambda x: x[row, :count])
-        in_box = box[torch.zeros(count, dtype=torch.long)]
+        if ends is not None:
+            iterates = joined((iterates, pick(ends, lambda x: x[row, None])))
+        steps = len(iterates.evaluation.error_px)
+        in_box = box[torch.zeros(steps, dtype=torch.long)]
         betas = iterates.prediction.betas[-1]
         return PersonFit(
             status=fits.status[row],
@@ -246,10 +269,13 @@ class Fitter:
             box_centre=box.centre[0].cpu().numpy(),
             box_size=float(box.size[0]),
             box_angle=float(box.angle[0]),
-            steps=on_photo(self.body, iterates, in_box, self.camera_model, self.resolution),
+            steps=on_photo(
+                self.body, iterates, in_box, self.camera_model, self.resolution, joints[:, 2] > 0
+            ),
             seconds=seconds,
             made=int(fits.made[row]),
             height=float(height_at_rest(self.body, betas.to(self.body.v_template))),
+            aligned=ends is not None,
         )
 
 

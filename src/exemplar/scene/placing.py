@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 
 from exemplar.bodies import Body
 from exemplar.files.image_files import focal_35mm
@@ -67,13 +68,20 @@ def focal_from(
 
 @torch.no_grad()
 def on_photo(
-    body: Body, iterates: Iterate, box: Box, camera_model: CameraModel, resolution: int
+    body: Body,
+    iterates: Iterate,
+    box: Box,
+    camera_model: CameraModel,
+    resolution: int,
+    seen: Bool[np.ndarray, "49"] | None = None,
 ) -> tuple[BodyState, ...]:
     """Iterates (K, ...) moved from their turned crops to the photo's camera frame.
 
-    `box` (K) has the photo's camera; `camera_model` and `resolution` are the regressor's.
+    `box` (K) has the photo's camera; `camera_model` and `resolution` are the regressor's. The
+    camera's translation is that of the joints that are `seen`, if it is known which are.
     """
-    found = placed(body, iterates.prediction, box, camera_model, resolution)
+    shown = None if seen is None else torch.from_numpy(seen).expand(len(box.size), -1)
+    found = placed(body, iterates.prediction, box, camera_model, resolution, shown)
     prediction, away = found.prediction, found.translation[:, None]
     posed = body(prediction.body_params())
     columns = {

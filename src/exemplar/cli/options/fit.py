@@ -55,6 +55,8 @@ class FitCommand:
     """Try other crops where the network's answer is far from keypoints that you give."""
     together: bool = True
     """Let the people of a photo stand in one space, beside each other."""
+    align: bool = True
+    """Put feet, hands and head where the picture shows them, after the fit."""
     robust_px: float | None = None
     """For keypoints some of which may be far off: those count little that the body misses by more
     than this many px of a 224 crop, such as 80; 30 if there are many."""
