@@ -18,6 +18,7 @@ from exemplar.bodies import Body, BodyParams
 from exemplar.bodies.capsules import Capsules, capsules_of, depth_between
 from exemplar.bodies.scaling import scaled_betas
 from exemplar.bodies.shape_prior import height_at_rest
+from exemplar.fitting.projections import UNSEEN
 from exemplar.geometry.cameras import fit_weak_camera, full_translation, project_weak
 from exemplar.geometry.crops import EFT_CROP
 from exemplar.results import OK, BodyState, Overlap, PersonFit
@@ -194,10 +195,11 @@ def resized(
     weak_camera = fit_weak_camera(joints, shown, weights)
     change = (project_weak(joints, weak_camera) - shown) * person.box_size / 2
     joints_2d = old["joints_2d"] + change
+    seen = torch.from_numpy(person.keypoints_2d[:, 2] > 0).float().clamp_min(UNSEEN)
     translation = full_translation(
         joints,
         joints_2d,
-        weights,
+        weights * seen,
         torch.full((count,), focal),
         torch.from_numpy(principal_point).float().expand(count, 2),
         old["translation"] * factor,

@@ -172,7 +172,7 @@ class Workbench:
         """Begin, or go on, in `folder`; the open sets are drawn into `open_folder`. `people_bank`
         is what the scale long trains on."""
         self.console = console or Console(quiet=True)
-        self.name = scale
+        self.name: ScaleName = scale
         self.folder = folder / scale
         self.scale = SCALES[scale]
         self.open_folder = open_folder
