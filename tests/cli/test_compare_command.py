@@ -295,5 +295,5 @@ def test_the_command_serves_until_ctrl_c_and_goes_on_where_it_was_left(
     ask(jobs, votes=votes, annotator="ann")
     said = capsys.readouterr().out
     assert "compare at http://127.0.0.1:" in said
-    assert said.rstrip().endswith("1 votes")
+    assert said.rstrip().endswith(": 1 vote")
     assert len(read_votes(votes)) == 1

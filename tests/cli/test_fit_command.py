@@ -237,7 +237,7 @@ def test_teachers(capsys: pytest.CaptureFixture[str], photo: Path, tmp_path: Pat
     assert run("fit", photo, "--teacher", "magic", *out) == 2
     assert "invalid choice 'magic'" in capsys.readouterr().err
     both = ("--teacher", "landmarks", "--auxiliary", "aux.safetensors")
-    assert "teacher are EFT's" in fails(capsys, photo, *both, *out)
+    assert "EFT's: with an auxiliary network" in fails(capsys, photo, *both, *out)
     taught = ("--teacher", "landmarks", "--iterations", 1, "--quiet", *out)
     assert run("fit", photo, *taught) == 0
 

@@ -131,7 +131,7 @@ def test_bodies_that_cannot_be_drawn_are_told_as_text(sample: Sample, body: Body
     truth = sample.body
     assert truth is not None
     for broken in (
-        replace(truth, betas=np.zeros(16)),
+        replace(truth, betas=np.zeros(40)),
         replace(truth, pose=np.full((24, 3, 3), np.nan)),
     ):
         picture = review_picture(replace(sample, body=broken), PHOTO, body, SIZE)
