@@ -31,7 +31,7 @@ from exemplar.files.atomic_files import replacing
 from exemplar.results import QUALITY_WORDS
 from exemplar.scene import Fitter
 from exemplar.scene.quality import LEAST_DISAGREEMENT, OFFSET, SLOPE
-from exemplar.skeletons import COCO_17, LIMBS_12, LSP_14, OPENPOSE_25
+from exemplar.skeletons import COCO_17, LIMBS_12, LSP_14
 
 WRONG = 0.1
 """Mean error of a wrong fit's limb joints, over the longer side of the annotated ones' extent."""
@@ -42,7 +42,6 @@ SAME = 0.4
 FEWEST = {"lspet": 8, "coco": 6}
 """Limb joints that must be annotated."""
 
-_OPENPOSE = [OPENPOSE_25.index(name) for name in LIMBS_12]
 _COCO = [COCO_17.index(name) for name in LIMBS_12]
 _LSP = [FOURTEEN[LSP_14.index(name)] for name in LIMBS_12]
 
@@ -94,7 +93,7 @@ def fits_of(fitter: Fitter, path: Path, cache: Path | None) -> list[tuple[np.nda
     except ValueError:  # nobody found
         people = ()
     found = [
-        (np.stack((p.keypoints_2d[_OPENPOSE, :2], p.after.joints_2d[_OPENPOSE])), p.quality)
+        (np.stack((p.keypoints_2d[_LSP, :2], p.after.joints_2d[_LSP])), p.quality)
         for p in people
         if p.quality is not None
     ]
