@@ -141,6 +141,16 @@ class Body(nn.Module):
         """Number of all shape coefficients."""
         return self.num_betas + self.further_shapedirs.shape[-1]
 
+    @property
+    def all_shapedirs(self) -> Float[Tensor, "v 3 shapes"]:
+        """Of the mesh, for `most_betas`."""
+        return torch.cat((self.shapedirs, self.further_shapedirs), dim=-1)
+
+    @property
+    def all_joints_shapedirs(self) -> Float[Tensor, "joints 3 shapes"]:
+        """Of the joints, likewise."""
+        return torch.cat((self.joints_shapedirs, self.further_joints_shapedirs), dim=-1)
+
     def takes(self, betas: int) -> bool:
         """Whether somebody may have so many shape coefficients."""
         return self.num_betas <= betas <= self.most_betas

@@ -22,7 +22,7 @@ def scaled_betas(
     if not factor > 0:
         raise ValueError(f"expected a positive factor, got {factor}")
     count = betas.shape[-1]
-    shapes = torch.cat((body.shapedirs, body.further_shapedirs), -1)[..., :count].double()
+    shapes = body.all_shapedirs[..., :count].double()
     moved = (shapes - shapes.mean(0)).flatten(0, 1)
     template = (body.v_template - body.v_template.mean(0)).double().flatten()
     eye = torch.eye(count, dtype=moved.dtype, device=moved.device)

@@ -129,7 +129,7 @@ def _weighted(betas: Tensor, weight: Tensor, design: Tensor) -> ShapePrior:
 def _of_height(body: Body, prior: ShapePrior, height: float) -> ShapePrior:
     """The prior given the height, which is measured between the ends of the expected body."""
     level = body.v_template[:, 1].cpu().double()
-    directions = torch.cat((body.shapedirs, body.further_shapedirs), -1)[:, 1].cpu().double()
+    directions = body.all_shapedirs[:, 1].cpu().double()
 
     def measured_on(mean: Tensor) -> ShapePrior:
         rest = level + directions @ mean

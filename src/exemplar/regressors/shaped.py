@@ -71,14 +71,13 @@ class _Answer(nn.Module):
         seen = torch.zeros(every, dtype=precision.dtype)
         seen[:own] = SEEN_IN_PICTURE
         spread = torch.linalg.inv(precision + torch.diag(seen))
-        directions = torch.cat((body.joints_shapedirs, body.further_joints_shapedirs), -1)
         buffers = {
             "mean": prior.mean,
             "whitening": torch.linalg.inv(torch.linalg.cholesky(prior.covariance)),
             "offset": spread @ precision @ prior.mean,
             "gain": (1 + SEEN_IN_PICTURE) * spread[:, :own],
             "joints": body.joints_template.flatten(),
-            "directions": directions.flatten(0, 1),
+            "directions": body.all_joints_shapedirs.flatten(0, 1),
         }
         for name, value in buffers.items():
             self.register_buffer(name, value.to(body.v_template), persistent=False)

@@ -182,11 +182,8 @@ class Fitter:
                     found[i] = (*self._fits(network, [second], config, told), 0, second)
         seconds = (time.perf_counter() - started) / len(people)
         placed = [
-            replace(
-                self._on_photo(
-                    fits, end, row, batch_of([person], self.device).box, joints, seconds
-                ),
-                traits=traits,
+            self._on_photo(
+                fits, end, row, batch_of([person], self.device).box, joints, traits, seconds
             )
             for (fits, end, row, person), joints in zip(found, people, strict=True)
         ]
@@ -253,6 +250,7 @@ class Fitter:
         row: int,
         box: Box,
         joints: np.ndarray,
+        traits: Traits,
         seconds: float,
     ) -> PersonFit:
         count = 1 + int(fits.trace.updates[row])
@@ -274,6 +272,7 @@ class Fitter:
             ),
             seconds=seconds,
             made=int(fits.made[row]),
+            traits=traits,
             height=float(height_at_rest(self.body, betas.to(self.body.v_template))),
             aligned=ends is not None,
         )
