@@ -21,7 +21,7 @@ from exemplar.geometry.rigs import LensCamera
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 _NAMES = ("name", "cam_id", "port")
 
