@@ -112,7 +112,7 @@ def run(config: Config) -> dict[str, Group]:
         methods = loaded
         if name.endswith("built-in keypoints"):
             stop_px = DETECTED_STOP_PX if config.stop_px is None else config.stop_px
-            detected = replace(settings, stop_px=stop_px, looks=False)
+            detected = replace(settings, stop_px=stop_px, looks=False, shown=False)
             methods = LoadedMethods(
                 loaded.regressor, loaded.info, loaded.body, detected, loaded.auxiliary
             )

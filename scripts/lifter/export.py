@@ -17,7 +17,7 @@ import tyro
 from torch import nn
 
 from exemplar.regressors.blazepose import Size
-from exemplar.regressors.checkpoints import RegressorInfo, save_regressor
+from exemplar.regressors.checkpoints import RegressorInfo, load_regressor, save_regressor
 from exemplar.regressors.lifter import LifterHead
 from scripts.lifter.fits import load_head
 
@@ -26,16 +26,20 @@ from scripts.lifter.fits import load_head
 class Export:
     """Settings."""
 
-    head: tuple[Path, ...]
-    """Checkpoints of `scripts.lifter.train`."""
+    head: tuple[str, ...]
+    """Checkpoints of `scripts.lifter.train`, or a shipped regressor whose head stays."""
     out: Path
     """File to write."""
     shares: tuple[float, ...] = (1.0,)
     """What each head counts; they sum to 1."""
+    given: Path | None = None
+    """Checkpoint of the head that reads keypoints (`train --keypoints`)."""
     trunk: Size = "full"
     """Whose landmarks it was trained on."""
     learning_rate: float = 3e-5
     """EFT's step, chosen on real people."""
+    given_rate: float = 1e-5
+    """That of the head that reads keypoints."""
 
 
 def mean_head(heads: Sequence[LifterHead], shares: Sequence[float]) -> LifterHead:
@@ -52,12 +56,25 @@ def mean_head(heads: Sequence[LifterHead], shares: Sequence[float]) -> LifterHea
     return head
 
 
+def _head(name: str) -> LifterHead:
+    if Path(name).suffix == ".pt":
+        return load_head(Path(name))
+    head = load_regressor(name)[0].get_submodule("head")
+    assert isinstance(head, LifterHead)
+    return head
+
+
 def main(config: Export) -> None:
     """Write the averaged weights in half precision."""
     architecture = "lifter" if config.trunk == "full" else "lifter_heavy"
-    info = RegressorInfo(architecture, "open", config.learning_rate, "head", notes="scripts/lifter")
-    head = mean_head([load_head(path) for path in config.head], config.shares)
-    save_regressor(nn.ModuleDict({"head": head}), info, config.out)
+    info = RegressorInfo(
+        architecture, "open", config.learning_rate, "head",
+        notes="scripts/lifter", given_rate=None if config.given is None else config.given_rate,
+    )  # fmt: skip
+    heads = {"head": mean_head([_head(name) for name in config.head], config.shares)}
+    if config.given is not None:
+        heads["given_head"] = load_head(config.given)
+    save_regressor(nn.ModuleDict(heads), info, config.out)
     config.out.chmod(0o644)
     print(f"{config.out} {config.out.stat().st_size / 1e6:.1f} MB")
 

@@ -22,7 +22,7 @@ def batch_of(columns: Columns) -> Batch:
 def load_head(path: Path) -> LifterHead:
     """The averaged weights of a checkpoint of `scripts.lifter.train`, in eval mode."""
     state = torch.load(path, weights_only=True)
-    hidden, blocks = state["shape"]
-    head = LifterHead(LifterConfig(hidden, blocks))
+    hidden, blocks, *reads = state["shape"]
+    head = LifterHead(LifterConfig(hidden, blocks, reads_keypoints=any(reads)))
     head.load_state_dict(state["average"])
     return head.eval()

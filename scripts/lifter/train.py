@@ -28,6 +28,7 @@ from exemplar.regressors.lifter import LifterConfig, LifterHead, frame_of
 from exemplar.regressors.prediction import Prediction
 from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25
 from scripts.lifter.fits import load_head
+from scripts.lifter.given import given_to
 from scripts.lifter.inner import Inner, stepped
 from scripts.lifter.losses import NO_BOX, loss_of, terms_of
 from scripts.lifter.noise import NoiseModel, guessed
@@ -75,6 +76,8 @@ class Train:
     """Its blocks."""
     dropout: float = 0.1
     """In training."""
+    keypoints: bool = False
+    """Train a head that reads 2D keypoints, too (`scripts.lifter.given`)."""
     start: str | None = None
     """Weights to go on from: a shipped regressor's name, or the .pt of an earlier run."""
     inner: float | None = None
@@ -101,12 +104,26 @@ class Train:
     """Write the averaged weights here at the end, as `--start` reads them: a quarter of a
     checkpoint."""
 
+    def shape(self) -> LifterConfig:
+        """The head's."""
+        return LifterConfig(self.hidden, self.blocks, self.dropout, reads_keypoints=self.keypoints)
+
+    def saved_shape(self) -> list[int]:
+        """What `fits.load_head` reads."""
+        return [self.hidden, self.blocks, int(self.keypoints)]
+
 
 def starting_weights(start: str) -> dict[str, Tensor]:
     """A head's weights, by the name of a shipped regressor or from an earlier run's file."""
     if Path(start).suffix == ".pt":
         return torch.load(start, map_location="cpu", weights_only=True)["average"]
     return load_regressor(start)[0].get_submodule("head").state_dict()
+
+
+def widened(weights: dict[str, Tensor], head: LifterHead) -> dict[str, Tensor]:
+    """A head's weights for one that may read more: what is new counts nothing at first."""
+    missing = head.enter.in_features - weights["enter.weight"].shape[1]
+    return weights | {"enter.weight": nn.functional.pad(weights["enter.weight"], (0, missing))}
 
 
 def main(config: Train) -> None:
@@ -119,9 +136,9 @@ def main(config: Train) -> None:
     device = usable_device(config.device)
     kinds = Kinds(config, load_open_body())
     body = load_open_body().to(device)
-    head = LifterHead(LifterConfig(config.hidden, config.blocks, config.dropout)).train().to(device)
+    head = LifterHead(config.shape()).train().to(device)
     if config.start is not None:
-        head.load_state_dict(starting_weights(config.start))
+        head.load_state_dict(widened(starting_weights(config.start), head))
     average = {key: value.detach().clone() for key, value in head.state_dict().items()}
     optimiser = torch.optim.AdamW(head.parameters(), config.rate, weight_decay=1e-4, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -142,8 +159,12 @@ def main(config: Train) -> None:
 
     def predict(people: People, step: int) -> Prediction:
         if inner is None:
+            box = NO_BOX
+            if config.keypoints:
+                given = given_to(people, torch.Generator(device).manual_seed(step))
+                box = replace(NO_BOX, keypoints=given)
             with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
-                found = answers(people.landmarks, NO_BOX)
+                found = answers(people.landmarks, box)
             return Prediction(*(value.float() for value in vars(found).values()))
         return stepped(head, body, people, inner, torch.Generator().manual_seed(step))
 
@@ -175,7 +196,7 @@ def main(config: Train) -> None:
             state = {
                 "head": head.state_dict(), "average": average, "step": step + 1,
                 "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
-                "shape": [config.hidden, config.blocks],
+                "shape": config.saved_shape(),
             }  # fmt: skip
             part = checkpoint.with_suffix(".part")
             torch.save(state, part)
@@ -184,7 +205,7 @@ def main(config: Train) -> None:
             break
     if config.weights is not None:
         kept = {key: value.cpu() for key, value in average.items()}
-        torch.save({"average": kept, "shape": [config.hidden, config.blocks]}, config.weights)
+        torch.save({"average": kept, "shape": config.saved_shape()}, config.weights)
 
 
 def ahead(
@@ -271,13 +292,16 @@ class Kinds:
     @torch.no_grad()
     def validate(self, weights: dict[str, Tensor]) -> dict[str, float]:
         """PA-MPJPE (mm, 12 limb joints) of averaged weights: simulated people, then real ones."""
-        head = LifterHead(LifterConfig(self.config.hidden, self.config.blocks)).eval()
+        head = LifterHead(self.config.shape()).eval()
         head.load_state_dict({key: value.cpu() for key, value in weights.items()})
-        found = self.body.keypoints(head(self.held_out.landmarks, NO_BOX).body_params())
+        given = given_to(self.held_out, torch.Generator().manual_seed(0))
+        box = replace(NO_BOX, keypoints=given)
+        found = self.body.keypoints(head(self.held_out.landmarks, box).body_params())
         truth = self.body.keypoints(self.held_out.params())
         out = {"simulated": float(pa_mpjpe(found[:, LIMBS], truth[:, LIMBS]).mean())}
         for name, people in self.validation.items():
-            found = self.body.keypoints(head(landmarks_of(people), NO_BOX).body_params())
+            box = replace(NO_BOX, keypoints=torch.from_numpy(people["keypoints_2d"]).float())
+            found = self.body.keypoints(head(landmarks_of(people), box).body_params())
             measured = torch.from_numpy(people["truth"]).float()
             known = measured.isfinite().all(-1)
             errors = pa_mpjpe(found[:, LIMBS], measured.nan_to_num(), known)

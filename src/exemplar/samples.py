@@ -1,7 +1,7 @@
 """What a data set says of a person, and the crops of people that a fit or a training step sees."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -94,3 +94,7 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.image)
+
+    def with_keypoints_shown(self) -> "Batch":
+        """The same people, for networks that read the keypoints that a person is given with."""
+        return replace(self, box=replace(self.box, keypoints=self.keypoints_2d))

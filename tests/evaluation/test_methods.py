@@ -296,3 +296,41 @@ def test_missing_networks_are_named(tools: Methods, tmp_path: Path) -> None:
     for name in ("regressor", "auxiliary"):
         with pytest.raises(FileNotFoundError, match=r"no regressor '.*nothing\.pt'"):
             Methods(replace(tools.config, **{name: nowhere}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "reads"),
+    [
+        ({}, {"eft", "dual"}),
+        ({"eft": "paper"}, {"dual"}),
+        ({"dual": "released"}, {"eft"}),
+        ({"shown": False}, set()),
+    ],
+)
+def test_networks_read_keypoints_in_fits_of_our_own_only(
+    tools: Methods, batch: Batch, settings: dict[str, Any], reads: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The regressor's own answer and the papers' fits know the crop alone."""
+    monkeypatch.setattr(tools, "config", replace(tools.config, **settings))
+    shown: set[str] = set()
+    for name, fits in (("eft", "fit_exemplars"), ("dual", "fit_dual")):
+        whole = getattr(methods, fits)
+
+        def heard(*given: Any, name: str = name, whole: Any = whole, **more: Any) -> Any:
+            (people,) = (x for x in given if isinstance(x, Batch))
+            shown.update({name} if people.box.keypoints is not None else ())
+            return whole(*given, **more)
+
+        monkeypatch.setattr(methods, fits, heard)
+    tools.answers("eft", batch)
+    tools.answers("dual", batch)
+    assert shown == reads
+
+
+def test_the_step_is_that_of_the_head_that_fits() -> None:
+    info = replace(INFO, given_rate=7e-4)
+    assert eft_config(MethodConfig(), info).learning_rate == 7e-4
+    assert eft_config(MethodConfig(shown=False), info).learning_rate == 3e-4
+    assert eft_config(MethodConfig(), INFO).learning_rate == 3e-4
+    assert eft_config(MethodConfig(eft="paper"), info) == EftConfig.paper()

@@ -157,3 +157,15 @@ def test_extreme_fits_are_rejected(body: Body) -> None:
     assert fit_exemplars(net, body, batch, lenient).status == (OK,) * 3
     strict = replace(config, acceptance=Acceptance(9.0, 1e-9))
     assert fit_exemplars(net, body, batch, strict).status == ("rejected",) * 3
+
+
+def test_keypoints_that_a_network_is_shown_are_as_clean_as_the_fits(body: Body) -> None:
+    """Those that are missing may be anything, also there."""
+    batch = keypoints(torch.nan, 0, slice(None))(batch_of(body))
+    missing = batch.keypoints_2d.clone()
+    missing[0, :3] = missing.new_tensor([torch.nan, torch.inf, 0.0])
+    clean, broken = checked(replace(batch, keypoints_2d=missing).with_keypoints_shown())
+    assert broken.tolist() == [False, True, False]
+    assert clean.box.keypoints is not None
+    assert torch.equal(clean.box.keypoints, clean.keypoints_2d)
+    assert torch.isfinite(clean.box.keypoints).all()

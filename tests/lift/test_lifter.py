@@ -15,7 +15,8 @@ from exemplar.data.crops import batch_of
 from exemplar.data.formats.eft_json import image_keypoints
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.fitting.dual import DualConfig, fit_dual
-from exemplar.lift.config import LiftConfig
+from exemplar.fitting.weights import predict_in_blocks
+from exemplar.lift.config import LiftConfig, Recipe
 from exemplar.lift.lifter import Lifter, weights_digest
 from exemplar.regressors.checkpoints import load_regressor
 from exemplar.results import OK, REJECTED
@@ -232,3 +233,20 @@ def test_dual_networks_lift_as_they_fit(photographs: Path) -> None:
 def test_what_does_not_go_with_dual_networks_is_told(changes: dict, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         replace(DUAL, **changes)
+
+
+@pytest.mark.parametrize(("recipe", "reads"), [("eft", True), ("eft-paper", False)])
+def test_the_network_reads_the_annotation_unless_the_recipe_is_a_papers(
+    photographs: Path, recipe: Recipe, reads: bool
+) -> None:
+    """Without updates the body is the network's own, of one head or the other."""
+    config = LiftConfig("mobile", recipe=recipe, iterations=0)
+    (made,) = lift(photographs, config, sample(0))
+    prepared = lifter(config).preparer(photographs)(0, sample(0)).person
+    assert prepared is not None
+    batch = batch_of([prepared])
+    shown = batch.with_keypoints_shown() if reads else batch
+    found = predict_in_blocks(load_regressor("mobile")[0], shown.image, shown.box)
+    assert made.sample.body is not None
+    pose = torch.from_numpy(made.sample.body.pose[1:]).float()
+    torch.testing.assert_close(pose, found.body_pose[0], rtol=0, atol=1e-5)  # float32

@@ -8,21 +8,30 @@ import skimage.data
 import torch
 from torch import Tensor, nn
 
+from exemplar import objectives
 from exemplar.assets import load_asset_state
 from exemplar.bodies import Body, load_open_body
 from exemplar.files.image_files import crop_image
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
-from exemplar.fitting.weights import RegressorWeights, moving_names
+from exemplar.fitting.weights import RegressorWeights, moving_names, predict_in_blocks
 from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.crops import Box
 from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.regressors.checkpoints import RegressorInfo, load_regressor, save_regressor
 from exemplar.regressors.landmark_reader import Landmarks, unmirrored
 from exemplar.regressors.lifter import Lifter, LifterConfig, LifterHead
-from exemplar.regressors.prediction import Prediction
+from exemplar.regressors.prediction import Prediction, network_for
 from exemplar.samples import Batch
-from exemplar.skeletons import BLAZEPOSE_33, SMPL_24, flip_permutation
+from exemplar.skeletons import (
+    BLAZEPOSE_33,
+    GT_24,
+    LIMBS_12,
+    OPENPOSE_25,
+    SMPL_24,
+    SMPL_49,
+    flip_permutation,
+)
 
 ACROSS = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
 INFO = RegressorInfo("lifter", "open", 3e-5, "head")
@@ -119,10 +128,11 @@ def some_landmarks(count: int = 4) -> Landmarks:
     )
 
 
-def any_head() -> LifterHead:
+def any_head(*, reads_keypoints: bool = False) -> LifterHead:
     """Random weights, in float64."""
     torch.manual_seed(0)
-    head = LifterHead(LifterConfig(hidden=32, blocks=2)).double().eval()
+    config = LifterConfig(hidden=32, blocks=2, reads_keypoints=reads_keypoints)
+    head = LifterHead(config).double().eval()
     with torch.no_grad():
         for p in head.parameters():
             p.add_(0.1 * torch.randn(p.shape).double())
@@ -160,6 +170,98 @@ def test_landmarks_in_one_place_give_a_body_all_the_same() -> None:
     read = some_landmarks()
     dots = Landmarks(*(torch.zeros_like(x) for x in read))
     assert any_head()(dots, boxes(4)).is_finite()
+
+
+# ------------------------------------------------------------------ keypoints that it reads
+
+LIMBS = [len(OPENPOSE_25) + GT_24.index(name) for name in LIMBS_12]
+
+
+def some_keypoints(count: int = 4) -> Tensor:
+    """Crop units, a third of them missing, in float64."""
+    draw = torch.Generator().manual_seed(4)
+    points = torch.randn(count, len(SMPL_49), 2, generator=draw).double()
+    known = torch.rand(count, len(SMPL_49), 1, generator=draw).double()
+    return torch.cat((0.4 * points, torch.where(known > 0.33, known, 0.0)), -1)
+
+
+def given(keypoints: Tensor) -> Box:
+    return replace(boxes(len(keypoints)), keypoints=keypoints)
+
+
+@torch.no_grad()
+def test_a_head_that_reads_keypoints_is_symmetric() -> None:
+    head, read, points = any_head(reads_keypoints=True), some_landmarks(), some_keypoints()
+    across = points.new_tensor([-1.0, 1.0, 1.0])
+    other = head(unmirrored(read), given(points[:, flip_permutation(SMPL_49)] * across))
+    assert_close(other, mirrored(head(read, given(points))), atol=1e-12)  # float64 rounding
+
+
+@torch.no_grad()
+def test_a_head_that_reads_keypoints_knows_neither_size_nor_place() -> None:
+    head, read, points = any_head(reads_keypoints=True), some_landmarks(), some_keypoints()
+    shift = points.new_tensor([0.3, -0.2])
+    moved = read._replace(points=2.0 * read.points + shift)
+    seen = torch.cat((2.0 * points[..., :2] + shift, points[..., 2:]), -1)
+    plain, other = head(read, given(points)), head(moved, given(seen))
+    camera = torch.cat((2.0 * plain.camera[:, :1], 2.0 * plain.camera[:, 1:] + shift), 1)
+    assert_close(other, replace(plain, camera=camera), atol=1e-12)  # float64 rounding
+
+
+@torch.no_grad()
+def test_limb_joints_that_are_known_count_and_nothing_else_does() -> None:
+    head, read, points = any_head(reads_keypoints=True), some_landmarks(), some_keypoints()
+    answer = head(read, given(points))
+    others = [row for row in range(len(SMPL_49)) if row not in LIMBS]
+    beside = points.index_fill(1, torch.tensor(others), 7.0)
+    missing = torch.where(points[..., 2:] > 0, points[..., :2], 9.0)
+    for same in (beside, torch.cat((missing, points[..., 2:]), -1)):
+        assert_close(head(read, given(same)), answer, atol=0)
+    nobody = head(read, given(torch.zeros_like(points)))
+    assert_close(head(read, boxes(4)), nobody, atol=0)
+    assert float((nobody.body_pose - answer.body_pose).abs().max()) > 1e-3
+
+
+@torch.no_grad()
+def test_one_wrong_keypoint_has_a_bound() -> None:
+    head, read, points = any_head(reads_keypoints=True), some_landmarks(), some_keypoints()
+    far, farther = points.clone(), points.clone()
+    far[:, LIMBS[0]] = points.new_tensor([1e3, 0.0, 1.0])
+    farther[:, LIMBS[0]] = points.new_tensor([1e6, 0.0, 1.0])
+    assert_close(head(read, given(far)), head(read, given(farther)), atol=0.1)
+
+
+@torch.no_grad()
+def test_people_who_are_given_with_keypoints_have_a_head_of_their_own(
+    shipped: Lifter, crops: Tensor, body: Body
+) -> None:
+    batch = others(shipped, body, crops)
+    plain = shipped(crops, boxes(3))
+    assert network_for(shipped, batch.box) is shipped
+    shown = batch.with_keypoints_shown()
+    answer = network_for(shipped, shown.box)(crops, shown.box)
+    assert_close(predict_in_blocks(shipped, crops, shown.box), answer, atol=0)
+    assert_close(shipped(crops, shown.box), plain, atol=0)
+    errors = [
+        objectives.mean_error_px(
+            project_weak(body.keypoints(found.body_params()), found.camera),
+            batch.keypoints_2d[..., :2],
+            batch.keypoints_2d[..., 2],
+        )
+        for found in (plain, answer)
+    ]
+    assert (errors[1] < 0.8 * errors[0]).all()
+
+
+def test_fits_move_the_head_that_reads_the_keypoints(
+    shipped: Lifter, body: Body, crops: Tensor
+) -> None:
+    shown = others(shipped, body, crops).with_keypoints_shown()
+    fits = fit_exemplars(shipped, body, shown, EftConfig(learning_rate=1e-5, adapt="head"))
+    with torch.no_grad():
+        answer = network_for(shipped, shown.box)(crops, shown.box)
+    assert_close(fits.before.prediction, answer, atol=1e-5)  # float32, one by one
+    assert (fits.after.evaluation.error_px < fits.before.evaluation.error_px).all()
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """Where training starts: shipped weights, fresh heads, random networks, published backbones."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,12 +63,23 @@ def test_a_fresh_head_changes_the_last_part_alone_as_the_seed_says(tmp_path: Pat
 
 
 def test_a_fresh_head_of_the_default_network_keeps_where_it_starts() -> None:
-    old, info = load_regressor("mobile")
+    old, info = starting_regressor("mobile")
     fresh, found = starting_regressor("mobile", fresh_head=True)
     assert found == info
     assert changed(old, fresh) == [len(parts_of(old)) - 1]
     buffers = dict(old.named_buffers())
     assert all(torch.equal(buffers[name], value) for name, value in fresh.named_buffers())
+
+
+def test_a_head_that_training_leaves_behind_is_left_out() -> None:
+    """It would answer for people who are given with keypoints as if nothing had been learnt."""
+    shipped, told = load_regressor("mobile")
+    found, info = starting_regressor("mobile")
+    assert isinstance(shipped, Lifter)
+    assert isinstance(found, Lifter)
+    assert (shipped.given_head is None, found.given_head) == (False, None)
+    assert info == replace(told, given_rate=None)
+    assert same(found.head, shipped.head)
 
 
 def test_blazepose_has_the_assets_trunk_and_a_fresh_head() -> None:

@@ -51,8 +51,11 @@ class Looker:
     (`framing` "hips") are asked again; others are shown what their papers say.
     """
 
-    def __init__(self, regressor: nn.Module, body: Body, device: torch.device) -> None:
-        self.regressor, self.body, self.device = regressor, body, device
+    def __init__(
+        self, regressor: nn.Module, body: Body, device: torch.device, *, shown: bool = True
+    ) -> None:
+        """`shown`: whether the regressor reads the keypoints, if it can."""
+        self.regressor, self.body, self.device, self.shown = regressor, body, device, shown
         self.asks = framing_of(regressor) == "hips"
 
     def doubts(self, error_px: float, person: CroppedPerson) -> bool:
@@ -67,6 +70,8 @@ class Looker:
     def _points(self, people: Sequence[CroppedPerson]) -> Float[Tensor, "b 49 2"]:
         """Where the regressor's own answers put the joints, crop units."""
         batch = batch_of(people, self.device)
+        if self.shown:
+            batch = batch.with_keypoints_shown()
         found = predict_in_blocks(self.regressor, batch.image, batch.box)
         joints = self.body.keypoints(found.body_params(), "smpl49")
         project = projection_of(self.regressor, batch.box)

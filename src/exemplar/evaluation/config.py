@@ -49,6 +49,9 @@ class MethodConfig:
     """Whether EFT and dual may stop early."""
     looks: bool = True
     """Whether fits see other crops where the regressor misses the keypoints (`data.looks`)."""
+    shown: bool = True
+    """Whether the network of EFT and dual reads the keypoints, if it can; not with the papers'
+    settings."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ FITTED_TOGETHER: Mapping[str, tuple[Method, ...]] = {
 def eft_config(config: MethodConfig, info: RegressorInfo) -> EftConfig:
     """EFT's settings."""
     eft = {
-        "default": EftConfig(learning_rate=info.learning_rate, adapt=info.adapt),
+        "default": EftConfig(info.step(shown=config.shown), info.adapt),
         "paper": EftConfig.paper(),
         "released": EftConfig.released(),
     }[config.eft]
@@ -140,9 +140,16 @@ class Methods:
             return {"none": self._regressed(batch)}
         if fit == "smplify":
             return {"smplify": self._smplified(batch)}
+        if self.shows(fit):
+            batch = batch.with_keypoints_shown()
         if fit == "dual":
             return {"dual": self._dual(batch)}
         return self._eft(batch)
+
+    def shows(self, fit: str) -> bool:
+        """Whether the network of a fit reads the keypoints, if it can."""
+        settings = {"eft": self.config.eft, "dual": self.config.dual}
+        return self.config.shown and settings.get(fit) == "default"
 
     def _regressed(self, batch: Batch) -> Answers:
         began = time.perf_counter()

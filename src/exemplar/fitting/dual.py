@@ -28,7 +28,7 @@ from exemplar.fitting.weights import (
     moving_names,
     predict_in_blocks,
 )
-from exemplar.regressors.prediction import Prediction
+from exemplar.regressors.prediction import Prediction, network_for
 from exemplar.samples import Batch
 from exemplar.skeletons import OPENPOSE_25
 
@@ -112,6 +112,7 @@ def fit_dual(
     """
     check_crops(regressor, auxiliary)
     batch, broken = checked(batch)
+    regressor = network_for(regressor, batch.box)
     weights = keypoint_weights(batch, body, config)
     pseudo = predict_in_blocks(auxiliary, batch.image, batch.box)
     stages = dual_stages(regressor, body, batch, weights, pseudo, config)

@@ -27,7 +27,7 @@ from exemplar.fitting.weights import (
 )
 from exemplar.objectives import JointsAbout
 from exemplar.priors import load_pose_prior
-from exemplar.regressors.prediction import Prediction
+from exemplar.regressors.prediction import Prediction, network_for
 from exemplar.regressors.shaped import as_they_are, standardised_by
 from exemplar.samples import Batch
 from exemplar.skeletons import GT_24, OPENPOSE_25, SMPL_49
@@ -278,6 +278,7 @@ def _job(
     frozen: Inputs | None = None,
 ) -> _Job:
     batch, broken = checked(batch)
+    regressor = network_for(regressor, batch.box)
     points = batch.keypoints_2d
     weights = fitted_weights(points[..., 2], body.available("smpl49"), config)
     moving = moving_names(regressor, config.adapt)

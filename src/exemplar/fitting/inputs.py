@@ -19,6 +19,8 @@ def checked(batch: Batch) -> tuple[Batch, Bool[Tensor, " b"]]:
     """
     points, bad_points = checked_keypoints(batch.keypoints_2d)
     box = batch.box
+    shown = box.keypoints is not None
+    box = replace(box, keypoints=None)
     numbers = [value for value in vars(box).values() if value is not None]
     bad_box = ~torch.stack([_finite(x) for x in numbers]).all(0) | ~(box.size > 0)
     bad_image = ~_finite(batch.image)
@@ -29,6 +31,8 @@ def checked(batch: Batch) -> tuple[Batch, Bool[Tensor, " b"]]:
         box=_where_box(bad_box, box),
         keypoints_2d=torch.where(broken[:, None, None], 0.0, points),
     )
+    if shown:
+        clean = clean.with_keypoints_shown()
     if batch.joints_3d is not None:
         joints = batch.joints_3d
         unknown = joints[..., -1] == 0

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from exemplar.fitting.names import Adapt
 from exemplar.fitting.updates import Params
 from exemplar.geometry.crops import Box
-from exemplar.regressors.prediction import Prediction, run
+from exemplar.regressors.prediction import Prediction, network_for, run
 
 Precision = Literal["float32", "bfloat16"]
 """What a network's products are computed in. (For TF32 on a GPU, set
@@ -263,6 +263,7 @@ def predict_in_blocks(
     regressor: nn.Module, image: Float[Tensor, "b 3 height width"], box: Box
 ) -> Prediction:
     """The regressor's own answers, a few crops at a time."""
+    regressor = network_for(regressor, box)
     with torch.no_grad():
         found = [
             regressor(image[i : i + PREFIX_BLOCK], box[i : i + PREFIX_BLOCK])

@@ -35,6 +35,9 @@ class Box:
     """Focal length of the image's camera, px; needed by networks that see the whole frame."""
     principal_point: Float[Tensor, "*batch 2"] | None = None
     """Principal point of the image's camera, image px; likewise."""
+    keypoints: Float[Tensor, "*batch 49 3"] | None = None
+    """2D keypoints that the person was given with (crop units, confidence), for networks that read
+    them; None where there are none but the program's own."""
 
     def __getitem__(self, index: int | slice | Int[Tensor, " rows"] | None) -> "Box":
         """Some of the crops; None for all with one more axis."""
@@ -45,8 +48,7 @@ class Box:
         return self._each(lambda value: value.to(target))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Box":
-        values = (self.centre, self.size, self.angle, self.focal, self.principal_point)
-        return Box(*(None if value is None else change(value) for value in values))  # pyright: ignore
+        return Box(**{name: None if x is None else change(x) for name, x in vars(self).items()})  # pyright: ignore
 
 
 def turn(

@@ -35,10 +35,10 @@ from exemplar.geometry.cameras import (
 from exemplar.geometry.crops import Box
 from exemplar.lift.config import LiftConfig
 from exemplar.lift.prepare import Prepared, Preparer, annotated_box, shown_to
-from exemplar.lift.recipes import dual_config, eft_config, smplify_config
+from exemplar.lift.recipes import SHOW_KEYPOINTS, dual_config, eft_config, smplify_config
 from exemplar.lift.teaching import Teaching
 from exemplar.regressors.checkpoints import body_for, load_regressor
-from exemplar.regressors.prediction import Prediction
+from exemplar.regressors.prediction import Prediction, network_for
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, REJECTED
 from exemplar.samples import Batch, BodyTruth, Sample
 from exemplar.skeletons import SMPL_49
@@ -93,6 +93,7 @@ class Lifter:
             device, float64=config.guard or smplify_config(config) is not None
         )
         self.guard = config.guard
+        self.shows = config.recipe in SHOW_KEYPOINTS
         module, info = load_regressor(config.regressor)
         self.regressor: nn.Module = module.to(self.device)
         self.body: Body = body_for(info, config.body).to(self.device)
@@ -119,7 +120,7 @@ class Lifter:
             "recipe": "+".join(filter(None, (config.recipe, guarded, config.teacher))),
             "version": code_version(),
         }
-        self.looker = Looker(self.regressor, self.body, self.device)
+        self.looker = Looker(self.regressor, self.body, self.device, shown=self.shows)
         self._again: Preparer | None = None
         self.room = self._room(workers)
         self.teaching: Teaching | None = None
@@ -155,9 +156,13 @@ class Lifter:
         one = torch.ones(many)
         box = Box(torch.zeros(many, 2), one, 0 * one, one, torch.zeros(many, 2)).to(self.device)
         image = torch.zeros(many, 3, self.shown.resolution, self.shown.width, device=self.device)
-        batch = Batch(image, box, torch.zeros(many, len(SMPL_49), 3, device=self.device))
+        points = torch.zeros(many, len(SMPL_49), 3, device=self.device)
+        batch = Batch(image, box, points)
+        if self.shows:
+            batch = batch.with_keypoints_shown()
         moving = moving_names(self.regressor, self.eft.adapt)
-        unknowns = RegressorWeights(self.regressor, image, box, moving)
+        network = network_for(self.regressor, batch.box)
+        unknowns = RegressorWeights(network, image, batch.box, moving)
         objective = eft_objective(self.body, batch, self.eft, projection_of(self.regressor, box))
         return Room(*plan(unknowns, objective, self.device, many))
 
@@ -205,7 +210,10 @@ class Lifter:
         """Fit people who can be shown; `fitted` hears of each as soon as it is done."""
         if not people:
             return
-        batch = batch_of([one.person for one in people if one.person is not None], self.device)
+        crops = [one.person for one in people if one.person is not None]
+        batch = batch_of(crops, self.device)
+        if self.shows:
+            batch = batch.with_keypoints_shown()
 
         def done(rows: Int[Tensor, " b"], fits: Fits) -> None:
             fits = fits.cpu()

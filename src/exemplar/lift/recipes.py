@@ -12,7 +12,7 @@ from exemplar.lift.config import LiftConfig, Recipe
 from exemplar.regressors.checkpoints import RegressorInfo
 
 EFT_RECIPES: Mapping[Recipe, Callable[[RegressorInfo], EftConfig]] = {
-    "eft": lambda info: EftConfig(learning_rate=info.learning_rate, adapt=info.adapt),
+    "eft": lambda info: EftConfig(learning_rate=info.step(shown=True), adapt=info.adapt),
     "eft-paper": lambda info: EftConfig.paper(),
     "eft-released": lambda info: EftConfig.released(),
     "regressor": lambda info: EftConfig(iterations=0),
@@ -32,6 +32,11 @@ DUAL_RECIPES: Mapping[Recipe, Callable[[], DualConfig]] = {
     "dual-released": DualConfig.released,
 }
 """Dual networks: as `exemplar train exemplar` trains for, as printed, as released."""
+
+
+SHOW_KEYPOINTS: tuple[Recipe, ...] = ("eft", "dual")
+"""Recipes that let the network read the keypoints, if it can; in the others it answers as the
+papers have it, from the crop alone."""
 
 
 def eft_config(config: LiftConfig, info: RegressorInfo) -> EftConfig:

@@ -86,6 +86,13 @@ class RegressorInfo:
     """Corrections of the iterative head, for networks that let one choose."""
     camera_model: CameraModel | None = None
     """What its camera numbers mean; None is the architecture's own."""
+    given_rate: float | None = None
+    """EFT's step of the network's second head, for people who are given with 2D keypoints; None
+    where there is none."""
+
+    def step(self, *, shown: bool) -> float:
+        """EFT's step for people whose keypoints are shown to the network, or are not."""
+        return self.given_rate if shown and self.given_rate is not None else self.learning_rate
 
 
 def _rounds(info: RegressorInfo, default: int) -> int:
@@ -98,8 +105,8 @@ def _hmr(info: RegressorInfo, size: tuple[int, int]) -> nn.Module:
 
 
 ARCHITECTURES: Mapping[str, Callable[[RegressorInfo], nn.Module]] = {
-    "lifter": lambda info: Lifter("full"),
-    "lifter_heavy": lambda info: Lifter("heavy"),
+    "lifter": lambda info: Lifter("full", two_heads=info.given_rate is not None),
+    "lifter_heavy": lambda info: Lifter("heavy", two_heads=info.given_rate is not None),
     "hmr": lambda info: _hmr(info, SQUARE),
     "hmr_rect": lambda info: _hmr(info, RECT),
     "cliff": lambda info: Cliff(n_iter=_rounds(info, AUX_ITERATIONS)),

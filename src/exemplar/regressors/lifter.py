@@ -5,7 +5,7 @@ so it can be trained on bodies alone, posed afresh at every update, with the tru
 simulated, and a fit of its weights runs the trunk once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -17,7 +17,15 @@ from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
 from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk, Size
 from exemplar.regressors.landmark_reader import LandmarkReader, Landmarks
 from exemplar.regressors.prediction import Chain, Prediction
-from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, SMPL_24, flip_permutation, indices
+from exemplar.skeletons import (
+    BLAZEPOSE_33,
+    GT_24,
+    LIMBS_12,
+    OPENPOSE_25,
+    SMPL_24,
+    flip_permutation,
+    indices,
+)
 
 POSE_NUMBERS = 6 * len(SMPL_24)
 """Length of a pose in 6D rotations."""
@@ -25,9 +33,19 @@ POSE_NUMBERS = 6 * len(SMPL_24)
 INPUTS = len(BLAZEPOSE_33) * (2 + 3 + 1 + 1)
 """Numbers that the head sees: points, metric landmarks, visibility, spread."""
 
+GIVEN_INPUTS = 3 * len(LIMBS_12)
+"""Further numbers for a head that reads 2D keypoints, too."""
+
 _HIPS = indices(("left_hip", "right_hip"), BLAZEPOSE_33)
 _LIMBS = indices(LIMBS_12, BLAZEPOSE_33)
+_LIMBS_MIRRORED = flip_permutation(LIMBS_12)
+_GIVEN = [len(OPENPOSE_25) + GT_24.index(name) for name in LIMBS_12]
+"""Rows of the limb joints among the 49 that people are given with."""
 _LEAST_EXTENT = 1e-3
+
+FAR = 0.4
+"""Distance of a keypoint from its landmark, in the person's extent, beyond which it hardly counts
+more: a wrong keypoint must not drown the rest."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,8 @@ class LifterConfig:
     """Dropout after each hidden layer, in training only."""
     num_betas: int = 10
     """Shape coefficients."""
+    reads_keypoints: bool = False
+    """Whether the 2D keypoints that people are given with are a further input."""
 
 
 class Block(nn.Module):
@@ -68,6 +88,7 @@ class LifterHead(nn.Module):
     """
 
     start: Tensor
+    across: Tensor
     mirror_inputs: Tensor
     mirror_input_signs: Tensor
     mirror_numbers: Tensor
@@ -77,7 +98,8 @@ class LifterHead(nn.Module):
         super().__init__()
         self.config = config = config or LifterConfig()
         outputs = POSE_NUMBERS + config.num_betas + 3
-        self.enter = nn.Linear(INPUTS, config.hidden)
+        inputs = INPUTS + GIVEN_INPUTS * config.reads_keypoints
+        self.enter = nn.Linear(inputs, config.hidden)
         self.blocks = nn.ModuleList(
             Block(config.hidden, config.dropout) for _ in range(config.blocks)
         )
@@ -93,14 +115,19 @@ class LifterHead(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, landmarks: Landmarks | tuple[Tensor, ...], box: Box) -> Prediction:
-        """Bodies from landmarks, or from their fields as a plain tuple; the box is not used."""
+        """Bodies from landmarks, or from their fields as a plain tuple; of the box only the
+        keypoints count."""
         landmarks = Landmarks(*landmarks)
         middle, extent = frame_of(landmarks.points)
         inputs = head_inputs(landmarks, middle, extent)
+        image = inputs[:, self.mirror_inputs] * self.mirror_input_signs
+        if self.config.reads_keypoints:
+            given = given_inputs(landmarks, box.keypoints, extent)
+            inputs = torch.cat((inputs, given.flatten(1)), 1)
+            image = torch.cat((image, (given[:, _LIMBS_MIRRORED] * self.across).flatten(1)), 1)
         if self.training:
             numbers = self._numbers(inputs)
         else:
-            image = inputs[:, self.mirror_inputs] * self.mirror_input_signs
             # not one batch: the first axis is the exemplars', who may have weights of their own
             plain, mirrored = self._numbers(torch.stack((inputs, image), dim=1)).unbind(1)
             numbers = (plain + mirrored[:, self.mirror_numbers] * self.mirror_number_signs) / 2
@@ -119,7 +146,7 @@ class LifterHead(nn.Module):
         return self.start + self.leave(h)
 
 
-class Lifter(nn.Module):
+class LandmarkRegressor(nn.Module):
     """256x256 crops about the hips to open bodies by way of landmarks."""
 
     resolution = RESOLUTION
@@ -127,13 +154,13 @@ class Lifter(nn.Module):
     framing: Framing = "hips"
     camera_model: CameraModel = "weak"
 
-    def __init__(self, size: Size = "full", config: LifterConfig | None = None) -> None:
+    def __init__(self, reader: LandmarkReader, head: LifterHead) -> None:
         super().__init__()
-        self.reader = LandmarkReader(BlazePoseTrunk(size))
-        self.head = LifterHead(config)
+        self.reader = reader
+        self.head = head
 
     def forward(self, image: Float[Tensor, "b 3 256 256"], box: Box) -> Prediction:
-        """Bodies from RGB crops in 0..1; the box is not used."""
+        """Bodies from RGB crops in 0..1; of the box only the keypoints count."""
         return self.head(self.reader(image), box)
 
     def parts(self) -> list[nn.Module]:
@@ -141,8 +168,27 @@ class Lifter(nn.Module):
         return [Chain({"reader": self.reader}), _NamedHead(self.head)]
 
 
+class Lifter(LandmarkRegressor):
+    """The shipped networks: a head for people of whom nothing is known but the crop, and one for
+    those who are given with 2D keypoints."""
+
+    def __init__(
+        self, size: Size = "full", config: LifterConfig | None = None, *, two_heads: bool = False
+    ) -> None:
+        super().__init__(LandmarkReader(BlazePoseTrunk(size)), LifterHead(config))
+        self.given_head: LifterHead | None = None
+        if two_heads:
+            self.given_head = LifterHead(replace(self.head.config, reads_keypoints=True))
+
+    def for_given(self) -> nn.Module:
+        """The network for people who are given with keypoints, over the same tensors."""
+        if self.given_head is None:
+            return self
+        return LandmarkRegressor(self.reader, self.given_head).train(self.training)
+
+
 class _NamedHead(nn.Module):
-    """The head under the name that it has in `Lifter`."""
+    """The head under the name that it has in `LandmarkRegressor`."""
 
     def __init__(self, head: LifterHead) -> None:
         super().__init__()
@@ -175,6 +221,21 @@ def head_inputs(
     return torch.cat([part.flatten(1) for part in parts], dim=1)
 
 
+def given_inputs(
+    landmarks: Landmarks, keypoints: Float[Tensor, "b 49 3"] | None, extent: Float[Tensor, "b 1 1"]
+) -> Float[Tensor, "b 12 3"]:
+    """What the head sees of keypoints: how far the limb joints' are from the landmarks (x, y; about
+    as large as 1), and their confidence; 0 for those that are missing."""
+    points = landmarks.points[:, _LIMBS]
+    if keypoints is None:
+        return points.new_zeros(*points.shape[:-1], 3)
+    limbs = keypoints[:, _GIVEN]
+    apart = (limbs[..., :2] - points) / (FAR * extent)
+    apart = 4.0 * apart / (1.0 + apart.norm(dim=-1, keepdim=True))
+    confidence = limbs[..., 2:]
+    return torch.cat((torch.where(confidence > 0, apart, 0.0), confidence), -1)
+
+
 def _mirror_maps(num_betas: int) -> dict[str, Tensor]:
     """Where each number of the mirrored inputs and outputs comes from, and its sign."""
     landmarks, across = flip_permutation(BLAZEPOSE_33), torch.tensor([-1.0, 1.0, 1.0])
@@ -190,6 +251,7 @@ def _mirror_maps(num_betas: int) -> dict[str, Tensor]:
     pose = torch.arange(POSE_NUMBERS).unflatten(0, (-1, 6))[flip_permutation(SMPL_24)].flatten()
     rest = torch.arange(POSE_NUMBERS, POSE_NUMBERS + num_betas + 3)
     return {
+        "across": across,
         "mirror_inputs": torch.cat(inputs),
         "mirror_input_signs": torch.cat(input_signs),
         "mirror_numbers": torch.cat((pose, rest)),

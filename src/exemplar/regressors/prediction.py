@@ -100,6 +100,13 @@ class Regressor(Protocol):
         ...
 
 
+def network_for(regressor: nn.Module, box: Box) -> nn.Module:
+    """The regressor or, where the box has keypoints, its network for people who are given with
+    them (`for_given`), if there is one."""
+    for_given = getattr(regressor, "for_given", None)
+    return regressor if for_given is None or box.keypoints is None else for_given()
+
+
 class Chain(nn.Module):
     """A part of a network: its modules in order, under the names that they have there."""
 

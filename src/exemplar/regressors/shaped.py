@@ -31,6 +31,7 @@ class ShapedRegressor(nn.Module):
     def __init__(self, regressor: nn.Module, body: Body, prior: ShapePrior) -> None:
         super().__init__()
         self.regressor = regressor
+        self._told = (body, prior)
         self.answer = _Answer(body, prior, getattr(regressor, "camera_model", "weak"))
         for name in _ATTRIBUTES:
             if hasattr(regressor, name):
@@ -47,6 +48,11 @@ class ShapedRegressor(nn.Module):
             return [self]
         *first, last = self.regressor.parts()  # pyright: ignore[reportCallIssue]
         return [*first, _Last(last, self.answer)]
+
+    def for_given(self) -> "ShapedRegressor":
+        """The same of the regressor's network for people who are given with keypoints."""
+        for_given = getattr(self.regressor, "for_given", None)
+        return self if for_given is None else ShapedRegressor(for_given(), *self._told)
 
     def standardised(self, betas: Float[Tensor, "*b shapes"]) -> Float[Tensor, "*b shapes"]:
         """How far betas are from what is expected, as a standard normal distribution has it."""

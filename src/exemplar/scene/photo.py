@@ -166,10 +166,12 @@ class Fitter:
         crops = [self._crop_of(pixels, joints, camera) for joints in people]
         shown = [person for person, _ in crops]
         config = self.config
+        if not built_in:
+            config = replace(config, learning_rate=self.info.step(shown=True))
         if built_in and self.options.stop_px is None:
             share = min(map(_visible_share, shown))
             config = replace(config, stop_px=DETECTED_STOP_PX * share)
-        together, ends = self._fits(network, shown, config, progress)
+        together, ends = self._fits(network, shown, config, not built_in, progress)
         found = [(together, ends, row, person) for row, person in enumerate(shown)]
         if self.options.looks and not built_in:
             errors = together.before.evaluation.error_px.tolist()
@@ -179,7 +181,7 @@ class Fitter:
                 second = network.looker.best(first, crop)
                 if second is not first:
                     told = lambda _, *of, i=i: progress(i, *of)  # noqa: E731
-                    found[i] = (*self._fits(network, [second], config, told), 0, second)
+                    found[i] = (*self._fits(network, [second], config, True, told), 0, second)
         seconds = (time.perf_counter() - started) / len(people)
         placed = [
             self._on_photo(
@@ -214,10 +216,16 @@ class Fitter:
         network: "_Network",
         people: Sequence[CroppedPerson],
         config: EftConfig,
+        given: bool,
         progress: Callable[[int, int, float], None],
     ) -> tuple[Fits, Iterate | None]:
-        """People's fits, with all iterates, and the fits put onto the picture."""
+        """People's fits, with all iterates, and the fits put onto the picture.
+
+        The network reads keypoints that are `given`; built-in ones tell it nothing new.
+        """
         batch = batch_of(people, self.device)
+        if given:
+            batch = batch.with_keypoints_shown()
         if self.teacher is not None:
             batch = replace(batch, joints_3d=teach(self.teacher, batch.image).joints_3d)
 

@@ -1,5 +1,6 @@
 """Where training starts: shipped or saved weights, published backbones, or fresh networks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -54,15 +55,20 @@ def _named(name: str, body: str) -> tuple[nn.Module, RegressorInfo]:
         made, info = load_regressor("mobile")
         assert isinstance(made, Lifter)
         made.head = LifterHead(made.head.config)
+        made.given_head = None
         return made, RegressorInfo(info.architecture, info.body, info.learning_rate, info.adapt)
     if name in ARCHITECTURES:
         info = RegressorInfo(name, body, _STEP)
         return ARCHITECTURES[name](info), info
     try:
-        return load_regressor(name)
+        made, info = load_regressor(name)
     except FileNotFoundError as error:
         known = ", ".join([BLAZEPOSE, *ARCHITECTURES])
         raise FileNotFoundError(f"{error}; to start afresh, one of {known}") from error
+    if isinstance(made, Lifter):
+        # training moves one head: another that it leaves behind would answer for it
+        made.given_head, info = None, replace(info, given_rate=None)
+    return made, info
 
 
 def _refresh(regressor: nn.Module, info: RegressorInfo) -> None:
