@@ -28,9 +28,10 @@ from exemplar.samples import Batch
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, LSP_14
 
 RealMethod = Literal[
-    "none", "eft", "eft+align", "eft+guard", "oracle", "smplify", "dual", "landmarks"
+    "none", "shown", "eft", "eft+align", "eft+guard", "oracle", "smplify", "dual", "landmarks"
 ]
-"""eft+align: EFT's body put onto the picture, as `exemplar fit` does; oracle: EFT's iterate that is
+"""none: the network sees the crop alone; shown: it reads the keypoints that are given, too, and EFT
+starts there; eft+align: EFT's body put onto the picture, as `exemplar fit` does; oracle: EFT's iterate that is
 nearest to the truth; landmarks: the shipped trunk's own metric landmarks of the crop and its mirror
 image, averaged; the others are `evaluation.methods`'."""
 
@@ -102,7 +103,7 @@ def _fit_block(
     if methods.config.looks and set(wanted) - {"none", "landmarks"}:
         fitted = people.looked_again(Looker(methods.regressor, methods.body, methods.device))
     for fit, gives in FITTED_TOGETHER.items():
-        needed = {*gives, "oracle", "eft+align"} if fit == "eft" else set(gives)
+        needed = {*gives, "shown", "oracle", "eft+align"} if fit == "eft" else set(gives)
         if not needed & set(wanted):
             continue
         batch = people.batch if fit == "none" else fitted
@@ -110,6 +111,9 @@ def _fit_block(
         for method, answer in answers.items():
             found = _found(methods.body, answer, answer.prediction, batch, answer.kept)
             out[method] = _in_first_crop(found, batch, people)
+        if "shown" in wanted and "eft" in answers:
+            first = _started(methods.body, answers["eft"], batch)
+            out["shown"] = _in_first_crop(first, batch, people)
         if "eft+align" in wanted and "eft" in answers:
             put = replace(answers["eft"], prediction=_aligned(methods, answers["eft"], batch))
             found = _found(methods.body, put, put.prediction, batch, put.kept)
@@ -145,6 +149,13 @@ def _found(
     back = rotation_about_z(batch.box.angle)
     in_camera = joints @ back.mT
     return Found(in_camera[:, FOURTEEN].numpy(), points[:, FOURTEEN].numpy(), updates.numpy())
+
+
+def _started(body: Body, answers: Answers, batch: Batch) -> Found:
+    """What EFT starts from."""
+    assert answers.iterates is not None
+    start = Prediction(*(x[:, 0] for x in vars(answers.iterates).values()))
+    return _found(body, answers, start, batch, torch.zeros_like(answers.updates))
 
 
 @torch.no_grad()
