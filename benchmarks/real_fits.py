@@ -31,9 +31,9 @@ RealMethod = Literal[
     "none", "shown", "eft", "eft+align", "eft+guard", "oracle", "smplify", "dual", "landmarks"
 ]
 """none: the network sees the crop alone; shown: it reads the keypoints that are given, too, and EFT
-starts there; eft+align: EFT's body put onto the picture, as `exemplar fit` does; oracle: EFT's iterate that is
-nearest to the truth; landmarks: the shipped trunk's own metric landmarks of the crop and its mirror
-image, averaged; the others are `evaluation.methods`'."""
+starts there; eft+align: EFT's body put onto the picture, as `exemplar fit` does; oracle: EFT's
+iterate that is nearest to the truth; landmarks: the shipped trunk's own metric landmarks of the
+crop and its mirror image, averaged; the others are `evaluation.methods`'."""
 
 REAL_METHODS: tuple[RealMethod, ...] = get_args(RealMethod)
 

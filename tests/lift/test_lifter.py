@@ -210,7 +210,7 @@ def test_dual_networks_lift_as_they_fit(photographs: Path) -> None:
     assert person is not None
     network, _ = load_regressor("mobile")
     settings = replace(DualConfig.trained(), iterations=2)
-    batch = batch_of([person])
+    batch = batch_of([person]).with_keypoints_shown()
     fits = fit_dual(network, network, one.body, batch, settings)
     assert made.sample.body is not None
     expected = fits.after.prediction.turned_back(batch.box).body_pose[0].double().numpy()

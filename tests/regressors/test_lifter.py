@@ -250,7 +250,7 @@ def test_people_who_are_given_with_keypoints_have_a_head_of_their_own(
         )
         for found in (plain, answer)
     ]
-    assert (errors[1] < 0.8 * errors[0]).all()
+    assert (errors[1] < 0.9 * errors[0]).all()
 
 
 def test_fits_move_the_head_that_reads_the_keypoints(
@@ -351,7 +351,7 @@ def test_weights_of_their_own_are_those_of_a_network_with_them(
 
 def test_the_shipped_file_holds_the_head_and_the_trunk_is_its_authors(shipped: Lifter) -> None:
     names = load_asset_state("mobile.safetensors")
-    assert all(name.startswith("head.") for name in names)
+    assert all(name.startswith(("head.", "given_head.")) for name in names)
     trunk = load_asset_state("pose_trunk.safetensors")
     own = shipped.reader.trunk.state_dict()
     assert own.keys() == trunk.keys()

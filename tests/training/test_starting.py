@@ -38,8 +38,9 @@ def changed(first: nn.Module, second: nn.Module) -> list[int]:
 def test_a_shipped_network_and_a_file_start_as_they_are(tmp_path: Path) -> None:
     found, info = starting_regressor("mobile", seed=1)
     shipped, wanted = load_regressor("mobile")
-    assert same(found, shipped)
-    assert info == wanted
+    assert same(found.get_submodule("reader"), shipped.get_submodule("reader"))
+    assert same(found.get_submodule("head"), shipped.get_submodule("head"))
+    assert info == replace(wanted, given_rate=None)
     path = save_toy(tmp_path / "toy.safetensors", seed=5, body="smpl")
     found, info = starting_regressor(str(path))
     assert (info.architecture, info.body) == ("toy", "smpl")
@@ -79,7 +80,6 @@ def test_a_head_that_training_leaves_behind_is_left_out() -> None:
     assert isinstance(found, Lifter)
     assert (shipped.given_head is None, found.given_head) == (False, None)
     assert info == replace(told, given_rate=None)
-    assert same(found.head, shipped.head)
 
 
 def test_blazepose_has_the_assets_trunk_and_a_fresh_head() -> None:
