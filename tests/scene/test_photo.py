@@ -1,5 +1,6 @@
 """From a photo to fitted bodies, on real photographs that scikit-image carries."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -396,8 +397,9 @@ def test_an_smpl_file_takes_the_place_of_the_open_body(
         f=body.faces.numpy(),
     )
     options = exemplar.FitOptions(iterations=0, body=str(path), looks=False, align=False)
-    (person,) = exemplar.fit(portrait, coco_of(fitted), options=options).people
-    expected = fitted.people[0].before
+    points = coco_of(fitted)
+    (person,) = exemplar.fit(portrait, points, options=options).people
+    expected = exemplar.fit(portrait, points, options=replace(options, body=None)).people[0].before
     # float32 through another file and another order of sums; from fewer joints the camera sees the
     # body at another distance
     found = person.after.kinematic_joints - person.after.kinematic_joints[0]
