@@ -13,7 +13,7 @@ from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.regressors.prediction import Prediction
-from exemplar.skeletons import BLAZEPOSE_33, OPENPOSE_25, SMPL_24, SMPL_49
+from exemplar.skeletons import BLAZEPOSE_33, OPENPOSE_25, SMPL_24, SMPL_49, flip_permutation
 
 PEOPLE = 4
 FEET = [row for row, name in enumerate(SMPL_49) if name.endswith(("ankle", "toe", "heel"))]
@@ -102,6 +102,19 @@ def test_who_is_not_seen_stays_to_the_bit(body: Body, truth: Prediction) -> None
     start = turned(truth, 12.0, "left_hip")
     keypoints = seen_of(body, truth)
     keypoints[1] = 0.0
+    found = aligned(body, start, seen_points(keypoints))
+    for one, other in zip(vars(found).values(), vars(start).values(), strict=True):
+        assert torch.equal(one[1], other[1])
+    assert not torch.equal(found.body_pose[0], start.body_pose[0])
+
+
+def test_a_body_that_is_far_from_what_is_seen_is_not_bent_towards_it(
+    body: Body, truth: Prediction
+) -> None:
+    """Here a person whose left and right are exchanged, as in a reading of front for back."""
+    start = turned(truth, 12.0, "left_hip")
+    keypoints = seen_of(body, truth)
+    keypoints[1] = keypoints[1, flip_permutation(SMPL_49)]
     found = aligned(body, start, seen_points(keypoints))
     for one, other in zip(vars(found).values(), vars(start).values(), strict=True):
         assert torch.equal(one[1], other[1])

@@ -161,7 +161,7 @@ def test_the_command_lifts_and_goes_on(
     assert "2 of 6 people done" in said
     rows = list(table.read(tmp_path / "out" / "pseudo_gt.parquet"))
     assert [row.sample.image for row in rows] == [f"{i}.png" for i in range(6)]
-    assert {row.iterations for row in rows} == {1}
+    assert max(row.iterations for row in rows) == 1
     assert f"eft.json ({sum(row.usable for row in rows)} people)" in said.replace("\n", "")
     with pytest.raises(SystemExit):
         main([*job, "--iterations", "2"])

@@ -101,6 +101,9 @@ class AlignConfig:
     """Standard deviation of what a joint turns beyond its limit, degrees."""
     most_step: float = 0.5
     """Most that a joint turns in a step, radians."""
+    nearest_px: float = 20.0
+    """Bodies that are farther than this from what is seen, px of a 224 crop on average, stay: they
+    are wrong by more than some degrees, and worse if they are bent towards it."""
 
 
 def _part(name: str) -> str:
@@ -159,17 +162,14 @@ def aligned(
     config = config or AlignConfig()
     problem = _Problem(body, start, seen, config)
     unknowns = start.camera.new_zeros(len(start.camera), 3 * len(_JOINTS) + 3)
-    first = None
+    now = problem.at(unknowns)
+    first, near = problem.loss(now, unknowns), problem.is_near(now)
     for _ in range(config.iterations):
-        now = problem.at(unknowns)
-        first = problem.loss(now, unknowns) if first is None else first
         step = problem.step(now, unknowns)
         unknowns = unknowns - step.clamp(-config.most_step, config.most_step)
-    last = problem.at(unknowns)
-    better = last.prediction.finite_rows()
-    if first is not None:
-        better = better & (problem.loss(last, unknowns) < first)
-    return _where(better, last.prediction, start)
+        now = problem.at(unknowns)
+    better = near & now.prediction.finite_rows() & (problem.loss(now, unknowns) < first)
+    return _where(better, now.prediction, start)
 
 
 @dataclass(frozen=True)
@@ -287,6 +287,12 @@ class _Problem:
         slope = (change * away).sum((-1, -2)) / _away(local)[..., None].clamp_min(1e-6)
         over = _away(local) > self.limits
         return slope * over[..., None] / self.beyond
+
+    def is_near(self, now: _State) -> Bool[Tensor, " b"]:
+        """Whether the bodies' points are near enough to what is seen."""
+        weights = (self.precision > 0).to(now.gaps)
+        mean = (now.gaps.norm(dim=-1) * weights).sum(1) / weights.sum(1).clamp_min(1.0)
+        return mean * PX < self.config.nearest_px
 
     def loss(self, now: _State, unknowns: Float[Tensor, "b u"]) -> Float[Tensor, " b"]:
         """Twice the negative logarithm of the posterior, but for a constant."""

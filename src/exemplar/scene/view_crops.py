@@ -66,7 +66,8 @@ def joined(views: Sequence[Views]) -> Views:
     first = views[0]
     batches = [each.batch for each in views]
     boxes = [vars(batch.box) for batch in batches]
-    box = Box(**{name: torch.cat([each[name] for each in boxes]) for name in boxes[0]})
+    known = [name for name, value in boxes[0].items() if value is not None]
+    box = Box(**{name: torch.cat([each[name] for each in boxes]) for name in known})
     joints = [batch.joints_3d for batch in batches if batch.joints_3d is not None]
     batch = replace(
         batches[0],
