@@ -45,7 +45,7 @@ def _scene() -> dict[str, Any]:
         "faces": (np.arange(3, dtype=np.uint16)[:, None], 5123, "SCALAR"),
         "rest": (np.tile(np.eye(4, dtype=np.float32), (2, 1, 1)).reshape(2, 16), 5126, "MAT4"),
         "times": (np.arange(4, dtype=np.float32)[:, None], 5126, "SCALAR"),
-        "turns": (np.tile(np.float32([0, 0, 0, 1]), (4, 1)), 5126, "VEC4"),
+        "turns": (np.tile(np.array([0, 0, 0, 1], np.float32), (4, 1)), 5126, "VEC4"),
     }
     data, views, accessors = b"", [], []
     for number, (values, kind, shape) in enumerate(arrays.values()):
@@ -159,7 +159,7 @@ def _write_set(content: Any, path: Path) -> None:
     (folder / HEADER).write_text(json.dumps(content if path.name == HEADER else header))
     np.savez(folder / ANNOTATIONS, part=np.ones((2, 24, 3)), annotIds=np.arange(2))
     truth = content if path.name == TRUTH else _truth()
-    np.savez(folder / TRUTH, **{name: np.asarray(value) for name, value in truth.items()})
+    KINDS_OF_DATA["npz"].write(truth, folder / TRUTH)
 
 
 def _prints(path: Path) -> object:
