@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from exemplar.data.records import sample_or_problem
 from exemplar.data.sequences import each_file
 from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49
@@ -34,3 +35,11 @@ def test_whatever_a_files_reader_raises_is_that_files_problem(
     assert str(files[1]) in found[2].problem
     with pytest.raises(ValueError, match=r"b\.pkl"):
         list(each_file([files[1]], samples, root=files[1]))
+
+
+def test_a_record_whose_image_cannot_be_read_is_a_record_with_a_problem() -> None:
+    def make() -> Sample:
+        raise FileNotFoundError("no image at gone.jpg")
+
+    (found,) = sample_or_problem(make, image="gone.jpg")
+    assert found.problem == "broken annotation: no image at gone.jpg"
