@@ -50,7 +50,7 @@ def parse_json(text: bytes, budget: Budget) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise ValueError("its values are nested too deeply") from None
+        raise ValueError("not JSON that can be read: it is nested too deeply") from None
 
 
 _BYTES_FOR = {b"[": 88, b"{": 200, b":": 64, b",": 32, b'"': 16}
