@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.fuzz_files import KINDS as KINDS_OF_DATA
 from benchmarks.fuzz_files import Kind
+from benchmarks.fuzz_folder_files import KINDS as KINDS_OF_FOLDERS
 from exemplar.bodies import load_body
 from exemplar.data.calibration import read_cameras
 from exemplar.files.video_files import read_frames, read_info, video_writer
@@ -159,6 +160,7 @@ def _shown(path: Path) -> object:
 
 KINDS: Mapping[str, Kind] = {
     **KINDS_OF_DATA,
+    **KINDS_OF_FOLDERS,
     "calibration, toml": Kind("a.toml", _toml, _text, read_cameras),
     "calibration, Qualisys": Kind("a.qca.txt", _qualisys, _text, read_cameras),
     "calibration, OpenCV": Kind("a.json", _opencv, _json, read_cameras),

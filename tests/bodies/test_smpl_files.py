@@ -158,6 +158,36 @@ def test_objects_that_are_not_of_the_body_are_passed_over(tmp_path: Path) -> Non
     assert load_smpl(tmp_path / "smpl.npz").num_betas == 10
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("weights", 0.0, "weights to sum to 1"),
+        ("v_template", 1e300, "v_template holds numbers over 1e\\+06"),
+        ("v_template", 1j, "v_template: expected real numbers, got complex128"),
+        ("shapedirs", "1", "shapedirs: expected real numbers, got <U1"),
+    ],
+)
+def test_numbers_that_no_body_has_are_refused(
+    tmp_path: Path, name: str, value: complex | str, says: str
+) -> None:
+    made = arrays()
+    np.savez(tmp_path / "a.npz", **{**made, name: np.full(made[name].shape, value)})
+    with pytest.raises(ValueError, match=rf"a\.npz is not an SMPL model: .*{says}"):
+        load_smpl(tmp_path / "a.npz")
+
+
+def test_a_body_without_faces_or_vertices_is_refused(tmp_path: Path) -> None:
+    made = arrays()
+    nobody = {
+        name: made[name][:0] for name in ("v_template", "weights", "shapedirs", "posedirs", "f")
+    }
+    nobody["J_regressor"] = made["J_regressor"][:, :0]
+    for number, changed in enumerate(({"f": made["f"][:0]}, nobody)):
+        np.savez(tmp_path / f"{number}.npz", **{**made, **changed})
+        with pytest.raises(ValueError, match="vertices and 0 faces, expected some"):
+            load_smpl(tmp_path / f"{number}.npz")
+
+
 @pytest.mark.parametrize("rows", ["features", "coordinates"])
 def test_posedirs_may_lie_as_a_matrix(body: Body, tmp_path: Path, rows: str) -> None:
     data = arrays()

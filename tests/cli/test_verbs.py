@@ -166,3 +166,16 @@ def test_a_missing_package_is_told_with_the_extra_that_brings_it(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("error: pyarrow is not installed")
     assert line.endswith("pip install 'exemplar-hmr[data]'")
+
+
+def test_names_that_cannot_be_printed_are_escaped(tmp_path: Path) -> None:
+    """Half a character is no UTF-8, and some terminals have ASCII alone."""
+    (tmp_path / "a.json").write_text('{"people": ["\\ud800", "é"]}')
+    command = [sys.executable, "-m", "exemplar.cli", "data", "inspect", "a.json", "--no-sheet"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 1
+    assert "expected a person to be an object, got \\ud800" in done.stderr
+    assert "codec" not in done.stderr

@@ -13,6 +13,7 @@ import skimage.data
 import torch
 from PIL import Image
 
+from exemplar.files import image_files
 from exemplar.files.image_files import (
     OUTSIDE_VARIABLE,
     SMALLEST_SIDE,
@@ -211,6 +212,31 @@ def test_a_disk_that_fails_is_no_damaged_file(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nobody.jpg"):
         read_image(tmp_path / "nobody.jpg")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "CMYK", "I;16", "I", "F", "1", "L"])
+def test_large_images_are_converted_strip_by_strip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """A small file of many pixels would take gigabytes otherwise."""
+    ramp = np.arange(64 * 40, dtype=np.float32).reshape(64, 40)
+    grey = Image.fromarray((ramp * 20).astype(np.uint16)) if mode == "I;16" else None
+    image = grey or Image.fromarray(ramp).convert("L" if mode in ("P", "1") else mode)
+    image = image.convert(mode) if mode in ("P", "1") else image
+    path = tmp_path / "a.tif"
+    image.save(path)
+    whole, sizes = read_image(path), list[tuple[int, int]]()
+
+    def crop(self: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+        sizes.append((box[2] - box[0], box[3] - box[1]))
+        return cropped(self, box)
+
+    cropped = Image.Image.crop
+    monkeypatch.setattr(Image.Image, "crop", crop)
+    monkeypatch.setattr(image_files, "_STRIP_PIXELS", 300)
+    assert np.array_equal(read_image(path), whole)
+    assert max(width * height for width, height in sizes) <= 300
+    assert len(np.unique(whole)) > 1
 
 
 def test_an_image_over_the_limit_is_refused(

@@ -175,6 +175,27 @@ def test_a_deep_key_is_refused_before_it_is_hashed() -> None:
         unpickle(b"}" + b")" + b"\x85" * 300_000 + b"Ns.")
 
 
+PRIME = 2**61 - 1
+"""Python's hash of a whole number is its remainder."""
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"}("
+        + b"".join(b"\x8a\x10%bN" % (i * PRIME).to_bytes(16, "little") for i in range(9))
+        + b"u.",
+        b"}(" + b"".join(b"L%dL\nN" % (i * PRIME) for i in range(9)) + b"u.",
+        b"N" + b"".join(b"p%d\n" % (i * PRIME) for i in range(9)) + b".",
+    ],
+    ids=["keys", "keys as text", "places"],
+)
+def test_numbers_of_one_hash_are_refused(payload: bytes) -> None:
+    """60,000 of them in a dict take minutes."""
+    with pytest.raises(ValueError, match=r"an? int for a key|under no number"):
+        unpickle(b"\x80\x02" + payload)
+
+
 def test_what_a_message_shows_is_within_the_budget() -> None:
     laughs: list[object] = ["ha" * 50]
     for _ in range(9):

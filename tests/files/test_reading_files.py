@@ -47,3 +47,24 @@ def test_a_file_larger_than_the_budget_is_not_even_read(tmp_path: Path) -> None:
         file.truncate(1 << 36)  # a hole, which takes no room
     with pytest.raises(ValueError, match="would take more than 8192 MB"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_letter_beyond_the_usual_counts_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python then keeps four bytes for each letter of the text."""
+    monkeypatch.setenv(VARIABLE, str(1 / 1024))
+    (tmp_path / "a.json").write_text('"' + "x" * 250_000 + '"')
+    assert len(read_json(tmp_path / "a.json")) == 250_000
+    (tmp_path / "b.json").write_text('"' + "x" * 250_000 + "\U0001f600" + '"')
+    with pytest.raises(ValueError, match=r"b.json: its contents would take more"):
+        read_json(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("number", ["9" * 1_000_000, "-" + "1" * 5000])
+def test_a_number_of_very_many_digits_is_one_line(tmp_path: Path, number: str) -> None:
+    (tmp_path / "a.json").write_text(f'{{"people": [{number}]}}')
+    with pytest.raises(ValueError, match=r"a\.json") as caught:
+        read_json(tmp_path / "a.json")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400

@@ -95,7 +95,7 @@ def test_a_newer_ledger_says_so(job: Path) -> None:
 
 def test_a_ledger_that_names_no_images_is_one_line(job: Path) -> None:
     change(job, "UPDATE meta SET key = 'x'")
-    with Ledger(job) as ledger, pytest.raises(ValueError, match=f"{LEDGER}: not a ledger of"):
+    with Ledger(job) as ledger, pytest.raises(ValueError, match=f"{LEDGER}: its job was never"):
         _ = ledger.images
 
 
@@ -210,3 +210,25 @@ def test_a_read_only_folder_can_be_read(
     assert progress == (12, 6, 0)
     assert counts == ({"": 6} if before is leave_in_the_log else {"": 5, "rejected": 1})
     assert "read-only" in error
+
+
+_DECISIONS = "id INTEGER PRIMARY KEY, decision TEXT NOT NULL"
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("DROP TABLE decisions", f"CREATE TABLE decisions ({_DECISIONS} {more})")
+        for more in (
+            "DEFAULT (hex(zeroblob(9)))",
+            "CHECK (length(zeroblob(9)) = 9)",
+            "COLLATE NOCASE",
+        )
+    ]
+    + [("CREATE INDEX more ON samples (hex(zeroblob(9)))",)],
+)
+def test_tables_that_compute_are_refused(job: Path, statements: tuple[str, ...]) -> None:
+    """SQLite would run what they say, for gigabytes."""
+    change(job, *statements)
+    with pytest.raises(ValueError, match=r"expected tables alone, got (decisions|more)"):
+        Ledger(job)

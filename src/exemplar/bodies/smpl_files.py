@@ -49,6 +49,13 @@ _SKELETONS: Mapping[tuple[int, ...], tuple[str, ...]] = {
 """Joints by kinematic tree."""
 
 
+_LARGEST = 1e6
+"""No number of a body is larger, whatever its unit."""
+
+_LOOSE_WEIGHTS = 0.05
+"""How far the weights of a vertex may be from a sum of 1."""
+
+
 def load_smpl(path: str | Path, *, num_betas: int = 10, dtype: torch.dtype = torch.float32) -> Body:
     """A body from an SMPL, SMPL+H or SMPL-X file (`.npz` or `.pkl`, as their authors give them).
 
@@ -99,11 +106,15 @@ def _body_arrays(
     _check("J_regressor", regressor, (len(names), count))
     _check("weights", weights, (count, len(names)))
     _check("f", faces, (len(faces), 3))
+    if not count or not len(faces):
+        raise ValueError(f"it has {count} vertices and {len(faces)} faces, expected some of both")
+    if (weights.sum(1) - 1).abs().max() > _LOOSE_WEIGHTS:
+        raise ValueError("expected each vertex's weights to sum to 1, and they do not")
     if shapedirs.ndim != 3 or shapedirs.shape[2] < num_betas:
         got = tuple(shapedirs.shape)
         raise ValueError(f"expected shapedirs ({count}, 3, {num_betas} or more), got {got}")
     _check("shapedirs", shapedirs, (count, 3, num_betas))
-    if len(faces) and not 0 <= faces.min() <= faces.max() < count:
+    if not 0 <= faces.min() <= faces.max() < count:
         raise ValueError(f"f names vertices from {faces.min()} to {faces.max()}, of {count}")
     arrays = BodyArrays(
         v_template=template,
@@ -130,16 +141,22 @@ def _numbers(raw: Mapping[str, Any], key: str, most: int | None = None) -> Tenso
     if isinstance(array, np.ndarray) and array.dtype == object and array.ndim == 0:
         array = array.item()  # how .npz files hold a sparse matrix
     try:
-        return torch.from_numpy(as_array(array)[..., :most].astype(np.float64))
-    except (TypeError, ValueError) as error:
+        array = as_array(array)[..., :most]
+    except (TypeError, ValueError, IndexError) as error:
         raise ValueError(f"{key}: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{key}: expected real numbers, got {array.dtype}")
+    return torch.from_numpy(array.astype(np.float64))
 
 
 def _check(name: str, array: Tensor | np.ndarray, shape: tuple[int, ...]) -> None:
     if tuple(array.shape) != shape:
         raise ValueError(f"expected {name} {shape}, got {tuple(array.shape)}")
-    if not torch.as_tensor(array).isfinite().all():
+    values = torch.as_tensor(array)
+    if not values.isfinite().all():
         raise ValueError(f"{name} holds numbers that are not finite")
+    if values.is_floating_point() and values.numel() and values.abs().max() > _LARGEST:
+        raise ValueError(f"{name} holds numbers over {_LARGEST:g}, which are no metres of a body")
 
 
 def _posedirs(array: Tensor, vertices: int, joints: int) -> Tensor:

@@ -9,6 +9,7 @@ import select
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import tyro
@@ -59,6 +60,9 @@ _DESCRIPTION = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb. Exits 1 with one line on bad input, 2 on wrong usage, 130 on Ctrl-C, and 141,
     silently, when whoever reads its output has had enough of it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names in files may hold what cannot be printed
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             _main(list(sys.argv[1:] if arguments is None else arguments))

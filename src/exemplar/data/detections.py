@@ -24,6 +24,7 @@ from exemplar.data.records import (
     sample_or_problem,
 )
 from exemplar.files.image_files import image_size, image_within
+from exemplar.files.reading_files import reading
 from exemplar.samples import Sample
 from exemplar.skeletons import names_of, to_smpl49
 
@@ -216,7 +217,8 @@ def _of_files(
     """The samples of each file; one that says so in place of a file that cannot be read."""
     for file in files:
         try:
-            yield from samples(file)
+            with reading(file, "a file of keypoints"):
+                yield from samples(file)
         except (ValueError, OSError) as error:
             if file == root:
                 raise

@@ -47,9 +47,10 @@ class KeypointFile:
         if not mine:
             others = _some(list(dict.fromkeys(each.image for each in people)))
             where = "" if name is None else f" in image {Path(name).name!r}"
+            broken = next((f"; {each.problem}" for each in people if each.problem), "")
             raise ValueError(
                 f"{self.path} has nobody with keypoints{where}{others and f', only {others}'}"
-                f" (a confidence below {LEAST_CONFIDENCE:g} counts as not seen)"
+                f" (a confidence below {LEAST_CONFIDENCE:g} counts as not seen){broken}"
             )
         for each in mine:
             if size is not None and each.image_size not in (None, tuple(size)):

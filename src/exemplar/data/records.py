@@ -128,9 +128,9 @@ def sample_or_problem(
     """
     try:
         made = make()
-    except BROKEN as error:
+    except (*BROKEN, OSError) as error:
         reason = one_line(error)
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
         made = Sample(
             image=image,
             box_centre=np.zeros(2),

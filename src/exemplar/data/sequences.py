@@ -17,6 +17,7 @@ from exemplar.data.records import (
     numbers,
     sample_or_problem,
 )
+from exemplar.files.reading_files import reading
 from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.samples import BodyTruth, Gender, Sample
 from exemplar.skeletons import SMPL_24
@@ -36,7 +37,8 @@ def each_file(
         raise ValueError(f"{root}: expected files of poses, got none")
     for path in files:
         try:
-            yield from samples(path)
+            with reading(path, "a file of poses"):
+                yield from samples(path)
         except (OSError, ValueError) as error:
             if path == root:
                 raise

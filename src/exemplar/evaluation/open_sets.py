@@ -160,18 +160,19 @@ def fingerprints(folder: Path, ends: Sequence[int]) -> dict[int, Fingerprint]:
 
     ValueError if somebody is not there.
     """
-    with reading(folder / HEADER, "the header of a synthetic data set"):
-        size = int(read_json(folder / HEADER)["config"]["image_size"])
-    truth = _people(folder / TRUTH, _TRUE, max(ends))
-    marks = _people(folder / ANNOTATIONS, ("part",), max(ends))
     out = {}
-    for start, end in zip((0, *ends), ends, strict=False):
-        here = slice(start, end)
-        sums = _sums({name: rows[here] for name, rows in truth.items()}, marks["part"][here], size)
-        digest = hashlib.sha256()
-        for number in range(start, end):
-            digest.update((folder / image_name(number)).read_bytes())
-        out[end] = Fingerprint(**sums, pixels=digest.hexdigest()[:12])
+    with reading(folder, "a synthetic data set"):
+        size = int(read_json(folder / HEADER)["config"]["image_size"])
+        truth = _people(folder / TRUTH, _TRUE, max(ends))
+        marks = _people(folder / ANNOTATIONS, ("part",), max(ends))
+        for start, end in zip((0, *ends), ends, strict=False):
+            here = slice(start, end)
+            rows = {name: rows[here] for name, rows in truth.items()}
+            sums = _sums(rows, marks["part"][here], size)
+            digest = hashlib.sha256()
+            for number in range(start, end):
+                digest.update((folder / image_name(number)).read_bytes())
+            out[end] = Fingerprint(**sums, pixels=digest.hexdigest()[:12])
     return out
 
 

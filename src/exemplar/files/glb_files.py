@@ -4,7 +4,6 @@ https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html. Morph targets, sparse
 meshes are not read.
 """
 
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from exemplar.files.file_budget import Budget
-from exemplar.files.reading_files import reading
+from exemplar.files.reading_files import parse_json, reading
 
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -61,8 +60,7 @@ class _Reader:
         magic, version, _, size, kind = struct.unpack_from("<4sIII4s", data)
         if (magic, version, kind) != (b"glTF", 2, b"JSON"):
             raise ValueError("it does not begin as a binary glTF 2.0 file")
-        self.budget.take(20 * size)
-        self.asset: dict[str, Any] = json.loads(data[20 : 20 + size])
+        self.asset: dict[str, Any] = parse_json(data[20 : 20 + size], self.budget)
         needs = self.asset.get("extensionsRequired")
         if needs:
             raise ValueError(f"it needs the extension {needs[0]}, which is not known")
@@ -97,7 +95,8 @@ class _Reader:
         stride = view.get("byteStride") or width * dtype.itemsize
         begin = view.get("byteOffset", 0) + entry.get("byteOffset", 0)
         self.budget.take(count * width * 8)
-        if min(begin, count, stride) < 0 or begin + count * stride > len(self.binary) + stride:
+        inside = begin + count * stride <= len(self.binary) + stride
+        if min(begin, count) < 0 or stride < width * dtype.itemsize or not inside:
             raise ValueError("an array reaches beyond the end of the file")
         rows = np.ndarray((count, width), dtype, self.binary, begin, (stride, dtype.itemsize))
         if entry.get("normalized"):
@@ -151,6 +150,7 @@ class _Reader:
                 ]
                 local = _matrices(*parts)
             world[number] = local if above < 0 else world[above] @ local
+            self.budget.take(world[number].nbytes)
         return {number: np.broadcast_to(own, (len(times), 4, 4)) for number, own in world.items()}
 
     def _mesh(
@@ -163,9 +163,10 @@ class _Reader:
         faces = faces[: len(faces) // 3 * 3].reshape(-1, 3)
         if not len(faces) or faces.max() >= len(points):
             raise ValueError("a mesh has no triangles, or triangles of points that it has not")
-        self.budget.take(len(world[number]) * len(points) * 12)
         skin = self.asset["skins"][node["skin"]] if "skin" in node else None
         bones: list[int] = skin["joints"] if skin else []
+        self.budget.take(len(world[number]) * (len(points) * 12 + len(bones) * 24))
+        self.budget.take(len(points) * len(bones) * 8)
         if skin is None:
             vertices = _placed(world[number], points)
         else:

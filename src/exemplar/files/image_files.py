@@ -4,7 +4,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ _ORIENTATION_TAG, _SIDEWAYS = 0x0112, (5, 6, 7, 8)
 _EXIF_TAG, _FOCAL_35MM_TAG = 0x8769, 0xA405
 _FOCALS_35MM = (5.0, 2000.0)
 """Lenses that there are, mm."""
+
+_STRIP_PIXELS = 1 << 22
+"""Pixels that are converted together."""
 
 _PROGRAMS = frozenset({"EPS", "WMF"})
 """Pillow's formats whose files are programs."""
@@ -70,7 +73,7 @@ def decode_image(data: bytes, name: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     """`read_image` of a file's bytes; `name` is what errors call it."""
     with _one_line(name), _opened(io.BytesIO(data)) as image:
         image.load()
-        pixels = np.array(_to_rgb(_upright(image)))
+        pixels = _pixels(_upright(image))
     height, width = pixels.shape[:2]
     if min(width, height) < SMALLEST_SIDE:
         raise ValueError(
@@ -147,11 +150,13 @@ def _one_line(name: str | Path) -> Iterator[None]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF says; unturned when its EXIF block makes no sense."""
+    """The image turned as its EXIF says; as it is when its EXIF block makes no sense."""
+    if _orientation(image) == 1:
+        return image
     try:
         return ImageOps.exif_transpose(image)
     except Exception:
-        return image.copy()
+        return image
 
 
 def _orientation(image: Image.Image) -> int:
@@ -161,9 +166,21 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _pixels(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """The image in RGB, converted a strip at a time: copies of all of it in other modes would take
+    gigabytes."""
+    width, height = image.size
+    rows = max(1, _STRIP_PIXELS // width)
+    boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
+    white = _white(image, boxes) if image.mode.startswith(("I", "F")) else 0.0
+    pixels = np.empty((height, width, 3), np.uint8)
+    for box in boxes:
+        strip = image.crop(box)
+        pixels[box[1] : box[3]] = _grey(strip, white) if white else np.asarray(_to_rgb(strip))
+    return pixels
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         over = image.convert("RGBA")
         white = Image.new("RGBA", over.size, "white")
@@ -171,14 +188,22 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(grey: np.ndarray) -> UInt8[np.ndarray, "h w"]:
-    """Grey values as 0..255: integers are of 16 bits, floats span 0..1, 0..255 or 0..65535."""
-    values = np.nan_to_num(grey.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    white = 65535.0
-    if grey.dtype.kind == "f":
-        brightest = float(values.max(initial=0.0))
-        white = next((top for top in (1.0, 255.0, 65535.0) if brightest <= top), brightest)
-    return np.rint(np.clip(values / white, 0.0, 1.0) * 255.0).astype(np.uint8)
+def _white(image: Image.Image, boxes: Sequence[tuple[int, int, int, int]]) -> float:
+    """The value that stands for white: integers are of 16 bits, floats span 0..1, 0..255 or
+    0..65535."""
+    if not image.mode.startswith("F"):
+        return 65535.0
+    brightest = max(float(_finite(image.crop(box)).max(initial=0.0)) for box in boxes)
+    return next((top for top in (1.0, 255.0, 65535.0) if brightest <= top), brightest)
+
+
+def _grey(image: Image.Image, white: float) -> UInt8[np.ndarray, "h w 1"]:
+    """Grey values as 0..255."""
+    return np.rint(np.clip(_finite(image) / white, 0.0, 1.0) * 255.0).astype(np.uint8)[..., None]
+
+
+def _finite(image: Image.Image) -> Float64[np.ndarray, "h w"]:
+    return np.nan_to_num(np.asarray(image, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def write_image(image: UInt8[np.ndarray, "h w 3"], path: str | Path) -> None:

@@ -66,7 +66,7 @@ _AS_USUAL = b"".join(
         *("NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT"),
         *("BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES"),
         *("BINBYTES8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "TUPLE"),
-        *("EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "LIST", "GLOBAL", "PUT", "BINPUT"),
+        *("EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "LIST", "GLOBAL", "BINPUT"),
         *("LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET", "BINPERSID"),
     )
 )
@@ -139,6 +139,12 @@ class _Reader(_Unpickler):
         (size,) = np.frombuffer(self.read(8), "<u8").tolist()
         self.append(self.read(size))
 
+    def _put(self) -> None:
+        place = int(self.readline()[:-1])
+        if not _is_key(place):
+            raise pickle.UnpicklingError("it remembers something under no number")
+        self.memo[place] = self.stack[-1]
+
     def _global(self) -> None:
         name, module = _of(self.stack.pop(), str), _of(self.stack.pop(), str)
         self.append(self.find_class(module, name))
@@ -157,6 +163,7 @@ class _Reader(_Unpickler):
             (pickle.NEWOBJ, _new),
             (pickle.BUILD, _set_state),
             (pickle.BYTEARRAY8, _byte_array),
+            (pickle.PUT, _put),
             (pickle.STACK_GLOBAL, _global),
         )
     }  # fmt: skip
@@ -180,10 +187,18 @@ def _set_items(into: Any, items: Any) -> None:
     """Keys and values in turn. Only simple keys: hashing a deep one would end the process."""
     for key, value in zip(items[::2], items[1::2], strict=True):
         parts = key if isinstance(key, tuple) else (key,)
-        if not all(isinstance(part, (*_KEYS, Node)) for part in parts):
+        if not all(map(_is_key, parts)):
             raise pickle.UnpicklingError(f"a dict has a {type(key).__name__} for a key")
         if not isinstance(into, Node):  # as in `_extend`
             _of(into, dict)[key] = value
+
+
+def _is_key(value: Any) -> bool:
+    """Whether it may be a key, or a part of one. Of whole numbers that are larger, any number can
+    have the same hash, and a dict of them takes the square of their number to make."""
+    if type(value) is int:
+        return -(2**63) <= value < 2**63
+    return isinstance(value, (*_KEYS, Node))
 
 
 def _extend(into: Any, items: list[Any]) -> None:

@@ -38,10 +38,19 @@ def read_json(path: Path, expected: str = "JSON, or cut short") -> Any:
     cannot be read or would take too much memory."""
     with reading(path, expected):
         budget = Budget(path.stat().st_size)
-        budget.take(2 * path.stat().st_size)
-        text = path.read_bytes()
-        budget.take(sum(each * text.count(mark) for mark, each in _BYTES_FOR.items()))
+        budget.take(path.stat().st_size)
+        return parse_json(path.read_bytes(), budget)
+
+
+def parse_json(text: bytes, budget: Budget) -> Any:
+    """The value of a JSON text; ValueError if it is none or would take more than the budget."""
+    # one letter beyond the usual makes Python keep four bytes for each
+    budget.take(len(text) * (2 if text.isascii() else 6))
+    budget.take(sum(each * text.count(mark) for mark, each in _BYTES_FOR.items()))
+    try:
         return json.loads(text)
+    except RecursionError:
+        raise ValueError("not JSON that can be read: it is nested too deeply") from None
 
 
 _BYTES_FOR = {b"[": 88, b"{": 200, b":": 64, b",": 32, b'"': 16}

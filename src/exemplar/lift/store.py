@@ -146,8 +146,10 @@ class Ledger:
     @property
     def images(self) -> str | Path:
         """Where the images are, a path or a URL: `image_store_files.open_images` opens it."""
-        with reading(self._path, "a ledger of a lifting job"):
-            place = str(self.meta()["images"])
+        meta = self.meta()
+        if "images" not in meta:
+            raise ValueError(f"{self._path}: its job was never begun, or has lost its images")
+        place = str(meta["images"])
         return place if "://" in place else Path(place)
 
     def some_images(self, most: int) -> list[str]:

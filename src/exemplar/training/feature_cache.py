@@ -27,7 +27,7 @@ from exemplar.bodies import BodyParams
 from exemplar.files.atomic_files import replacing
 from exemplar.files.image_files import read_image
 from exemplar.files.npy_files import map_npy, read_npy
-from exemplar.files.reading_files import read_json
+from exemplar.files.reading_files import read_json, reading
 from exemplar.fitting.weights import Inputs, parts_of
 from exemplar.geometry.crops import Box
 from exemplar.skeletons import GT_24, SMPL_24, SMPL_49
@@ -387,26 +387,34 @@ def _batch_of(inputs: Inputs, targets: Float[Tensor, "b numbers"], shapes: int) 
 class _Source:
     """A source's rows in a cache: features stay on disk, targets are read."""
 
-    def __init__(self, folder: Path, name: str, people: int, config: CacheConfig) -> None:
-        paths = [_block_path(folder, name, i) for i in range(_blocks(people, config))]
-        missing = sum(not path.is_dir() for path in paths)
+    def __init__(
+        self, folder: Path, name: str, people: int, config: CacheConfig, shapes: int
+    ) -> None:
+        blocks, here = _blocks(people, config), {each.name for each in folder.iterdir()}
+        paths = [_block_path(folder, name, i) for i in range(min(blocks, len(here)))]
+        missing = blocks - sum(path.name in here for path in paths)
         if missing:
             raise ValueError(
-                f"the cache in {folder} lacks {missing} of {len(paths)} blocks of {name}: "
+                f"the cache in {folder} lacks {missing} of {blocks} blocks of {name}: "
                 "fill it with the same settings"
             )
         self._rows_in_block = config.block * config.variants
+        width = sum(math.prod(shape) for shape in _columns(shapes).values())
+        ends = [min((i + 1) * config.block, people) for i in range(len(paths))]
+        counts = np.diff([0, *ends]) * config.variants
         try:
-            targets = [read_npy(path / _TARGETS) for path in paths]
-            self._features = [_mapped(path) for path in paths]
+            targets = [
+                _targets(path, int(count), width) for path, count in zip(paths, counts, strict=True)
+            ]
+            self._features = [
+                _mapped(path, len(block) if block.any() else 0)
+                for path, block in zip(paths, targets, strict=True)
+            ]
         except (OSError, ValueError, EOFError) as error:
             raise ValueError(f"the cache in {folder} is damaged: {error}") from error
-        width = max(block.shape[1] for block in targets)
-        if width == 0:
-            raise ValueError(f"the cache in {folder} has nobody of {name}: no image could be used")
-        # A block without anybody has no columns.
-        targets = [b if b.shape[1] else np.zeros((len(b), width), np.float32) for b in targets]
         self.targets = np.concatenate(targets)
+        if not self.targets.any():
+            raise ValueError(f"the cache in {folder} has nobody of {name}: no image could be used")
         sound = self.targets[:: config.variants, 0] > 0
         self._stand_in = _next_sound(sound)
         self._variants = config.variants
@@ -421,9 +429,25 @@ class _Source:
         return [values[inside] for values in self._features[block]]
 
 
-def _mapped(path: Path) -> list[np.ndarray]:
+def _targets(path: Path, rows: int, width: int) -> Float32[np.ndarray, "rows width"]:
+    """A block's targets; 0 where the block has nobody, and so no columns."""
+    targets = read_npy(path / _TARGETS)
+    if targets.shape == (rows, 0):
+        return np.zeros((rows, width), np.float32)
+    if targets.shape != (rows, width) or not np.isfinite(targets).all():
+        raise ValueError(
+            f"{path / _TARGETS} is {targets.shape}, expected ({rows}, {width}) finite numbers"
+        )
+    return targets.astype(np.float32, copy=False)
+
+
+def _mapped(path: Path, rows: int) -> list[np.ndarray]:
     files = sorted(path.glob("features-*.npy"), key=lambda file: int(file.stem.split("-")[1]))
-    return [map_npy(file) for file in files]
+    features = [map_npy(file) for file in files]
+    for file, values in zip(files, features, strict=True):
+        if values.ndim < 1 or len(values) < rows:
+            raise ValueError(f"{file} is {values.shape}, expected {rows} rows")
+    return features
 
 
 def _next_sound(sound: np.ndarray) -> np.ndarray:
@@ -450,24 +474,29 @@ class CachedData:
         ValueError, in one line, if the cache is not of this regressor's frozen parts, is not
         complete, or lacks a data set of the mixture.
         """
-        folder, header = Path(folder), read_header(folder)
-        self.config = CacheConfig(**header["config"])
-        digest = prefix_digest(regressor, self.config.parts)
-        _compare(folder, header, {"regressor": type(regressor).__name__, "weights": digest})
-        missing = [name for name in mixture.names() if name not in header["sources"]]
-        if missing:
-            known = ", ".join(header["sources"])
-            raise ValueError(f"the cache in {folder} has no {', '.join(missing)}, only {known}")
-        self.variants = self.config.variants if variants is None else variants
-        if not 1 <= self.variants <= self.config.variants:
-            raise ValueError(
-                f"the cache in {folder} has {self.config.variants} variants, got {variants}"
-            )
+        folder = Path(folder)
         self.batch_size = batch_size
-        sizes = {name: int(header["sources"][name]["people"]) for name in mixture.names()}
-        self._draws = Draws(mixture, sizes, seed)
-        self._sources = [_Source(folder, name, n, self.config) for name, n in sizes.items()]
-        self._shapes = int(header["frame"]["shapes"])
+        with reading(folder, "a cache of features"):
+            header = read_header(folder)
+            self.config = CacheConfig(**header["config"])
+            digest = prefix_digest(regressor, self.config.parts)
+            _compare(folder, header, {"regressor": type(regressor).__name__, "weights": digest})
+            missing = [name for name in mixture.names() if name not in header["sources"]]
+            if missing:
+                known = ", ".join(header["sources"])
+                raise ValueError(f"the cache in {folder} has no {', '.join(missing)}, only {known}")
+            self.variants = self.config.variants if variants is None else variants
+            if not 1 <= self.variants <= self.config.variants:
+                raise ValueError(
+                    f"the cache in {folder} has {self.config.variants} variants, got {variants}"
+                )
+            sizes = {name: int(header["sources"][name]["people"]) for name in mixture.names()}
+            self._shapes = int(header["frame"]["shapes"])
+            self._draws = Draws(mixture, sizes, seed)
+            self._sources = [
+                _Source(folder, name, people, self.config, self._shapes)
+                for name, people in sizes.items()
+            ]
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> TrainingBatch:
         """The people of a step, rows rank::world; a person's variants come in turn."""

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from exemplar.environment import code_commit, code_version
 from exemplar.files.atomic_files import replacing
-from exemplar.files.reading_files import one_line, reading
+from exemplar.files.reading_files import one_line, read_json, reading
 from exemplar.files.tensor_files import read_tensors
 
 LAST, BEST, LOG, CONFIG = "last.pt", "best.pt", "log.csv", "config.json"
@@ -246,8 +246,8 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _note_environment(path: Path, step: int, device: str) -> None:
     try:
-        entries = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError):
+        entries = read_json(path)
+    except (OSError, ValueError):
         entries = []
     entries = entries if isinstance(entries, list) else []
     now = {"after_step": step, "command": sys.argv, "commit": code_commit(), "device": device}

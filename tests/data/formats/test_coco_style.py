@@ -86,7 +86,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "a box of text": (annotation(2, bbox=["1", "2", "3", "4"]), "expected numbers as bbox"),
     "an unknown image": (annotation(2, image_id=8), "the file has no image 8"),
     "no image": (without(annotation(2), "image_id"), "KeyError: 'image_id'"),
-    "a list for an image": (annotation(2, image_id=[7]), "broken annotation: TypeError"),
+    "a list for an image": (annotation(2, image_id=[7]), "the file has no image [7]"),
 }
 
 
@@ -103,6 +103,16 @@ def test_a_broken_person_is_told_and_costs_nobody_else(name: str, tmp_path: Path
     if isinstance(record, dict):
         assert broken.annotation_id == 2
         assert broken.image == ("train/street/7.jpg" if record.get("image_id") == 7 else "")
+
+
+@pytest.mark.parametrize(("image", "of_person"), [(7, "7"), ("7", 7), ("a7", "a7")])
+def test_numbers_of_images_and_categories_may_be_text(
+    tmp_path: Path, image: Any, of_person: Any
+) -> None:
+    people = [annotation(1, image_id=of_person, category_id="1")]
+    path = write_file(tmp_path, people, images=[{"id": image, "file_name": "7.jpg"}])
+    (person,) = coco.read(path)
+    assert (person.image, person.problem) == ("7.jpg", "")
 
 
 def test_a_box_without_extent_has_no_scale(tmp_path: Path) -> None:

@@ -119,6 +119,20 @@ def test_entries_are_found_wherever_the_text_is_cut(
     assert list(eft_json._stream(path)) == expected
 
 
+def test_an_entry_without_end_is_refused_before_all_of_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is parsed anew whenever more has been read, so the reads grow with it."""
+    monkeypatch.setattr(eft_json, "_LONGEST", 1 << 16)
+    monkeypatch.setattr(eft_json, "_CHUNK", 1 << 10)
+    path = tmp_path / "a.json"
+    path.write_text('{"data": [[' + "1," * 500_000)
+    with pytest.raises(ValueError, match=r"a\.json has an entry of more than"):
+        list(eft_json._stream(path))
+    path.write_text(" " * 500_000 + '{"data": []}' + " " * 500_000)
+    assert list(eft_json._stream(path)) == []
+
+
 @pytest.mark.parametrize(
     ("box", "corner", "o2n"),
     [  # centre and scale; upper left corner and crop px per image px as EFT's program recorded them

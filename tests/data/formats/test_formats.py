@@ -10,6 +10,7 @@ from exemplar.data import formats
 from exemplar.data.contents import Contents
 from exemplar.data.formats import FORMATS, eft_json, spin_npz, table
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.lift.store import Ledger
 from exemplar.samples import BodyTruth, Sample
 from tests.golden import eft
 
@@ -111,3 +112,19 @@ def test_options_are_checked(tmp_path: Path) -> None:
     says = r"format coco has no option 'subst' \(did you mean subset\?\), its options: subset, "
     with pytest.raises(ValueError, match=says):
         formats.read(tmp_path / "c.json", "coco", subst="all")
+
+
+def test_half_a_character_costs_its_own_person_alone(tmp_path: Path) -> None:
+    """JSON can hold it, and a ledger cannot."""
+    records = [
+        {"image_id": name, "keypoints": [5, 6, 1] * 17, "score": 1.0} for name in ("\ud800", "b")
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(records))
+    broken, good = formats.read(tmp_path / "results.json")
+    assert (broken.image, good.image) == ("?.jpg", "b.jpg")
+    assert "half a character" in broken.problem
+    assert not broken.keypoints_2d.any()
+    assert not good.problem
+    with Ledger(tmp_path / "job", create=True) as ledger:
+        ledger.fill(formats.read(tmp_path / "results.json"), {"images": "."})
+        assert ledger.filled()

@@ -1,9 +1,12 @@
 """Annotation formats: a reader a file, and which of them a file is for."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from exemplar.data.contents import Contents
 from exemplar.data.formats import (
@@ -200,4 +203,19 @@ def _truths(
 ) -> Iterator[PseudoTruth]:
     with reading(path, title):
         for row in rows:
-            yield row if isinstance(row, PseudoTruth) else PseudoTruth(row)
+            truth = row if isinstance(row, PseudoTruth) else PseudoTruth(row)
+            yield replace(truth, sample=_of_letters(truth.sample))
+
+
+def _of_letters(sample: Sample) -> Sample:
+    """The sample; a broken one if its texts hold halves of characters, as JSON can: no ledger and
+    no table keeps them."""
+    texts = {name: getattr(sample, name) for name in ("image", "subject", "problem")}
+    try:
+        "".join(texts.values()).encode()
+    except UnicodeEncodeError:
+        texts = {name: text.encode(errors="replace").decode() for name, text in texts.items()}
+        problem = texts.pop("problem") or f"broken annotation: half a character in {texts}"
+        nothing = np.zeros_like(sample.keypoints_2d)
+        return replace(sample, **texts, problem=problem, keypoints_2d=nothing)
+    return sample

@@ -50,15 +50,15 @@ class PeopleFile:
 
     annotations: Sequence[Any]
     """As they are in the file, good or broken."""
-    images: Mapping[Any, Mapping[str, Any]]
-    """Images by their number."""
+    images: Mapping[str, Mapping[str, Any]]
+    """Images by their number, as text: some tools write it so in one of the two places."""
     category: int | str | None
     """The category whose joints are asked for; None takes all."""
 
     def image_name(self, annotation: Any) -> str:
         """The image of an annotation, "" if it cannot be told."""
         with contextlib.suppress(KeyError, TypeError):
-            return str(self.images[annotation["image_id"]]["file_name"])
+            return str(self.images[str(annotation["image_id"])]["file_name"])
         return ""
 
 
@@ -204,10 +204,10 @@ def _people_file(contents: Contents, joints: tuple[str, ...] | None, title: str)
     return PeopleFile(parsed["annotations"], images, category)
 
 
-def _images_by_number(images: list[Any]) -> Mapping[Any, Mapping[str, Any]]:
+def _images_by_number(images: list[Any]) -> Mapping[str, Mapping[str, Any]]:
     """The images that have an id; the others are nobody's."""
     good = (each for each in images if isinstance(each, dict))
-    return {each["id"]: each for each in good if isinstance(each.get("id"), int | str)}
+    return {str(each["id"]): each for each in good if isinstance(each.get("id"), int | str)}
 
 
 def _samples(file: PeopleFile, make: Make, image_folder: str) -> Iterator[Sample]:
@@ -225,9 +225,10 @@ def _sample(file: PeopleFile, annotation: Any, make: Make) -> Sample | None:
         raise ValueError(f"expected an annotation with keys, got {str(annotation)[:60]}")
     if annotation.get("iscrowd"):
         return None
-    if file.category not in (None, annotation.get("category_id", file.category)):
+    category = str(annotation.get("category_id", file.category))
+    if file.category is not None and category != str(file.category):
         return None
-    image = file.images.get(annotation["image_id"])
+    image = file.images.get(str(annotation["image_id"]))
     if image is None:
-        raise ValueError(f"the file has no image {annotation['image_id']}")
+        raise ValueError(f"the file has no image {str(annotation['image_id'])[:60]}")
     return make(annotation, image)

@@ -16,10 +16,11 @@ that a file of 79,000 people needs no more memory than one of ten.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -44,6 +45,8 @@ _OPENPOSE_18_ROWS = [
 ]
 _CHUNK = 1 << 20
 _PEEK = 1 << 16
+_LONGEST = 1 << 26
+_SPACES = re.compile(r"\s*")
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,7 @@ def _stream(path: Path) -> Iterator[tuple[str, Any]]:
     Values are parsed as the text arrives: only one entry is in memory at a time.
     """
     with path.open(encoding="utf-8-sig") as file:
-        text = _Text(path, iter(lambda: file.read(_CHUNK), ""))
+        text = _Text(path, file)
         text.expect("{")
         if text.peek() == "}":
             return
@@ -245,17 +248,15 @@ def _stream(path: Path) -> Iterator[tuple[str, Any]]:
 class _Text:
     """JSON text that is read as far as its next value needs."""
 
-    def __init__(self, path: Path, chunks: Iterator[str]) -> None:
-        self.path = path
-        self.chunks = chunks
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self.path, self.file = path, file
         self.text, self.at = "", 0
         self.decoder = json.JSONDecoder()
 
     def peek(self) -> str:
         """The next character that is not a space."""
         while True:
-            while self.at < len(self.text) and self.text[self.at].isspace():
-                self.at += 1
+            self.at = _SPACES.match(self.text, self.at).end()  # pyright: ignore - it always does
             if self.at < len(self.text):
                 return self.text[self.at]
             self._more()
@@ -299,8 +300,12 @@ class _Text:
                 return
 
     def _grow(self) -> bool:
+        """Read as much again as waits: a value is parsed anew from its start each time."""
+        waiting = len(self.text) - self.at
+        if waiting > _LONGEST:
+            raise ValueError(f"{self.path} has an entry of more than {_LONGEST >> 20} MB")
         try:
-            chunk = next(self.chunks, "")
+            chunk = self.file.read(max(waiting, _CHUNK))
         except (UnicodeDecodeError, OSError) as error:
             raise ValueError(f"{self.path} is not a JSON text: {error}") from error
         self.text, self.at = self.text[self.at :] + chunk, 0

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from exemplar.files.atomic_files import replacing
-from exemplar.files.reading_files import unless_not_there
+from exemplar.files.file_budget import Budget
+from exemplar.files.reading_files import parse_json, unless_not_there
 
 Verdict = Literal["reproduced", "not reproduced", "cannot be tested here"]
 
@@ -78,7 +79,7 @@ def write_finding(finding: Finding, folder: Path, made: Mapping[str, Any]) -> No
 def read_finding(path: Path) -> tuple[Finding, dict[str, Any]]:
     """A finding from its JSON, and how it was made; ValueError if it is none."""
     try:
-        values = json.loads(path.read_text())
+        values = parse_json(path.read_bytes(), Budget(path.stat().st_size))
         finding = Finding(
             values["name"],
             values["source"],

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from exemplar.files.reading_files import reading
+from exemplar.files.reading_files import read_json, reading
 
 Choice = Literal["left", "right", "none"]
 """Which side a voter prefers; "none" for no preference."""
@@ -114,18 +114,14 @@ def _votes(path: Path) -> list[Vote]:
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not a file of votes: it is not text") from None
     if text.lstrip().startswith("["):
-        return _listed(path, text)
+        return _listed(path)
     lines = enumerate(text.split("\n"), 1)
     return [_line(path, number, line) for number, line in lines if line.strip()]
 
 
-def _listed(path: Path, text: str) -> list[Vote]:
-    try:
-        records = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a list of votes: {error}") from None
+def _listed(path: Path) -> list[Vote]:
     votes = []
-    for number, record in enumerate(records, 1):
+    for number, record in enumerate(read_json(path, "a list of votes"), 1):
         try:
             votes.append(vote_from(record))
         except ValueError as error:
