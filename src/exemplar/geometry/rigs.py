@@ -20,7 +20,7 @@ LARGEST = 1e9
 """No number of a camera is larger, whatever its world counts in."""
 
 MIDDLE = 0.05
-"""Within this angle (radians) of where it looks, a lens shows nothing at half or twice its place."""
+"""Within this angle (radians) of its axis a lens shows nothing at half or twice its place."""
 
 _ROUNDS = 3
 """Solutions of a triangulation, each weighted by the distances that the last one gave."""
