@@ -300,8 +300,8 @@ def checked(found: Sequence[Found], cameras: Sequence[LensCamera]) -> list[str]:
     if len(apart) > 1:
         names = [" and ".join(cameras[number].name for number in group) for group in apart]
         warnings.append(
-            f"{names[0]} see nobody whom {' or '.join(names[1:])} see: are their calibrations in the"
-            " right order?"
+            f"{names[0]} see nobody whom {' or '.join(names[1:])} see: are their calibrations in"
+            " the right order?"
         )
     return warnings
 
