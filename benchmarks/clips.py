@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import tyro
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.common import write_results
 from benchmarks.drawn_clips import draw_clip, project
@@ -32,9 +32,11 @@ from benchmarks.real_sequences import FOURTEEN, LIMBS
 from exemplar.bodies import Body, BodyParams
 from exemplar.data.calibration import read_cameras
 from exemplar.files.atomic_files import replacing
-from exemplar.fitting.clip import ClipConfig
+from exemplar.fitting.alignment import aligned_fits
+from exemplar.fitting.clip import ClipConfig, fit_clip
 from exemplar.fitting.names import Smoothing
-from exemplar.fitting.weights import RegressorWeights
+from exemplar.fitting.trace import Iterate
+from exemplar.fitting.weights import Inputs, RegressorWeights
 from exemplar.geometry.align import similarity_align
 from exemplar.geometry.crops import Box
 from exemplar.geometry.rotations import rot6d_to_rotmat, rotation_about_z, rotmat_to_rot6d
@@ -65,6 +67,10 @@ TURNS = (-0.35, 0.0, 0.35)
 _ROWS = [name for name in LSP_14 if name in LIMBS_12]
 HIPS = [_ROWS.index(f"{side}_hip") for side in ("left", "right")]
 """Rows of the hips among the limb joints."""
+
+ANKLES = [_ROWS.index(f"{side}_ankle") for side in ("left", "right")]
+SEEN_ANKLES = [SMPL_49.index(f"{side}_ankle", len(OPENPOSE_25)) for side in ("left", "right")]
+"""Rows of the ankles among the limb joints, and among the 49."""
 
 BONES = [
     (_ROWS.index(f"{side}_{start}"), _ROWS.index(f"{side}_{end}"))
@@ -109,6 +115,8 @@ class Variant:
     """Whether each frame's weights begin as those of the frame before ended."""
     turns: bool = False
     """Whether the network's answers to turned landmarks are averaged (`TURNS`)."""
+    aligned: bool = False
+    """Whether feet, hands and head of each frame are put onto the picture, as photos' are."""
 
 
 _RAW = ClipOptions(steady_hz=None, window=1)
@@ -126,6 +134,8 @@ VARIANTS: Mapping[str, Variant] = {
     "steady 1 Hz": Variant(ClipOptions(steady_hz=1.0)),
     "steady 5 Hz, whole clip": Variant(ClipOptions(window=10_000)),
     "steady 5 Hz, turned copies": Variant(ClipOptions(), turns=True),
+    "steady 5 Hz, network": Variant(ClipOptions(iterations=0)),
+    "steady 5 Hz, aligned": Variant(ClipOptions(), aligned=True),
 }
 """What is compared; windows are of 32 where nothing else is said."""
 
@@ -190,6 +200,33 @@ def turned_mean(
     return replace(
         plain, global_orient=mean("global_orient"), body_pose=mean("body_pose"), betas=betas
     )
+
+
+@dataclass(frozen=True)
+class AlignedFits:
+    """Of `Fits` what clips take."""
+
+    after: Iterate
+    status: tuple[str, ...]
+
+    def cpu(self) -> "AlignedFits":
+        """The fits, which are on the CPU."""
+        return self
+
+
+def aligned_clip(
+    regressor: nn.Module,
+    body: Body,
+    inputs: Inputs,
+    box: Box,
+    keypoints_2d: Float[Tensor, "t 49 3"],
+    times: Float[Tensor, " t"],
+    config: ClipConfig,
+) -> AlignedFits:
+    """`fit_clip`, and each frame aligned."""
+    fits = fit_clip(regressor, body, inputs, box, keypoints_2d, times, config)
+    landmarks = Landmarks(*inputs) if isinstance(inputs, tuple) else None
+    return AlignedFits(aligned_fits(body, fits, keypoints_2d, landmarks), fits.status)
 
 
 @dataclass(frozen=True)
@@ -309,6 +346,17 @@ def depth_signs(
     }
 
 
+def ankles_px(joints: Float[Tensor, "t 12 3"], motion: Motion) -> float:
+    """Mean distance (px) of the ankles, as the written camera sees them, from their keypoints."""
+    assert motion.camera is not None
+    assert motion.keypoints_2d is not None
+    found = joints[:, ANKLES].numpy()
+    shown = motion.camera.focal * found[..., :2] / found[..., 2:] + motion.camera.principal_point
+    given = motion.keypoints_2d[:, SEEN_ANKLES]
+    known = (given[..., 2] > 0) & motion.seen[:, None]
+    return float(np.linalg.norm(shown - given[..., :2], axis=-1)[known].mean())
+
+
 def fitted(fitter: VariantFitter, clip: Known, work: Path, variant: Variant) -> Motion:
     """The person whose truth is known, in the camera's frame."""
     fitter.variant, fitter.options = variant, variant.options
@@ -317,6 +365,7 @@ def fitted(fitter: VariantFitter, clip: Known, work: Path, variant: Variant) -> 
     with (
         patch("exemplar.fitting.clip.RegressorWeights", weights),
         patch.object(LifterHead, "forward", forward),
+        patch("exemplar.scene.clip_people.fit_clip", aligned_clip if variant.aligned else fit_clip),
     ):
         people = fitter.fit(clip.path, work / f"{clip.path.parent.name}-{clip.path.stem}").people
     return min((person.motion for person in people), key=lambda motion: away_px(motion, clip))
@@ -350,6 +399,7 @@ def main(command: ClipsCommand) -> None:
                 joints = joints_of(smoothed(motion, kind), fitter.body)
                 found: dict[str, Any] = errors(joints, truth, motion.seen)
                 if kind == "none":
+                    found["ankles_px"] = ankles_px(joints, motion)
                     found["parts"] = error_parts(joints, truth, motion.seen, motion)
                     found["depth_signs"] = depth_signs(joints, truth, motion.seen, motion.times)
                 table.setdefault(shown, {})[clip.path.stem] = found
