@@ -93,7 +93,7 @@ def of_photos(config: Config, focal: float | None) -> Seen:
             print(error)
             continue
         for person in result.people:
-            misfits.append(result.camera_misfit_px(person.after))
+            misfits.append(result.camera_misfit_px(person))
             away.append(person.after.translation[2])
             sizes.append(np.ptp(person.after.joints_2d, axis=0).max())
     return Seen(np.array(misfits), np.array(away), np.array(sizes))

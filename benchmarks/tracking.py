@@ -1,13 +1,18 @@
 """Who is who: switches and fragments of tracks of drawn crossings, against overlap of boxes alone.
 
-    python -m benchmarks.tracking [-o RESULTS.json]
+    python -m benchmarks.tracking [--photos SHARED_PHOTOS --work FOLDER] [--output RESULTS.json]
 
 Two bodies of `drawn_clips` pass each other four times in 238 frames, one behind the other. What a
 detector would see of them is simulated, without pictures: keypoints off by noise, the one behind
 not seen while most of them is covered, and one reading in twenty missing.
+
+With `--photos` the eight real clips, too, as `benchmarks.clips` or `benchmarks.cameras` read them
+in FOLDER. Whose a sighting is, the cameras tell together: people on whom three or four of them
+agree are triangulated, and followed in space. Whom fewer see in a frame is left out there.
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,10 +22,15 @@ import numpy as np
 import tyro
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.drawn_clips import FPS, SIDE, project, walkers_joints
-from exemplar.files.atomic_files import replacing
+from benchmarks.common import write_results
+from benchmarks.drawn_clips import FPS, project, walkers_joints
+from exemplar.data.calibration import read_cameras
+from exemplar.scene.association import associate
+from exemplar.scene.clip_files import JOB_FILE, ClipJob
+from exemplar.scene.people import has_extent, landmark_joints
 from exemplar.scene.sightings import COLOUR_BINS, Sighting
 from exemplar.scene.tracks import LONGEST_GAP, tracks_of
+from exemplar.scene.tracks3d import tracked
 from exemplar.skeletons import BLAZEPOSE_33, SMPL_49, to_smpl49
 
 FRAMES = 238
@@ -42,6 +52,10 @@ class TrackingCommand:
     """Number of drawn clips."""
     alike: bool = False
     """Whether both people wear the same."""
+    photos: Path | None = None
+    """Folder with `multiview` and `twoperson`."""
+    work: Path | None = None
+    """Where what was read of them is kept."""
     output: Path | None = None
     """A JSON file."""
 
@@ -127,32 +141,78 @@ def _covered(points: Sequence[np.ndarray]) -> float:
     return common / float(np.prod(np.ptp(b[:, :2], axis=0)))
 
 
-def judged(tracks: Sequence[dict[int, int]], owners: Sequence[Sequence[int]]) -> dict[str, int]:
+def filmed(folder: Path, work: Path) -> dict[str, tuple[list[list[Sighting]], list[float], list]]:
+    """By camera of a sequence: sightings by frame, times, and whose they are (None: not known)."""
+    cameras = read_cameras(folder / "Calib.qca.txt")
+    clips = []
+    for camera in cameras:
+        kept = work / f"{folder.name}-{camera.name}"
+        settings = json.loads((kept / JOB_FILE).read_text())
+        del settings["clip"]
+        job = ClipJob(kept, folder / f"{camera.name}.mp4", settings)
+        clips.append([job.load(number) for number in range(job.blocks())])
+    seen = [[people for block in blocks for people in block.people] for blocks in clips]
+    times = [float(time) for block in clips[0] for time in block.times]
+    moments, joints = [], []
+    for sightings in zip(*seen, strict=True):
+        views = [[landmark_joints(p.keypoints) for p in each] for each in sightings]
+        joints.append(views)
+        people = associate([list(filter(has_extent, each)) for each in views], cameras)
+        # two pairs of cameras may each make their own of one person
+        moments.append([person for person in people if person.seen.sum() > 2])
+    owners = [[[None] * len(people) for people in frames] for frames in seen]
+    for number, moments_of in enumerate(tracked(moments, times)):
+        for t, person in moments_of.items():
+            for c, views in enumerate(joints[t]):
+                for row, points in enumerate(views):
+                    if np.array_equal(points, person.points[c]):
+                        owners[c][t][row] = number
+    return {
+        f"{folder.name} {camera.name}": (frames, times, whose)
+        for camera, frames, whose in zip(cameras, seen, owners, strict=True)
+    }
+
+
+def judged(
+    tracks: Sequence[dict[int, int]], owners: Sequence[Sequence[int | None]]
+) -> dict[str, int]:
     """Switches: changes of person within a track. Fragments: tracks beyond one a person."""
-    switches = 0
+    switches, parts = 0, Counter[int]()
     for rows in tracks:
-        who = [owners[t][row] for t, row in sorted(rows.items())]
+        known = [owners[t][row] for t, row in sorted(rows.items())]
+        who = [owner for owner in known if owner is not None]
         switches += sum(a != b for a, b in pairwise(who))
-    return {"switches": switches, "fragments": max(0, len(tracks) - 2)}
+        if who:
+            parts[Counter(who).most_common(1)[0][0]] += 1
+    return {"switches": switches, "fragments": sum(count - 1 for count in parts.values())}
 
 
 def main(command: TrackingCommand) -> None:
-    """Draw, track and count."""
-    trackers: dict[str, Tracker] = {"ours": ours, "overlap of boxes": by_overlap}
-    totals = {name: {"switches": 0, "fragments": 0, "clips_right": 0} for name in trackers}
-    times = (np.arange(FRAMES) / FPS).tolist()
+    """Draw or read, track and count."""
+    clips = {}
     for seed in range(command.clips):
         frames, owners = seen(seed, command.alike)
+        clips[f"drawn {seed}"] = (frames, (np.arange(FRAMES) / FPS).tolist(), owners)
+    if command.photos is not None and command.work is not None:
+        for name in ("multiview", "twoperson"):
+            clips |= filmed(command.photos / name, command.work)
+    trackers: dict[str, Tracker] = {"ours": ours, "overlap of boxes": by_overlap}
+    results: dict[str, dict[str, dict[str, int]]] = {}
+    for clip, (frames, times, owners) in clips.items():
+        kind = clip.split()[0]
         for name, tracker in trackers.items():
             found = judged(tracker(frames, times), owners)
+            totals = results.setdefault(kind, {}).setdefault(
+                name, {"clips": 0, "switches": 0, "fragments": 0, "clips_right": 0}
+            )
             for key, count in found.items():
-                totals[name][key] += count
-            totals[name]["clips_right"] += not any(found.values())
-    for name, counts in totals.items():
-        print(f"{name:18s}", counts, f"of {command.clips} clips, {SIDE} px")
-    if command.output is not None:
-        with replacing(command.output) as temporary:
-            temporary.write_text(json.dumps(totals, indent=1) + "\n")
+                totals[key] += count
+            totals["clips"] += 1
+            totals["clips_right"] += not any(found.values())
+    for kind, by_tracker in results.items():
+        for name, counts in by_tracker.items():
+            print(f"{kind:10s} {name:18s}", counts)
+    write_results(command.output, command, results)
 
 
 if __name__ == "__main__":

@@ -193,6 +193,18 @@ BROKEN = {
     "words": ("c.toml", lambda text: text.replace("[640, 480]", '"large"'), "its size is large"),
     "nan": ("c.toml", lambda text: text.replace("600.0", "nan"), "its matrix is"),
     "no focal length": ("c.toml", lambda text: text.replace("600.0", "0.0"), "no camera matrix"),
+    "no lens so long": ("c.toml", lambda text: text.replace("600.0", "1e30"), "no camera has"),
+    "none so short": ("c.toml", lambda text: text.replace("600.0", "1e-30"), "no camera matrix"),
+    "too far": (
+        "c.toml",
+        lambda text: text.replace("translation = [", "translation = [1e300, 0.0, 0.0] # "),
+        "no camera has",
+    ),
+    "no lens bends so": (
+        "c.toml",
+        lambda text: text.replace("distortions = [", "distortions = [1e6, 0.0, 0.0, 0.0] # "),
+        "bend the very middle",
+    ),
     "twice": ("c.toml", lambda text: text.replace('"cam1"', '"cam0"'), "two cameras are called"),
     "other kind": ("c.docx", lambda text: text, "expected a calibration"),
     "yml": ("c.yml", lambda text: "%YAML:1.0\n---\nA: [", "c.yml"),

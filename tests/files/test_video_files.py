@@ -201,3 +201,10 @@ def test_a_written_video_is_read_back_and_is_the_same_each_time(tmp_path: Path) 
     frames = list(read_frames(tmp_path / "a.mp4"))
     assert len(frames) == 4
     assert frames[0].pixels.shape == (48, 64, 3)
+
+
+def test_a_frame_an_hour_is_written(tmp_path: Path) -> None:
+    with video_writer(tmp_path / "a.mp4", 1 / 3600) as write:
+        for i in range(2):
+            write(drawn(i))
+    assert [frame.number for frame in read_frames(tmp_path / "a.mp4")] == [0, 1]

@@ -11,6 +11,7 @@ from exemplar.motion import rest_pose
 from exemplar.scene import clip as clip_module
 from exemplar.scene.clip import ClipFitter, ClipResult
 from exemplar.scene.clip_options import ClipOptions
+from exemplar.scene.clip_people import fps_of
 from tests.fixtures.made_clips import FPS, make_photo_clip
 
 pytest.importorskip("av")
@@ -142,3 +143,8 @@ def test_who_is_said_to_be_a_child_is_one_in_every_frame(made_clip: Path, tmp_pa
     assert np.ptp(rest.vertices[:, 1]) == pytest.approx(1.1, abs=0.02)
     assert len(motion.betas) == fitter.body.most_betas
     assert result.people[0].traits.said == {"age": 5.0, "height": 1.1}
+
+
+def test_a_clips_rate_is_its_frames_over_its_seconds() -> None:
+    assert fps_of(np.arange(3) / 29.999999) == 30
+    assert fps_of(np.array([0.0, 86400.0])) == pytest.approx(1 / 86400, rel=1e-4)

@@ -205,3 +205,14 @@ def test_a_camera_that_agrees_with_no_other_is_named(body: Body) -> None:
     (warning,) = checked([found] * 4, made_rig())
     assert "camera cam1 agrees with the others in 0 of 4 moments" in warning
     assert checked([replace(found, people=(whole,))] * 4, made_rig()) == []
+
+
+def test_pairs_of_cameras_with_nobody_in_common_are_told_of(body: Body) -> None:
+    one, rig = person(body), made_rig(4)
+    points = one.points[[0, 1, 2, 2]]
+    whole = replace(one, points=points, supports=np.ones((4, 49), bool))
+    pairs = [np.isin(np.arange(4), pair)[:, None, None] for pair in ((0, 1), (2, 3))]
+    alone = [replace(whole, points=points * pair) for pair in pairs]
+    (warning,) = checked([Found(tuple(alone), (2, 2, 1, 1), np.nan)] * 2, rig)
+    assert warning.startswith("cam0 and cam1 see nobody whom cam2 and cam3 see")
+    assert checked([Found((*alone, whole), (2, 2, 2, 2), np.nan)], rig) == []

@@ -77,7 +77,7 @@ def run(command: FitCommand) -> None:
             if len(images) == 1:
                 raise
             failures.append(f"{image}: {error}")
-            console.print(f"[red]failed[/red] {failures[-1]}")
+            console.print(f"[red]failed[/red] {escape(failures[-1])}")
     if command.demo:
         console.print(DEMO_HINT.format(folder=folders[-1]))
     if failures:
@@ -141,7 +141,7 @@ def fit_one(
     for warning in caught:
         console.print(f"[yellow]warning[/yellow] {escape(str(warning.message))}")
     console.print(summary(result, image, fitter.device))
-    console.print("wrote " + "  ".join(str(path) for path in written))
+    console.print("wrote " + "  ".join(str(path) for path in written), markup=False)
     console.print(f"look at it in 3D: exemplar view {folder}", markup=False)
     return result
 
@@ -149,7 +149,7 @@ def fit_one(
 def summary(result: FitResult, image: Path, device: torch.device) -> Table:
     """One line a person."""
     height, width = result.image.shape[:2]
-    table = Table(title=f"{image.name}  {width}x{height}", title_justify="left")
+    table = Table(title=f"{escape(image.name)}  {width}x{height}", title_justify="left")
     words = ("status", "quality")
     for heading in ("person", *words, "regressor px", "fit px", "iterations", "seconds"):
         table.add_column(heading, justify="left" if heading in words else "right")

@@ -219,7 +219,7 @@ def _table(result: ClipResult, clip: Path) -> Table:
     """One line a person."""
     first = result.people[0].motion
     assert first.camera is not None
-    title = f"{clip.name}  {counted(len(first.times), 'frame')} at {first.fps:g}/s"
+    title = f"{escape(clip.name)}  {counted(len(first.times), 'frame')} at {first.fps:g}/s"
     table = Table(title=title, title_justify="left")
     for heading in ("person", "frames", "ok", "from s", "to s", "fit px", "distance m"):
         table.add_column(heading, justify="right")

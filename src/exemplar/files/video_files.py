@@ -25,6 +25,9 @@ LARGEST_SIDE = 8192
 SMALLEST_SIDE = 16
 """So are those with a shorter one."""
 
+SLOWEST = Fraction(1, 1001)
+"""Frames a second of written videos, at least."""
+
 _FALLBACK_FPS = 30.0
 """Of a container that tells neither times nor a rate."""
 
@@ -153,7 +156,7 @@ def video_writer(path: str | Path, fps: float) -> Iterator[Any]:
     The file appears when the block succeeds. An odd row or column is left out, as players want.
     """
     av = _av()
-    rate = Fraction(fps).limit_denominator(1001)
+    rate = max(Fraction(fps).limit_denominator(1001), SLOWEST)
     with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream: Any = None
 

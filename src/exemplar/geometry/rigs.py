@@ -16,6 +16,12 @@ LEAST_ANGLE = np.deg2rad(3.0)
 CODEC_BLOCK = 16
 """Videos are coded in squares of so many px a side, and a picture's size is sometimes rounded."""
 
+LARGEST = 1e9
+"""No number of a camera is larger, whatever its world counts in."""
+
+MIDDLE = 0.05
+"""Within this angle (radians) of its axis a lens shows nothing at half or twice its place."""
+
 _ROUNDS = 3
 """Solutions of a triangulation, each weighted by the distances that the last one gave."""
 
@@ -40,10 +46,11 @@ class LensCamera:
 
     def __post_init__(self) -> None:
         arrays = (self.intrinsics, self.rotation, self.translation, self.distortion)
-        if not all(np.isfinite(array).all() for array in arrays):
-            raise ValueError(f"camera {self.name} has numbers that are not finite")
+        # false of NaN, too
+        if not all((np.abs(array) < LARGEST).all() for array in arrays):
+            raise ValueError(f"camera {self.name} has numbers that no camera has")
         focal = np.diag(self.intrinsics)[:2]
-        if not (focal > 0).all() or not np.allclose(self.intrinsics[2], (0, 0, 1)):
+        if not (focal >= 1).all() or not np.allclose(self.intrinsics[2], (0, 0, 1)):
             raise ValueError(f"camera {self.name}: {self.intrinsics.tolist()} is no camera matrix")
         gap = np.abs(self.rotation @ self.rotation.T - np.eye(3)).max()
         if gap > 1e-3 or np.linalg.det(self.rotation) < 0:
@@ -52,6 +59,14 @@ class LensCamera:
             raise ValueError(
                 f"camera {self.name}: {len(self.distortion)} lens coefficients, expected"
                 f" {'4' if self.fisheye else '0, 4, 5, 8, 12 or 14'}"
+            )
+        aside = MIDDLE * np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+        shown = self._shown(np.concatenate((aside, np.ones((len(aside), 1))), axis=1))
+        shift = np.linalg.norm((shown - self.intrinsics[:2, 2]) / focal, axis=1) / MIDDLE
+        if not (np.abs(np.log2(np.maximum(shift, 1e-9))) < 1).all():
+            raise ValueError(
+                f"camera {self.name}: its lens would bend the very middle of the picture:"
+                f" {self.distortion.tolist()}"
             )
 
     @property
@@ -74,12 +89,14 @@ class LensCamera:
         seen = np.full((*points.shape[:-1], 2), np.nan)
         front = np.isfinite(local).all(-1) & (local[..., 2] > 0)
         if front.any():
-            distort = cv2.fisheye.projectPoints if self.fisheye else cv2.projectPoints
-            none = np.zeros(3)
-            asked = local[front].astype(np.float64)[:, None]
-            found, _ = distort(asked, none, none, self.intrinsics, self.distortion)
-            seen[front] = found[:, 0]
+            seen[front] = self._shown(local[front].astype(np.float64))
         return seen
+
+    def _shown(self, local: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]:
+        """Points in front of the camera, in its frame, to px."""
+        distort = cv2.fisheye.projectPoints if self.fisheye else cv2.projectPoints
+        none = np.zeros(3)
+        return distort(local[:, None], none, none, self.intrinsics, self.distortion)[0][:, 0]
 
     def straight(self, points: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
         """Px to where a camera without a lens' distortion would have seen them, px."""

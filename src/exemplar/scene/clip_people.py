@@ -171,8 +171,8 @@ def fps_of(times: Float[np.ndarray, " t"]) -> float:
     if len(times) < 2:
         return STILL_FPS
     rate = (len(times) - 1) / float(times[-1] - times[0])
-    # 29.999999 is a matter of a container's units
-    return min(round(rate, 3), HIGHEST_FPS)
+    # 29.999999 is a matter of a container's units; a frame an hour is a rate, too
+    return min(float(f"{rate:.5g}"), HIGHEST_FPS)
 
 
 def _confidence(seen: PersonFrames) -> Float[np.ndarray, " t"]:

@@ -296,7 +296,26 @@ def checked(found: Sequence[Found], cameras: Sequence[LensCamera]) -> list[str]:
                 f"camera {camera.name} agrees with the others in {len(seen)} of {len(shown)}"
                 " moments in which it shows people: is its calibration right?"
             )
+    apart = groups_apart(agreed, len(cameras))
+    if len(apart) > 1:
+        names = [" and ".join(cameras[number].name for number in group) for group in apart]
+        warnings.append(
+            f"{names[0]} see nobody whom {' or '.join(names[1:])} see: are their calibrations in"
+            " the right order?"
+        )
     return warnings
+
+
+def groups_apart(found: Sequence[Found], count: int) -> list[list[int]]:
+    """Sets of two cameras or more that see people in common, but nobody with another set: two who
+    were exchanged may agree on somebody who is not there."""
+    groups = [{number} for number in range(count)]
+    for each in found:
+        for person in each.people:
+            own = set(np.flatnonzero(person.seen).tolist())
+            met = [group for group in groups if group & own]
+            groups = [group for group in groups if not group & own] + [set().union(*met)]
+    return sorted(sorted(group) for group in groups if len(group) > 1)
 
 
 def world_of(
