@@ -2,7 +2,6 @@
 
 import base64
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 
 from exemplar.counting import counted
 from exemplar.data.calibration import CAMERAS_FILE, read_cameras
+from exemplar.data.calibration.naming import named_after
 from exemplar.files.image_files import read_image
 from exemplar.files.video_files import read_frames
 from exemplar.geometry.rigs import LensCamera
@@ -91,11 +91,11 @@ def with_pictures(
         return [SeenBy(camera) for camera in cameras]
     if not cameras:
         raise ValueError(f"the result does not say where its cameras are: {paths[0]} has no place")
-    names, plain = [c.name for c in cameras], [_plain(c.name) for c in cameras]
-    stems = [_plain(path.stem) for path in paths]
-    named = all(stem in plain for stem in stems)
-    owners = [plain.index(stem) for stem in stems] if named else list(range(len(paths)))
-    if len(set(owners)) < len(paths) or max(owners) >= len(cameras):
+    names = [camera.name for camera in cameras]
+    owners = named_after(names, paths)
+    if owners is None and len(paths) == len(cameras):
+        owners = list(range(len(paths)))
+    if owners is None:
         raise ValueError(
             f"{counted(len(paths), 'file')} for {counted(len(cameras), 'camera')}"
             f" ({', '.join(names)}): name them after their cameras, or give one for each"
@@ -107,11 +107,6 @@ def with_pictures(
         else SeenBy(camera)
         for number, camera in enumerate(cameras)
     ]
-
-
-def _plain(name: str) -> str:
-    """A name without what is written differently: cam_01 is cam01."""
-    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def _pictures(path: Path, camera: LensCamera, times: Float[np.ndarray, " t"]) -> Iterator[str]:
