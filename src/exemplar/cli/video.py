@@ -13,9 +13,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from exemplar.cli.fit import LARGE_MISFIT_PX, check_writable, genders_of, numbers_of
+from exemplar.cli.fit import LARGE_MISFIT_PX
 from exemplar.cli.options.video import VideoCommand
+from exemplar.cli.options.words import genders_of, numbers_of
 from exemplar.counting import counted
+from exemplar.files.given_photos import check_writable
 from exemplar.files.video_files import Selection
 from exemplar.results import OK
 from exemplar.scene.clip import ClipFitter, ClipResult

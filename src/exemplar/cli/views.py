@@ -7,11 +7,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from exemplar.cli.fit import check_writable
 from exemplar.cli.options.views import ViewsCommand
 from exemplar.data.calibration import CAMERAS_FILE, read_cameras, write_cameras
 from exemplar.data.footage import cameras_of, differences, open_footage
 from exemplar.export.targets import write_motions_as
+from exemplar.files.given_photos import check_writable
 from exemplar.motion_files import MOTION_FILE, write_motions
 from exemplar.scene.kept import claim
 from exemplar.scene.views import ViewsFitter, job_of
