@@ -85,9 +85,9 @@ def run(command: ViewsCommand) -> None:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}")
     console.print(_table(summary))
     console.print("wrote " + "  ".join(str(path) for path in written), markup=False)
-    films = [path for path in command.footage if path.is_file()]
-    shown = " ".join(["", "--photo", *map(str, films)]) if films else ""
-    console.print(f"look at it in 3D: exemplar view {command.output}{shown}", markup=False)
+    shown = " ".join(map(str, command.footage))
+    line = f"look at it in 3D: exemplar view {command.output} --photo {shown}"
+    console.print(line, markup=False)
     if not command.keep:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -75,6 +75,11 @@ def fitted() -> FitResult:
     return made_result(GREY, [(200.0, 240.0), (430.0, 230.0)], 300.0, steps=4)
 
 
+def grey_of(url: str) -> float:
+    """How light the picture of a data URL is, 0 to 255."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))).mean()
+
+
 def shown_vertices(person: dict[str, Any]) -> np.ndarray:
     """As the page's script makes them from what it is told."""
     steps = np.frombuffer(zlib.decompress(base64.b64decode(person["vertices"])), "<u2")
@@ -139,11 +144,33 @@ def test_a_clip_has_the_picture_of_each_frame_behind_it(tmp_path: Path) -> None:
             write(np.full((48, 64, 3), grey, np.uint8))
     write_motions([motion], tmp_path / "motion.npz")
     scene = read_scene(tmp_path, load_body, photos=[tmp_path / "clip.mp4"])
-    seen = [
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))).mean()
-        for url in scene["cameras"][0]["pictures"]
-    ]
+    seen = [grey_of(url) for url in scene["cameras"][0]["pictures"]]
     assert np.abs(np.array(seen) - greys[2:]).max() < 8  # H.264 and JPEG lose a little
+
+
+def test_cameras_that_took_folders_of_frames_show_those_of_each_moment(tmp_path: Path) -> None:
+    """Cameras of other rates, one of which is late."""
+    motion = replace(made_motion(3, frame="world", fps=10.0), camera=None)
+    motion = replace(motion, times=motion.times + 0.1)
+    write_motions([motion], tmp_path / "motion.npz")
+    cameras = [replace(camera, distortion=np.zeros(0)) for camera in made_rig(2)]
+    write_cameras(cameras, tmp_path / "cameras.toml")
+    summary = {"cameras": ["cam0", "cam1"], "offsets_s": [0.0, 0.1], "camera_fps": [10.0, 20.0]}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    folders = [tmp_path / "frames" / camera.name for camera in cameras]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for number in range(7):
+            Image.fromarray(np.full_like(GREY, 30 * number)).save(folder / f"{number:03d}.png")
+    scene = read_scene(tmp_path, load_body, photos=folders)
+    shown = [[round(grey_of(url) / 30) for url in c["pictures"]] for c in scene["cameras"]]
+    assert shown == [[1, 2, 3], [4, 6, 6]]  # the late camera's folder ends before
+    (tmp_path / "summary.json").unlink()
+    with pytest.raises(ValueError, match="does not say how many frames a second"):
+        read_scene(tmp_path, load_body, photos=folders)
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"camera_fps": [10.0, -1]}))
+    with pytest.raises(ValueError, match=r"summary\.json: expected finite offsets"):
+        read_scene(tmp_path, load_body, photos=folders)
 
 
 def test_a_glb_is_shown_with_its_bones(tmp_path: Path) -> None:
