@@ -48,8 +48,9 @@ class KeypointFile:
             others = _some(list(dict.fromkeys(each.image for each in people)))
             where = "" if name is None else f" in image {Path(name).name!r}"
             raise ValueError(
-                f"{self.path} has nobody with keypoints{where}{others and f', only {others}'}"
+                f"{self.path} has nobody with keypoints{where}"
                 f" (a confidence below {LEAST_CONFIDENCE:g} counts as not seen)"
+                f"{others and f', only in {others}: give the photo that name if it is that one'}"
             )
         for each in mine:
             if size is not None and each.image_size not in (None, tuple(size)):
