@@ -26,7 +26,7 @@ from exemplar.viewer import local_server
 from exemplar.viewer.result import scene as scene_module
 from exemplar.viewer.result.page import ResultServer, scene_script, write_result_page
 from exemplar.viewer.result.scene import read_scene
-from tests.fixtures.browsers import browsed, needs_chromium
+from tests.fixtures.browsers import Driven, browsed, needs_chromium
 from tests.fixtures.made_motions import made_motion
 from tests.fixtures.made_results import made_result
 from tests.fixtures.made_rig import made_rig
@@ -338,6 +338,27 @@ def test_in_a_browser_a_clip_that_is_served_plays_stops_and_is_scrubbed(
     title, console = served_and_driven(scene, PLAYS, tmp_path, monkeypatch)
     assert title == "Pause, Play, 4, 4, Play, 1, 1, 2, true, frame 3 of 4, 0.40 s"
     assert "CONSOLE" not in console
+
+
+@needs_chromium
+def test_a_mouse_turns_the_body_and_keys_go_through_the_fit(folder: Path) -> None:
+    page = folder / "page.html"
+    write_result_page(read_scene(folder, load_body), page)
+    last = len(fitted().people[0].steps) - 1
+    with Driven(folder) as window:
+        window.open(page.as_uri())
+        window.until("document.body.dataset.ready")
+        fit = window.picture()
+        window.press("b", "KeyB", 66)
+        assert window.told("document.body.dataset.frame") == "0"
+        guess = window.picture()
+        window.press(" ", "Space", 32)
+        window.until(f"document.body.dataset.frame === '{last}'")
+        assert window.until("document.getElementById('play').textContent === 'Play'")
+        window.drag((400, 300), (600, 300))
+        turned = window.picture()
+        assert len({fit, guess, turned}) == 3
+        assert window.console == []
 
 
 def served_and_driven(
