@@ -159,8 +159,8 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
         misfit = result.camera_misfit_px(person)
         if misfit > LARGE_MISFIT_PX:
             caption.append(
-                f"in a camera with perspective the joints of person {number} lie {misfit:.1f} image px"
-                " off the fit on average"
+                f"in a camera with perspective the joints of person {number} lie {misfit:.1f}"
+                " image px off the fit on average"
             )
     for overlap in result.overlaps:
         first, second = overlap.people

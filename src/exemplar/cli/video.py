@@ -118,8 +118,8 @@ def _table(result: ClipResult, clip: Path) -> Table:
         misfit = float(np.median(person.misfit_px))
         if misfit > LARGE_MISFIT_PX:
             caption.append(
-                f"in a camera with perspective the joints of person {number} lie {misfit:.1f} image px"
-                " off the fit (median)"
+                f"in a camera with perspective the joints of person {number} lie {misfit:.1f}"
+                " image px off the fit (median)"
             )
     if result.world is not None:
         caption.append(f"camera {result.world.camera_height:.2f} m above the ground")
