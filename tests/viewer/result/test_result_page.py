@@ -163,6 +163,8 @@ def test_cameras_that_took_folders_of_frames_show_those_of_each_moment(tmp_path:
     scene = read_scene(tmp_path, load_body, photos=folders)
     shown = [[round(grey_of(url) / 30) for url in c["pictures"]] for c in scene["cameras"]]
     assert shown == [[1, 2, 3], [4, 6, 6]]  # the late camera's folder ends before
+    with pytest.raises(ValueError, match="1 file for 2 cameras"):
+        read_scene(tmp_path, load_body, photos=[tmp_path / "frames"])
     (tmp_path / "summary.json").unlink()
     with pytest.raises(ValueError, match="does not say how many frames a second"):
         read_scene(tmp_path, load_body, photos=folders)
