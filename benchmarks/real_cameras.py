@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from exemplar.data.footage import open_footage
 from exemplar.geometry.rigs import LensCamera
-from exemplar.scene.footage import open_footage
 from exemplar.skeletons import LIMBS_12, LSP_14
 
 LEAST_CONFIDENCE = 0.5

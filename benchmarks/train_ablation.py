@@ -25,7 +25,6 @@ from torch import Tensor, nn
 
 from benchmarks.common import write_results
 from exemplar.bodies import Body, load_body
-from exemplar.cli.train import AUGMENTATIONS
 from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.weights import parts_of
 from exemplar.regressors.checkpoints import RegressorInfo, load_regressor
@@ -36,7 +35,7 @@ from exemplar.training.augment import frame_of
 from exemplar.training.batches import TrainingBatch
 from exemplar.training.exemplar_step import TrainingStep
 from exemplar.training.job import AUXILIARY_WEIGHTS, WEIGHTS, TrainConfig, run_training
-from exemplar.training.recipes import OURS, Recipe, recipe_named
+from exemplar.training.recipes import AUGMENTATIONS, OURS, Recipe, recipe_named
 from exemplar.training.sources import load_people, parse_source
 from exemplar.training.starting import starting_regressor
 from exemplar.training.trainee import Trainee

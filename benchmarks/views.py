@@ -33,6 +33,7 @@ from benchmarks.real_cameras import read_markers
 from benchmarks.real_sequences import FOURTEEN, LIMBS
 from exemplar.bodies import Body
 from exemplar.data.calibration import read_cameras
+from exemplar.data.footage import open_footage
 from exemplar.files.atomic_files import replacing
 from exemplar.fitting.trace import pick
 from exemplar.fitting.views import Views, ViewsConfig, fit_views, placed_body
@@ -40,7 +41,6 @@ from exemplar.geometry.align import similarity_align
 from exemplar.geometry.rigs import LensCamera
 from exemplar.regressors.checkpoints import body_for, load_regressor
 from exemplar.scene.association import Person, associate, extents_of, person_of
-from exemplar.scene.footage import open_footage
 from exemplar.scene.view_crops import joined, views_of
 from exemplar.scene.view_people import PeopleFinder, detected
 

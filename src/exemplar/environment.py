@@ -1,4 +1,4 @@
-"""Where the code runs: its version and commit, the machine, its cores, and the device.
+"""Where the code runs: version and commit, the machine, its cores, the device, signals to stop.
 
 Torch uses one thread for each of its operations here, and cores are kept busy with several people
 side by side. Threads that share one operation wait for each other by spinning: beside one other
@@ -9,7 +9,9 @@ import ctypes
 import math
 import os
 import platform
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -118,6 +120,23 @@ def one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Take a request to terminate (as a cluster sends it) for Ctrl-C: the job ends cleanly."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def usable_device(name: str, *, float64: bool = False) -> torch.device:

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from exemplar.cli import data_review
-from exemplar.cli.data_review import LedgerReview, ReviewCommand
+from exemplar.cli.data_review import ReviewCommand
 from exemplar.data.pseudo_gt import PseudoTruth
+from exemplar.evaluation.ledger_review import LedgerReview
 from exemplar.lift.store import Ledger, Selection
 from exemplar.render.review_picture import picture_width
 from exemplar.results import BAD_INPUT, OK, REJECTED

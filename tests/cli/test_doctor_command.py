@@ -37,7 +37,7 @@ def test_a_good_installation_is_told_in_words(capsys: pytest.CaptureFixture[str]
 def test_what_is_broken_is_named_and_the_rest_is_checked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_fit", lambda device: 1 / 0)
+    monkeypatch.setattr(doctor, "small_fit", lambda device: 1 / 0)
     with pytest.raises(SystemExit) as ended:
         main(["doctor", "--device", "cuda:77"])
     assert ended.value.code == 1

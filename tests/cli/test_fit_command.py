@@ -10,7 +10,7 @@ import skimage.data
 from PIL import Image
 
 from exemplar.cli import main
-from exemplar.cli.fit import output_folders, photos_of
+from exemplar.files.given_photos import output_folders, photos_of
 from exemplar.regressors import checkpoints
 
 FILES = ("overlay.png", "steps.gif", "body.glb", "fit.json", "fit.npz", "photo.jpg")

@@ -15,10 +15,12 @@ import pytest
 
 from exemplar import cli
 from exemplar.cli import GROUPS, VERBS, main
+from exemplar.cli.options.export import ExportCommand
 from exemplar.cli.options.reproduce import ReproduceCommand
 from exemplar.cli.options.synth import SynthCommand
 from exemplar.cli.options.train import SupervisedCommand
 from exemplar.evaluation.reproduce.workbench import ScaleName
+from exemplar.export.targets import SUFFIXES
 from exemplar.files.file_budget import VARIABLE
 from exemplar.files.image_files import OUTSIDE_VARIABLE
 from exemplar.fitting.names import TeacherName
@@ -112,14 +114,21 @@ def test_neither_the_package_nor_its_help_loads_torch(words: Sequence[str]) -> N
 def test_a_fit_does_not_load_torchs_compiler() -> None:
     """It takes longer than all of the rest."""
     lines = (
-        "import sys; from exemplar.cli.doctor import _fit; _fit('cpu');"
+        "import sys; from exemplar.scene.self_test import small_fit; small_fit('cpu');"
         " print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
     assert done.stdout == "False\n"
 
 
+def test_there_is_a_file_for_each_verb_and_no_other() -> None:
+    named = {each.partition(".")[0] for below in VERBS.values() for each in below.values()}
+    files = {path.stem for path in Path(cli.__file__).parent.glob("*.py")}
+    assert files - {"__init__", "__main__"} == named
+
+
 def test_choices_of_a_verb_are_those_that_there_are() -> None:
+    assert set(get_args(get_type_hints(ExportCommand)["to"])) == set(SUFFIXES)
     kinds = get_type_hints(SynthCommand)
     assert set(get_args(kinds["domain"])) == set(DOMAINS)
     assert kinds["truth"] == Truth

@@ -112,7 +112,8 @@ def test_few_joints_are_enough_but_crowds_are_nobody(tmp_path: Path) -> None:
     data["annotations"][1]["iscrowd"] = 1
     path = written(tmp_path, data)
     assert (people_of_photo(path, image="a.jpg")[0].keypoints_2d[:, 2] > 0).sum() == 3
-    with pytest.raises(ValueError, match=r"nobody with keypoints in image 'b.jpg', only a.jpg"):
+    message = r"nobody with keypoints in image .b.jpg. .*, only in a.jpg: give"
+    with pytest.raises(ValueError, match=message):
         people_of_photo(path, image="b.jpg")
     crowd = written(tmp_path, [{**results("a.jpg")[0], "iscrowd": 1}])
     with pytest.raises(ValueError, match="nobody with keypoints"):
@@ -122,7 +123,7 @@ def test_few_joints_are_enough_but_crowds_are_nobody(tmp_path: Path) -> None:
 def test_results_are_matched_by_name_and_by_number(tmp_path: Path) -> None:
     path = written(tmp_path, results(785, 42))
     assert [joint(one, "nose")[0] for one in people_of_photo(path, image="000000000785.jpg")] == [1]
-    with pytest.raises(ValueError, match=r"image 'x.jpg', only 000000000785.jpg, 0000000"):
+    with pytest.raises(ValueError, match=r"image 'x.jpg' .*, only in 000000000785.jpg, 0000000"):
         people_of_photo(path, image="x.jpg")
     path = written(tmp_path, results("b.png", "cam/a.jpg"))
     assert joint(people_of_photo(path, image="photos/cam/a.jpg")[0], "nose")[0] == 2

@@ -11,7 +11,7 @@ import pytest
 
 import exemplar
 from exemplar.cli import main
-from exemplar.cli.lift import parse_shard
+from exemplar.cli.options.words import parse_shard
 from exemplar.data.formats import eft_json, spin_npz, table
 from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.lift.config import LiftConfig

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from exemplar.bodies import Body, load_body
+from exemplar.data.footage import Footage
 from exemplar.motion import MISSING, Motion
 from exemplar.results import OK, REJECTED
 from exemplar.scene.association import Person, person_of
-from exemplar.scene.footage import Footage
 from exemplar.scene.moments import moments_of
 from exemplar.scene.tracks3d import tracked
 from exemplar.scene.view_people import Found, distinct

@@ -1,11 +1,7 @@
 """`exemplar compare`: a blind comparison of two sets of bodies, and what its votes say."""
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -15,7 +11,8 @@ from exemplar.evaluation.compare_sources import BodySource, ComparedPictures, op
 from exemplar.files.image_store_files import open_images
 from exemplar.viewer.compare.page import serve_comparison, write_comparison
 from exemplar.viewer.compare.people import Matched, choose_people, match_people
-from exemplar.viewer.compare.preference import Preference, Share, preference
+from exemplar.viewer.compare.preference import preference
+from exemplar.viewer.compare.preference_words import result_lines, result_record
 from exemplar.viewer.compare.votes import VoteFile, read_votes
 from exemplar.viewer.local_pages import open_page
 
@@ -25,18 +22,19 @@ def run(command: CompareCommand) -> None:
     _check(command)
     console = Console(soft_wrap=True, highlight=False)
     sources = open_source(command.first), open_source(command.second)
+    names = sources[0].name, sources[1].name
     matched = match_people(
         *(source.rows() for source in sources),
-        names=(sources[0].name, sources[1].name),
+        names=names,
         usable=command.usable,
     )
     if command.result:
         votes = [vote for path in command.result for vote in read_votes(path)]
         found = preference(votes, matched.people, seed=command.seed)
         if command.json:
-            print(json.dumps(_plain(result_record(found, sources)), indent=1))
+            print(json.dumps(result_record(found, names), indent=1))
         else:
-            console.print("\n".join(result_lines(found, sources)), markup=False)
+            console.print("\n".join(result_lines(found, names)), markup=False)
         return
     _ask(command, sources, matched, console)
 
@@ -95,82 +93,3 @@ def _images(command: CompareCommand, sources: tuple[BodySource, BodySource]) -> 
                 missing.append(str(error))
     what = missing[0] if missing else "neither names its images"
     raise FileNotFoundError(f"{what}: --images FOLDER tells where they are")
-
-
-def result_lines(found: Preference, sources: tuple[BodySource, BodySource]) -> list[str]:
-    """The result as a person reads it."""
-    a, b = (source.name for source in sources)
-    several = len(found.annotators) > 1
-    votes = found.votes.first + found.votes.second + found.ties
-    lines = [
-        f"A = {a}, B = {b}",
-        f"{votes:,} votes of {counted(len(found.annotators), 'annotator')}"
-        f" on {counted(len(found.people))}",
-        f"votes: {_share(found.votes)} ({'bootstrap over people' if several else 'Wilson'})",
-        f"no preference: {found.ties:,} of {votes:,}",
-    ]
-    if found.majority is not None:
-        shared = found.majority.first + found.majority.second + found.undecided
-        lines += [
-            f"majority: {_share(found.majority)} (Wilson), {found.undecided:,} of {shared:,} people"
-            " without one",
-            f"unanimous: {found.unanimous[0]:,} people for A, {found.unanimous[1]:,} for B",
-            f"agreement: {_percent(found.agreement)} of pairs of votes,"
-            f" Krippendorff's alpha {_number(found.alpha)}",
-        ]
-    lines.append(f"left side: preferred in {_percent(found.left.share)}{_interval(found.left)}")
-    if found.overlay:
-        lines.append(f"{found.overlay:,} votes after a look at the bodies over the photo")
-    if found.elsewhere:
-        lines.append(f"not counted: {found.elsewhere:,} votes on bodies that are not A's and B's")
-    return lines
-
-
-def result_record(found: Preference, sources: tuple[BodySource, BodySource]) -> Mapping[str, Any]:
-    """The result for programs: shares in 0..1, null where unknown, and the votes on each person."""
-    record = asdict(found) | {"a": sources[0].name, "b": sources[1].name}
-    for name in ("votes", "majority", "left"):
-        share: Share | None = getattr(found, name)
-        record[name] = None if share is None else asdict(share) | {"share": share.share}
-    record["people"] = [
-        {
-            "image": one.person.image,
-            "annotation_id": one.person.annotation_id,
-            "subject": one.person.subject,
-            "first": one.first,
-            "second": one.second,
-            "none": one.none,
-        }
-        for one in found.people
-    ]
-    return record
-
-
-def _plain(value: Any) -> Any:
-    """Without nan, which JSON has not."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _share(share: Share) -> str:
-    count = share.first + share.second
-    if not count:
-        return "nobody has a preference"
-    return f"A in {_percent(share.share)} of {count:,}{_interval(share)}"
-
-
-def _interval(share: Share) -> str:
-    if not math.isfinite(share.low):
-        return ""
-    return f", 95 % interval {100 * share.low:.1f} to {100 * share.high:.1f} %"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if math.isfinite(share) else "unknown"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "unknown"

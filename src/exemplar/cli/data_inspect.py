@@ -1,10 +1,8 @@
 """`exemplar data inspect`: what an annotation file holds."""
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
@@ -13,11 +11,10 @@ from exemplar.cli.options.data_inspect import InspectCommand
 from exemplar.counting import counted
 from exemplar.data.contents import Contents
 from exemplar.data.formats import FORMATS, chosen_reader, read
-from exemplar.data.inspection import Summary, summarise
+from exemplar.data.inspection import Summary, beside_image, images_of, is_there, summarise
 from exemplar.data.options import describe, options_of, with_joints
-from exemplar.files.image_files import image_size, image_within, read_image, write_image
+from exemplar.files.image_files import write_image
 from exemplar.render.contact_sheet import contact_sheet
-from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49
 
 SHEET = "contact_sheet.png"
@@ -51,7 +48,7 @@ def run(command: InspectCommand) -> None:
         title = f"{FORMATS[name].TITLE}: {len(summary.spread)} of {counted(summary.people)}"
         body = load_body(command.body) if summary.with_body else None
         title += f", drawn with the {body.name} body" if body else ""
-        page = contact_sheet(summary.spread, _image_of(command.images), title=title, body=body)
+        page = contact_sheet(summary.spread, images_of(command.images), title=title, body=body)
         output = command.output / SHEET if command.output.is_dir() else command.output
         write_image(page, output)
         console.print(f"wrote {output}", markup=False)
@@ -85,37 +82,17 @@ def _warnings(summary: Summary, images: Path | None) -> list[str]:
         lines += [f"  and {more:,} other kinds"] if more > 0 else []
     lines += [f"doubtful, {counted(n)}: {what}" for what, n in summary.doubtful.most_common()]
     if images is not None:
-        missing = [name for name in summary.images if not _is_there(images, name)]
+        missing = [name for name in summary.images if not is_there(images, name)]
         if missing:
             lines.append(
                 f"not in {images}: {len(missing):,} of {counted(len(summary.images), 'image')},"
                 f" such as {min(missing)}"
             )
         drawn = len(summary.spread)
-        found = Counter(_beside_image(sample, images) for _, sample in summary.spread)
+        found = Counter(beside_image(sample, images) for _, sample in summary.spread)
         del found[""]
         lines += [f"doubtful, {n} of the {drawn} drawn: {what}" for what, n in found.items()]
     return lines
-
-
-def _is_there(images: Path, name: str) -> bool:
-    try:
-        return image_within(images, name).is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _beside_image(sample: Sample, images: Path) -> str:
-    """What of the annotation does not fit its image, if that is there."""
-    try:
-        size = image_size(image_within(images, sample.image))
-    except (OSError, ValueError):
-        return ""
-    if sample.image_size not in (None, size):
-        return "the image has another size than the annotated one"
-    points = sample.keypoints_2d[sample.keypoints_2d[:, 2] > 0, :2]
-    beyond = (points < -1).any() or (points > np.array(size) + 1).any()
-    return "keypoints outside the image" if beyond else ""
 
 
 def _print_joints(summary: Summary, console: Console) -> None:
@@ -135,15 +112,3 @@ def _print_options(name: str, console: Console) -> None:
         default = ",".join(map(str, default)) if isinstance(default, tuple) else default
         kind = describe(parameter.annotation)
         console.print(f"option {option}={default}  ({kind})", markup=False)
-
-
-def _image_of(folder: Path | None) -> Callable[[Sample], np.ndarray | None]:
-    def image(sample: Sample) -> np.ndarray | None:
-        if folder is None:
-            return None
-        try:
-            return read_image(image_within(folder, sample.image))
-        except (OSError, ValueError):
-            return None
-
-    return image

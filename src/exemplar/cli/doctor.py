@@ -1,13 +1,11 @@
 """`exemplar doctor`: whether this installation works."""
 
 import platform
-import time
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
@@ -17,18 +15,10 @@ from exemplar.counting import counted
 from exemplar.environment import code_version, cores, device_name, machine, usable_device
 from exemplar.extras import EXTRAS
 from exemplar.files.reading_files import one_line
-from exemplar.results import OK
-from exemplar.scene import FitOptions, Fitter
+from exemplar.scene.self_test import small_fit
 
 NEEDED = ("torch", "numpy", "numba", "opencv-python-headless", "pillow", "safetensors", "trimesh")
 """Packages whose versions are told."""
-
-STANDING = (
-    (128, 40), (134, 34), (122, 34), (140, 38), (116, 38), (152, 80), (104, 80), (160, 116),
-    (96, 116), (162, 148), (94, 148), (144, 146), (112, 146), (146, 190), (110, 190), (146, 232),
-    (110, 232),
-)  # fmt: skip
-"""Somebody who stands, in a picture of 256 x 256 px: COCO's 17 keypoints."""
 
 
 def run(command: DoctorCommand) -> None:
@@ -50,7 +40,7 @@ def run(command: DoctorCommand) -> None:
     check("shipped files", lambda: f"{counted(len(checked_assets()), 'file')}, all as released")
     for extra, (purpose, modules) in EXTRAS.items():
         console.print(_extra(extra, purpose, modules))
-    check("a small fit", lambda: _fit(command.device))
+    check("a small fit", lambda: small_fit(command.device))
     if broken:
         raise ValueError(f"broken: {', '.join(broken)}")
     console.print("all is well")
@@ -78,20 +68,3 @@ def _imported(modules: tuple[str, ...]) -> str:
 
 def _version(module: object) -> str:
     return str(getattr(module, "__version__", ""))
-
-
-def _fit(device: str) -> str:
-    """A person in an empty picture is fitted; ValueError if that gives nonsense."""
-    began = time.monotonic()
-    keypoints = np.array([(x, y, 1.0) for x, y in STANDING])
-    fitter = Fitter("mobile", FitOptions(iterations=2, looks=False, device=device))
-    result = fitter.fit(np.full((256, 256, 3), 128, np.uint8), keypoints)
-    (person,) = result.people
-    state = person.after
-    if person.iterations < 1 or not np.isfinite(state.vertices).all() or person.status != OK:
-        raise ValueError(f"status {person.status}, expected {OK} and finite numbers")
-    seconds = time.monotonic() - began
-    return (
-        f"{person.before.error_px:.1f} px before and {state.error_px:.1f} px after"
-        f" {counted(person.iterations, 'iteration')}, {seconds:.1f} s"
-    )

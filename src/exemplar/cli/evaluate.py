@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import Progress
 
-from exemplar.cli.lift import LINE_SECONDS, stopped_by_signals
+from exemplar.cli.lift import LINE_SECONDS
 from exemplar.cli.options.evaluate import EvalCommand
 from exemplar.counting import counted
-from exemplar.environment import device_name, usable_device
+from exemplar.environment import device_name, stopped_by_signals, usable_device
 from exemplar.evaluation.records import Row
 from exemplar.evaluation.report.page import write_report
 from exemplar.evaluation.run import evaluate

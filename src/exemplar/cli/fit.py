@@ -1,9 +1,6 @@
 """`exemplar fit`: bodies for the people of a photo, with pictures and files."""
 
-import glob
-import os
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,8 +11,15 @@ from rich.table import Table
 
 from exemplar.assets import asset_path
 from exemplar.cli.options.fit import FitCommand
+from exemplar.cli.options.words import genders_of, numbers_of, parse_box
 from exemplar.data.people_files import KeypointFile
 from exemplar.environment import device_name
+from exemplar.files.given_photos import (
+    check_writable,
+    output_folders,
+    photos_of,
+    writable_folder,
+)
 from exemplar.fit_result import FitResult
 from exemplar.results import PersonFit
 from exemplar.scene import FitOptions, Fitter
@@ -26,9 +30,6 @@ DEMO_HINT = (
     "Look at {folder}/steps.gif: hands and feet move into place. {folder}/overlay.png has the"
     " network's guess beside the fit. {folder}/body.glb opens in Blender and other 3D viewers."
 )
-
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""Endings of a folder's files that are photos to fit."""
 
 LARGE_MISFIT_PX = 2.0
 """What the full camera leaves (image px) is told in the summary above this."""
@@ -82,28 +83,6 @@ def run(command: FitCommand) -> None:
         console.print(DEMO_HINT.format(folder=folders[-1]))
     if failures:
         raise ValueError(f"{len(failures)} of {len(images)} photos failed: {'; '.join(failures)}")
-
-
-def output_folders(images: Sequence[Path], output: Path) -> list[Path]:
-    """A folder of its own for each photo: `output` for one, else its name below it, with as much
-    of its path as tells the photos apart. ValueError for a photo that is given twice, or two whose
-    names differ in small and capital letters alone, which some file systems do not tell apart."""
-    if len(images) == 1:
-        return [output]
-    paths = [Path(os.path.abspath(image)) for image in images]
-    for depth in range(max(len(path.parts) for path in paths)):
-        for last in ("stem", "name"):
-            names = [
-                "_".join((*path.parts[-1 - depth : -1], getattr(path, last))) for path in paths
-            ]
-            if len({name.casefold() for name in names}) == len(paths):
-                return [output / name for name in names]
-    alike = [str(path).casefold() for path in paths]
-    twice = next(path for path, name in zip(paths, alike, strict=True) if alike.count(name) > 1)
-    raise ValueError(
-        f"{twice} is given twice, or differs in capitals alone: their results would overwrite each"
-        " other"
-    )
 
 
 def _check_names(keypoints: KeypointFile, photos: int) -> None:
@@ -180,8 +159,8 @@ def summary(result: FitResult, image: Path, device: torch.device) -> Table:
         misfit = result.camera_misfit_px(person)
         if misfit > LARGE_MISFIT_PX:
             caption.append(
-                f"with it the joints of person {number} are seen {misfit:.1f} image px off the fit"
-                " on average"
+                f"in a camera with perspective the joints of person {number} lie {misfit:.1f}"
+                " image px off the fit on average"
             )
     for overlap in result.overlaps:
         first, second = overlap.people
@@ -197,69 +176,3 @@ def _iterations(person: PersonFit) -> str:
     if person.made is None or person.made == person.iterations:
         return str(person.iterations)
     return f"{person.iterations} of {person.made}"
-
-
-def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
-    """x,y,w,h as numbers; ValueError if it is anything else."""
-    if text is None:
-        return None
-    try:
-        x, y, w, h = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"--box {text!r}: expected four numbers x,y,w,h") from None
-    return x, y, w, h
-
-
-def numbers_of(option: str, text: str | None) -> tuple[float | None, ...] | None:
-    """Numbers of a list such as 5,38 or 5,,38; ValueError if it is anything else."""
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) if part.strip() else None for part in text.split(","))
-    except ValueError:
-        raise ValueError(
-            f"{option} {text!r}: expected a number, or a list with one for each person, such as"
-            " 5,38"
-        ) from None
-
-
-def genders_of(text: str | None) -> tuple[str | None, ...] | None:
-    """Genders of a list such as female,male; `Traits` judges them."""
-    return None if text is None else tuple(part.strip() or None for part in text.split(","))
-
-
-def photos_of(given: Sequence[Path]) -> list[Path]:
-    """The photos: files as they are given, the pictures in a folder, and those of a pattern such as
-    `photos/*.jpg`, in the order of their names. ValueError or OSError if there is none."""
-    photos = list[Path]()
-    for path in given:
-        if path.is_dir():
-            found = sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURES)
-            what = f"no picture in {path}: expected {', '.join(PICTURES)}"
-        elif not path.exists() and any(mark in str(path) for mark in "*?["):
-            found = [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
-            what = f"no file like {path}"
-        else:
-            found, what = [path], ""
-        if not found:
-            raise FileNotFoundError(what)
-        photos += found
-    return photos
-
-
-def check_writable(folder: Path) -> None:
-    """OSError with one line if a folder cannot be made or written to; nothing is made."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise OSError(f"cannot write to {folder}: {there} is not a folder")
-    if not os.access(there, os.W_OK):
-        raise OSError(f"cannot write to {folder}: permission denied")
-
-
-def writable_folder(folder: Path) -> None:
-    """Make a folder; OSError with one line if it cannot be written to."""
-    check_writable(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"cannot write to {folder}: {error.strerror}") from None

@@ -1,21 +1,20 @@
 """`exemplar lift`: a 2D data set to pseudo ground truth."""
 
-import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from exemplar.cli.options.lift import LiftCommand
+from exemplar.cli.options.words import parse_shard
 from exemplar.counting import counted
 from exemplar.data.formats import table
 from exemplar.data.options import with_joints
 from exemplar.data.pseudo_gt import PseudoTruth
-from exemplar.environment import device_name, usable_device
+from exemplar.environment import device_name, stopped_by_signals, usable_device
 from exemplar.lift.job import export, open_job, settings
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import run_local
@@ -188,29 +187,3 @@ def _check_outcomes(ledger: Ledger) -> None:
         f"most of the job failed: {failed} of {counted(everybody)}, {most} of them {way};"
         f" --retry {typed(reason or status)} takes these up again"
     )
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """i/n as (share from 0, number of shares); ValueError if it is anything else."""
-    try:
-        number, shards = (int(part) for part in text.split("/"))
-    except ValueError:
-        raise ValueError(f"--shard {text!r}: expected i/n, such as 1/4") from None
-    return number - 1, shards
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Take a request to terminate (as a cluster sends it) for Ctrl-C: the job ends cleanly."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)

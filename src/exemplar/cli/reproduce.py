@@ -4,9 +4,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from exemplar.cli.lift import stopped_by_signals
 from exemplar.cli.options.reproduce import ReproduceCommand
-from exemplar.environment import device_name, usable_device
+from exemplar.environment import device_name, stopped_by_signals, usable_device
 from exemplar.evaluation.reproduce.all_tables import PAGE, reproduce, tables_of, write_page
 from exemplar.evaluation.reproduce.findings import Finding, shown
 from exemplar.evaluation.reproduce.workbench import Workbench

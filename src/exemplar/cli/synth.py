@@ -5,9 +5,9 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from exemplar.cli.lift import stopped_by_signals
 from exemplar.cli.options.synth import SynthCommand
 from exemplar.counting import counted
+from exemplar.environment import stopped_by_signals
 from exemplar.synth.domains import DOMAINS
 from exemplar.synth.folders import DatasetPlan, write_dataset
 

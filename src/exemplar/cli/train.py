@@ -11,19 +11,9 @@ from exemplar.cli.options.train import ExemplarCommand, SupervisedCommand
 from exemplar.environment import asked_threads, usable_device
 from exemplar.evaluation.train_pictures import fits_of
 from exemplar.fitting.body_loss import BodyLossConfig
-from exemplar.training.augment import AugmentConfig
 from exemplar.training.job import TrainConfig, run_training
-from exemplar.training.recipes import Kind, Recipe, recipe_named
+from exemplar.training.recipes import AUGMENTATIONS, Kind, Recipe, recipe_named
 from exemplar.training.sources import parse_source, parse_sources
-
-AUGMENTATIONS = {
-    "none": AugmentConfig.none,
-    "spin": AugmentConfig.spin,
-    "eft": AugmentConfig.eft,
-    "dual": AugmentConfig.dual,
-    "default": AugmentConfig.default,
-}
-"""By name on the command line."""
 
 
 def recipe_of(config: SupervisedCommand) -> Recipe:

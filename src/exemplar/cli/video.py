@@ -1,6 +1,5 @@
 """`exemplar video`: bodies that move, for the people of a clip, with a video and files."""
 
-import json
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,29 +13,19 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from exemplar.bodies import Body
-from exemplar.cli.fit import (
-    LARGE_MISFIT_PX,
-    check_writable,
-    genders_of,
-    numbers_of,
-)
+from exemplar.cli.fit import LARGE_MISFIT_PX
 from exemplar.cli.options.video import VideoCommand
+from exemplar.cli.options.words import genders_of, numbers_of
 from exemplar.counting import counted
-from exemplar.data.calibration import CAMERAS_FILE, write_cameras
-from exemplar.export import write_amass, write_bvh, write_csv, write_motion_glb, write_trc
-from exemplar.files.atomic_files import replacing
-from exemplar.files.video_files import Selection, read_frames, video_writer
-from exemplar.motion import kinematic_joints, rest_pose, vertices_at, y_up
-from exemplar.motion_files import MOTION_FILE, write_motions
-from exemplar.render.clip_picture import SideView, clip_picture
+from exemplar.files.given_photos import check_writable
+from exemplar.files.video_files import Selection
 from exemplar.results import OK
 from exemplar.scene.clip import ClipFitter, ClipResult
 from exemplar.scene.clip import Progress as ClipProgress
 from exemplar.scene.clip_options import ClipOptions
-from exemplar.skeletons import SMPL_24
+from exemplar.scene.clip_report import write_clip, write_overlay
 
-SUMMARY, OVERLAY, WORK = "summary.json", "overlay.mp4", "work"
+OVERLAY, WORK = "overlay.mp4", "work"
 
 
 def run(command: VideoCommand) -> None:
@@ -64,14 +53,10 @@ def run(command: VideoCommand) -> None:
         warnings.simplefilter("always", UserWarning)
         result = fitter.fit(command.clip, command.output / WORK, report)
         body = fitter.body
-        written = _write_files(result, body, command.output)
-        if result.world is not None:
-            camera = result.world.camera(result.people[0].motion, command.clip.stem)
-            write_cameras([camera], command.output / CAMERAS_FILE)
-            written.append(command.output / CAMERAS_FILE)
+        written = write_clip(result, body, command.clip, command.output)
         if command.overlay:
-            _write_overlay(result, body, command.clip, selection, command.output / OVERLAY, report)
             written.append(command.output / OVERLAY)
+            write_overlay(result, body, command.clip, selection, written[-1], report)
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         console.print(f"[yellow]warning[/yellow] {escape(text)}")
     console.print(_table(result, command.clip))
@@ -104,117 +89,6 @@ def _progress(console: Console) -> Iterator[ClipProgress]:
         yield report
 
 
-def _write_files(result: ClipResult, body: Body, folder: Path) -> list[Path]:
-    """The motions' files and the summary."""
-    motions = result.motions
-    people = dict(enumerate(motions))
-    shared = {
-        MOTION_FILE: lambda path: write_motions(motions, path),
-        "motion.glb": lambda path: write_motion_glb(people, body, path),
-        "motion.csv": lambda path: write_csv(people, body, path),
-    }
-    for name, write in shared.items():
-        write(folder / name)
-    written = [folder / name for name in shared]
-    for number, motion in people.items():
-        ending = f"_person{number}" if len(people) > 1 else ""
-        for stem, suffix, write in (
-            ("motion", ".bvh", write_bvh),
-            ("motion", ".trc", write_trc),
-            ("motion_amass", ".npz", write_amass),
-        ):
-            written.append(folder / f"{stem}{ending}{suffix}")
-            write(motion, body, written[-1])
-    with replacing(folder / SUMMARY) as temporary:
-        temporary.write_text(json.dumps(_summary(result, body), indent=1) + "\n")
-    return [*written, folder / SUMMARY]
-
-
-def _summary(result: ClipResult, body: Body) -> dict[str, object]:
-    first = result.people[0].motion
-    assert first.camera is not None
-    world = result.world
-    people = []
-    for number, person in enumerate(result.people):
-        motion = person.motion
-        seen = motion.seen
-        people.append(
-            {
-                "person": number,
-                "frames": int(seen.sum()),
-                "first_s": round(float(motion.times[seen][0]), 4),
-                "last_s": round(float(motion.times[seen][-1]), 4),
-                "ok": sum(status == OK for status in motion.status),
-                "error_px": round(float(person.error_px.mean()), 3),
-                "camera_misfit_px": {
-                    "median": round(float(np.median(person.misfit_px)), 2),
-                    "worst": round(float(person.misfit_px.max()), 2),
-                },
-                "distance_m": [
-                    round(float(end), 3)
-                    for end in np.quantile(motion.translation[seen, 2], [0.0, 0.5, 1.0])
-                ],
-                "given": person.traits.said,
-                "height_m": round(float(np.ptp(rest_pose(body, motion.betas).vertices[:, 1])), 3),
-                "betas": [round(float(beta), 4) for beta in motion.betas],
-            }
-        )
-    return {
-        "frames": len(first.times),
-        "fps": first.fps,
-        "frame": result.motions[0].frame,
-        "camera": {
-            "focal_px": round(first.camera.focal, 3),
-            "focal_from": result.focal_source,
-            "principal_point_px": [float(x) for x in first.camera.principal_point],
-            "image_size_px": list(first.camera.image_size),
-        },
-        "world": None
-        if world is None
-        else {
-            "rotation_world_camera": np.round(world.rotation, 6).tolist(),
-            "camera_height_m": round(world.camera_height, 4),
-            "person_lift_m": [round(lift, 4) for lift in world.lifts],
-        },
-        "people": people,
-    }
-
-
-def _write_overlay(
-    result: ClipResult,
-    body: Body,
-    clip: Path,
-    selection: Selection,
-    path: Path,
-    report: ClipProgress,
-) -> None:
-    """The video of what was fitted."""
-    motions = [person.motion for person in result.people]
-    upright = [y_up(motion, body) for motion in result.motions]
-    first = motions[0]
-    assert first.camera is not None
-    root = SMPL_24.index("pelvis")
-    places = np.concatenate([kinematic_joints(m, body)[m.seen, root] for m in upright])
-    side = SideView.of(places, None if result.world is None else 0.0)
-    count = len(first.times)
-    with video_writer(path, first.fps) as write:
-        for row, frame in zip(range(count), read_frames(clip, selection), strict=False):
-            report("drawing", row, count)
-            there = [i for i, motion in enumerate(motions) if motion.seen[row]]
-            write(
-                clip_picture(
-                    frame.pixels,
-                    {i: vertices_at(motions[i], body, row) for i in there},
-                    {i: vertices_at(upright[i], body, row) for i in there},
-                    result.faces,
-                    first.camera,
-                    side,
-                    f"{clip.name}   frame {frame.number}   {frame.time:.2f} s",
-                )
-            )
-    report("drawing", count, count)
-
-
 def _table(result: ClipResult, clip: Path) -> Table:
     """One line a person."""
     first = result.people[0].motion
@@ -244,8 +118,8 @@ def _table(result: ClipResult, clip: Path) -> Table:
         misfit = float(np.median(person.misfit_px))
         if misfit > LARGE_MISFIT_PX:
             caption.append(
-                f"with it the joints of person {number} are seen {misfit:.1f} image px off the fit"
-                " (median)"
+                f"in a camera with perspective the joints of person {number} lie {misfit:.1f}"
+                " image px off the fit (median)"
             )
     if result.world is not None:
         caption.append(f"camera {result.world.camera_height:.2f} m above the ground")

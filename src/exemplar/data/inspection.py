@@ -1,12 +1,14 @@
 """What is in an annotation file: counts, what looks wrong, and people spread over it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 
+from exemplar.files.image_files import image_size, image_within, read_image
 from exemplar.samples import Sample
 from exemplar.skeletons import SMPL_49
 
@@ -119,3 +121,38 @@ def _doubts_3d(sample: Sample) -> list[str]:
         if not np.abs(sample.body.betas).max(initial=0.0) <= EXTREME_BETA:
             found.append(f"shape coefficients over {EXTREME_BETA:g}")
     return found
+
+
+def is_there(images: Path, name: str) -> bool:
+    """Whether a folder has an image of this name."""
+    try:
+        return image_within(images, name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def beside_image(sample: Sample, images: Path) -> str:
+    """What of the annotation does not fit its image, if that is there."""
+    try:
+        size = image_size(image_within(images, sample.image))
+    except (OSError, ValueError):
+        return ""
+    if sample.image_size not in (None, size):
+        return "the image has another size than the annotated one"
+    points = sample.keypoints_2d[sample.keypoints_2d[:, 2] > 0, :2]
+    beyond = (points < -1).any() or (points > np.array(size) + 1).any()
+    return "keypoints outside the image" if beyond else ""
+
+
+def images_of(folder: Path | None) -> Callable[[Sample], np.ndarray | None]:
+    """What reads a person's image; None where there is none."""
+
+    def image(sample: Sample) -> np.ndarray | None:
+        if folder is None:
+            return None
+        try:
+            return read_image(image_within(folder, sample.image))
+        except (OSError, ValueError):
+            return None
+
+    return image

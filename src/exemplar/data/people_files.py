@@ -49,8 +49,10 @@ class KeypointFile:
             where = "" if name is None else f" in image {Path(name).name!r}"
             broken = next((f"; {each.problem}" for each in people if each.problem), "")
             raise ValueError(
-                f"{self.path} has nobody with keypoints{where}{others and f', only {others}'}"
-                f" (a confidence below {LEAST_CONFIDENCE:g} counts as not seen){broken}"
+                f"{self.path} has nobody with keypoints{where}"
+                f" (a confidence below {LEAST_CONFIDENCE:g} counts as not seen)"
+                f"{others and f', only in {others}: give the photo that name if it is that one'}"
+                f"{broken}"
             )
         for each in mine:
             if size is not None and each.image_size not in (None, tuple(size)):

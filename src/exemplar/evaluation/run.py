@@ -13,7 +13,7 @@ import torch
 from exemplar.bodies import Body, load_body
 from exemplar.data.contents import Contents
 from exemplar.data.crops import batch_of
-from exemplar.data.formats import format_named, read, recognise
+from exemplar.data.formats import format_named, read, recognise, table
 from exemplar.data.looks import Looker
 from exemplar.data.options import parse_options
 from exemplar.environment import code_commit, code_version, cores, machine
@@ -65,6 +65,7 @@ def evaluate(
     `samples.parquet` and `summary.json` are written at the end. ValueError or OSError in one line
     for what the user can mend; a broken sample becomes a row with a status.
     """
+    table.require()  # what is missing is told before people are drawn
     tools = Methods(config.methods, device)
     tools.check(methods)
     people = people_of(config)

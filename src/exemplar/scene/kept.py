@@ -15,6 +15,22 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Of arrays of numbers, by name; -1 stands for any length."""
 
 
+JOB_FILE = "job.txt"
+"""What the job of a folder is, in words that another job does not have."""
+
+
+def claim(folder: Path, job: str) -> None:
+    """Make the folder of what is done, or go on in it; ValueError if it is of another job."""
+    note = folder / JOB_FILE
+    if note.is_file() and note.read_text("utf-8") != job:
+        raise ValueError(
+            f"{folder} holds what was done for other files or settings: remove it, or write"
+            " elsewhere (-o)"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(job, "utf-8")
+
+
 class Kept:
     """What is done, a file a moment, in a folder; without one nothing is kept."""
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from exemplar.data.footage import Footage
 from exemplar.geometry.rigs import LensCamera
 from exemplar.scene.association import Joints49, Pictures
-from exemplar.scene.footage import Footage
 from exemplar.scene.kept import Kept
 from exemplar.scene.offsets import FEWEST_LOOKS, PROBED, STEP, lags_of
 from exemplar.scene.people import has_extent, landmark_joints

@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 
 from exemplar.bodies import Body, BodyParams
-from exemplar.environment import one_torch_thread
+from exemplar.data.footage import Footage
+from exemplar.environment import code_version, one_torch_thread
 from exemplar.fitting.views import Views, ViewsConfig, fit_views
 from exemplar.geometry.rigs import LensCamera, misses
 from exemplar.motion import MISSING, Motion, steady
 from exemplar.regressors.checkpoints import body_for, load_regressor
 from exemplar.results import OK, REJECTED
 from exemplar.scene.association import Person, person_of
-from exemplar.scene.footage import Footage
 from exemplar.scene.kept import Arrays, Kept, Shapes
 from exemplar.scene.moments import Clip, Report, lags_between, moments_of
 from exemplar.scene.tracks3d import tracked
@@ -74,6 +74,13 @@ class ClipOfViews:
     """Each person's body, in the world."""
     warnings: tuple[str, ...]
     """What a user should know, a line each."""
+
+
+def job_of(options: ViewsOptions, footage: Sequence[Footage], calibration: Path) -> str:
+    """What tells a job from others: settings, files and version."""
+    files = [calibration, *(one.path for one in footage)]
+    stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return f"{code_version()}\n{options}\n{[one.fps for one in footage]}\n{stats}\n"
 
 
 _OF_BODY: Shapes = {

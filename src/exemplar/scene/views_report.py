@@ -49,6 +49,8 @@ class Summary:
     """Of the calibration: an axis, or a direction."""
     offsets_s: tuple[float, ...]
     """How late each camera shows a moment, which was allowed for, seconds."""
+    camera_fps: tuple[float, ...]
+    """Frames a second of each camera."""
     triangulation_px: float
     """Median distance of the keypoints from the points they are triangulated to, image px."""
     people: tuple[PersonSummary, ...]
@@ -80,6 +82,7 @@ def summary_of(found: ClipOfViews, body: Body) -> Summary:
         found.world.unit,
         _axis(found.world.up),
         tuple(round(lag, 4) for lag in found.clip.lags),
+        tuple(footage.fps for footage in found.clip.footage),
         float(np.nanmedian(gaps)),
         people,
         found.warnings,
@@ -87,7 +90,7 @@ def summary_of(found: ClipOfViews, body: Body) -> Summary:
 
 
 def write_summary(summary: Summary, path: Path) -> None:
-    """Write it as JSON."""
+    """Write it as JSON; `exemplar view` reads `offsets_s` and `camera_fps` of it."""
     with replacing(path) as half:
         half.write_text(json.dumps(asdict(summary), indent=1) + "\n", "utf-8")
 

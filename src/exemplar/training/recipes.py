@@ -43,6 +43,15 @@ class Recipe:
 OURS = BodyLossConfig.ours()
 """The loss of this project's recipes."""
 
+AUGMENTATIONS = {
+    "none": AugmentConfig.none,
+    "spin": AugmentConfig.spin,
+    "eft": AugmentConfig.eft,
+    "dual": AugmentConfig.dual,
+    "default": AugmentConfig.default,
+}
+"""By name."""
+
 TEST_TIME = DualConfig.trained()
 """The fit that networks of the exemplar default recipe are trained for."""
 

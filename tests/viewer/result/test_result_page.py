@@ -4,8 +4,6 @@ import base64
 import http.client
 import io
 import json
-import shutil
-import subprocess
 import threading
 import zlib
 from dataclasses import replace
@@ -28,11 +26,11 @@ from exemplar.viewer import local_server
 from exemplar.viewer.result import scene as scene_module
 from exemplar.viewer.result.page import ResultServer, scene_script, write_result_page
 from exemplar.viewer.result.scene import read_scene
+from tests.fixtures.browsers import Driven, browsed, needs_chromium
 from tests.fixtures.made_motions import made_motion
 from tests.fixtures.made_results import made_result
 from tests.fixtures.made_rig import made_rig
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 GREY = np.full((480, 640, 3), 200, np.uint8)
 
 TURNS = """
@@ -73,6 +71,11 @@ def folder(tmp_path: Path) -> Path:
 
 def fitted() -> FitResult:
     return made_result(GREY, [(200.0, 240.0), (430.0, 230.0)], 300.0, steps=4)
+
+
+def grey_of(url: str) -> float:
+    """How light the picture of a data URL is, 0 to 255."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))).mean()
 
 
 def shown_vertices(person: dict[str, Any]) -> np.ndarray:
@@ -139,11 +142,35 @@ def test_a_clip_has_the_picture_of_each_frame_behind_it(tmp_path: Path) -> None:
             write(np.full((48, 64, 3), grey, np.uint8))
     write_motions([motion], tmp_path / "motion.npz")
     scene = read_scene(tmp_path, load_body, photos=[tmp_path / "clip.mp4"])
-    seen = [
-        np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))).mean()
-        for url in scene["cameras"][0]["pictures"]
-    ]
+    seen = [grey_of(url) for url in scene["cameras"][0]["pictures"]]
     assert np.abs(np.array(seen) - greys[2:]).max() < 8  # H.264 and JPEG lose a little
+
+
+def test_cameras_that_took_folders_of_frames_show_those_of_each_moment(tmp_path: Path) -> None:
+    """Cameras of other rates, one of which is late."""
+    motion = replace(made_motion(3, frame="world", fps=10.0), camera=None)
+    motion = replace(motion, times=motion.times + 0.1)
+    write_motions([motion], tmp_path / "motion.npz")
+    cameras = [replace(camera, distortion=np.zeros(0)) for camera in made_rig(2)]
+    write_cameras(cameras, tmp_path / "cameras.toml")
+    summary = {"cameras": ["cam0", "cam1"], "offsets_s": [0.0, 0.1], "camera_fps": [10.0, 20.0]}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    folders = [tmp_path / "frames" / camera.name for camera in cameras]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for number in range(7):
+            Image.fromarray(np.full_like(GREY, 30 * number)).save(folder / f"{number:03d}.png")
+    scene = read_scene(tmp_path, load_body, photos=folders)
+    shown = [[round(grey_of(url) / 30) for url in c["pictures"]] for c in scene["cameras"]]
+    assert shown == [[1, 2, 3], [4, 6, 6]]  # the late camera's folder ends before
+    with pytest.raises(ValueError, match="1 file for 2 cameras"):
+        read_scene(tmp_path, load_body, photos=[tmp_path / "frames"])
+    (tmp_path / "summary.json").unlink()
+    with pytest.raises(ValueError, match="does not say how many frames a second"):
+        read_scene(tmp_path, load_body, photos=folders)
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"camera_fps": [10.0, -1]}))
+    with pytest.raises(ValueError, match=r"summary\.json: expected finite offsets"):
+        read_scene(tmp_path, load_body, photos=folders)
 
 
 def test_a_glb_is_shown_with_its_bones(tmp_path: Path) -> None:
@@ -190,7 +217,7 @@ def test_the_server_gives_the_page_to_those_who_know_its_address() -> None:
         server.shutdown()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@needs_chromium
 def test_in_a_browser_the_slider_moves_the_body_and_nothing_is_loaded(folder: Path) -> None:
     page = folder / "page.html"
     write_result_page(read_scene(folder, load_body), page)
@@ -233,7 +260,7 @@ CHANGES = """
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@needs_chromium
 def test_a_browser_shows_each_frame_of_each_camera_that_the_server_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,35 +272,112 @@ def test_a_browser_shows_each_frame_of_each_camera_that_the_server_gives(
     for number, camera in enumerate(scene["cameras"]):
         greys = [np.full((48, 64, 3), 60 + 100 * number + 20 * frame) for frame in range(2)]
         camera["pictures"] = [data_url(grey.astype(np.uint8)) for grey in greys]
+    title, console = served_and_driven(scene, CHANGES, tmp_path, monkeypatch)
+    assert title == "60 80 180 2"
+    assert "CONSOLE" not in console
+
+
+PLAYS = """
+(() => {
+  const data = document.body.dataset, id = (name) => document.getElementById(name);
+  const until = (true_, then) => (true_() ? then() : setTimeout(() => until(true_, then), 20));
+  const drawn = () => {
+    const canvas = id("canvas"), gl = canvas.getContext("webgl2");
+    const pixels = new Uint8Array(4 * canvas.width * canvas.height);
+    gl.readPixels(0, 0, canvas.width, canvas.height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+    return pixels.reduce((sum, value) => (31 * sum + value) | 0, 0);
+  };
+  const told = [], seen = {}, last = () => id("frame").max;
+  const note = () => (seen[data.frame] = drawn());
+  const pressed = (key) =>
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  window.requestAnimationFrame = (call) => setTimeout(call, 16);  // without a window it is rare
+  until(() => data.ready, () => {
+    if (!id("before").hidden) id("before").click();
+    id("play").click();
+    told.push(id("play").textContent);
+    until(() => (note(), data.frame === last()), () => setTimeout(() => {
+      const pictures = new Set(Object.values(seen));
+      told.push(id("play").textContent, Object.keys(seen).length, pictures.size);
+      pressed(" ");  // from the beginning
+      until(() => data.frame === "1", () => {
+        pressed(" ");
+        setTimeout(() => {
+          told.push(id("play").textContent, data.frame, id("frame").value);
+          id("frame").value = 2;
+          id("frame").dispatchEvent(new Event("input"));
+          told.push(data.frame, drawn() === seen[2], id("where").value);
+          document.title = told.join(", ");
+        }, 2000);
+      });
+    }, 500));
+  });
+  addEventListener("error", (event) => (document.title = event.message));
+})();
+"""
+"""Plays to the end, plays again and stops at the second frame, and moves the slider to the third:
+what the button says, how many frames and pictures were seen, and where the page is."""
+
+
+@needs_chromium
+def test_in_a_browser_a_fit_plays_stops_and_is_scrubbed(folder: Path) -> None:
+    page = folder / "page.html"
+    write_result_page(read_scene(folder, load_body), page)
+    page.write_text(page.read_text().replace("</body>", f"<script>{PLAYS}</script></body>"))
+    title, console = browsed(page.as_uri(), folder)
+    frames = len(fitted().people[0].steps)
+    told = f"Pause, Play, {frames}, {frames}, Play, 1, 1, 2, true, iteration 2 of {frames - 1}: "
+    assert title.startswith(told)
+    assert "CONSOLE" not in console
+
+
+@needs_chromium
+def test_in_a_browser_a_clip_that_is_served_plays_stops_and_is_scrubbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_motions([made_motion(4, fps=5.0, frame="world")], tmp_path / "motion.npz")
+    scene = read_scene(tmp_path, load_body)
+    title, console = served_and_driven(scene, PLAYS, tmp_path, monkeypatch)
+    assert title == "Pause, Play, 4, 4, Play, 1, 1, 2, true, frame 3 of 4, 0.40 s"
+    assert "CONSOLE" not in console
+
+
+@needs_chromium
+def test_a_mouse_turns_the_body_and_keys_go_through_the_fit(folder: Path) -> None:
+    page = folder / "page.html"
+    write_result_page(read_scene(folder, load_body), page)
+    last = len(fitted().people[0].steps) - 1
+    with Driven(folder) as window:
+        window.open(page.as_uri())
+        window.until("document.body.dataset.ready")
+        fit = window.picture()
+        window.press("b", "KeyB", 66)
+        assert window.told("document.body.dataset.frame") == "0"
+        guess = window.picture()
+        window.press(" ", "Space", 32)
+        window.until(f"document.body.dataset.frame === '{last}'")
+        assert window.until("document.getElementById('play').textContent === 'Play'")
+        window.drag((400, 300), (600, 300))
+        turned = window.picture()
+        assert len({fit, guess, turned}) == 3
+        assert window.console == []
+
+
+def served_and_driven(
+    scene: dict[str, Any], script: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, str]:
+    """What a browser says of a served scene whose page has one more script."""
     packaged = local_server.packaged
-    driven = {"result/result.js": packaged("result/result.js") + CHANGES.encode()}
+    driven = {"result/result.js": packaged("result/result.js") + script.encode()}
     monkeypatch.setattr(local_server, "packaged", lambda name: driven.get(name, packaged(name)))
     with ResultServer(scene) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        title, console = browsed(server.address, tmp_path)
+        found = browsed(server.address, folder)
         server.shutdown()
-    assert title == "60 80 180 2"
-    assert "CONSOLE" not in console
+    return found
 
 
 def data_url(pixels: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def browsed(address: str, folder: Path) -> tuple[str, str]:
-    """The title that a page ends with, and what the browser said."""
-    assert CHROMIUM is not None
-    done = subprocess.run(
-        [
-            *(CHROMIUM, "--headless=new", "--no-sandbox", "--use-angle=swiftshader"),
-            *("--enable-unsafe-swiftshader", f"--user-data-dir={folder / 'profile'}"),
-            *("--virtual-time-budget=60000", "--enable-logging=stderr", "--dump-dom"),
-            address,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return done.stdout.partition("<title>")[2].partition("</title>")[0], done.stderr

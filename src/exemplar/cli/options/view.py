@@ -24,7 +24,8 @@ class ViewCommand:
     """Write the page to this file instead of showing it."""
     photo: tuple[Path, ...] = ()
     """What to show behind the bodies: the photo, where the result's folder does not have it, or the
-    clip; of several cameras a file each, named after it or in the calibration's order."""
+    clip; of several cameras a file or a folder of frames each, named after the camera or in the
+    calibration's order."""
     body: str | None = None
     """"open", or the SMPL file of the fit, where it is not where it was."""
     port: int = 0

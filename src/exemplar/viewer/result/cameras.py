@@ -2,10 +2,11 @@
 
 import base64
 import io
-import re
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -15,7 +16,10 @@ from PIL import Image
 
 from exemplar.counting import counted
 from exemplar.data.calibration import CAMERAS_FILE, read_cameras
+from exemplar.data.calibration.naming import named_after
+from exemplar.data.footage import PHOTOS, open_footage
 from exemplar.files.image_files import read_image
+from exemplar.files.reading_files import read_json, reading
 from exemplar.files.video_files import read_frames
 from exemplar.geometry.rigs import LensCamera
 from exemplar.motion import Motion
@@ -29,7 +33,9 @@ LONGEST_SIDE_OF_MANY = 800
 WORLD_TO_SCENE = np.diag([1.0, -1.0, -1.0])
 """The page has y down, as the camera's frame has."""
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
+SUMMARY_FILE = "summary.json"
+"""Where the folder of several cameras' result says how late they are."""
+
 _QUALITY = 85
 _NEAR = 0.002
 """A frame may be this much earlier than the time that it is for, seconds."""
@@ -57,6 +63,35 @@ class SeenBy:
         }
 
 
+@dataclass(frozen=True)
+class Clock:
+    """When a camera took its frames."""
+
+    late: float = 0.0
+    """So much later than the result it shows a moment, seconds."""
+    fps: float | None = None
+    """Frames a second; None where the result does not say."""
+
+
+def clocks_of(folder: Path) -> dict[str, Clock]:
+    """Of the cameras that the summary beside a result names; none without one.
+
+    ValueError, in one line, if it is damaged.
+    """
+    path = folder / SUMMARY_FILE
+    found = read_json(path) if path.is_file() else {}
+    with reading(path, "the summary of a result"):
+        names = found.get("cameras", [])
+        rates = found.get("camera_fps", [None] * len(names))
+        clocks = [
+            Clock(float(late), None if fps is None else float(fps))
+            for late, fps in zip(found.get("offsets_s", []), rates, strict=True)
+        ]
+        if not all(math.isfinite(one.late) and (one.fps or 1) > 0 for one in clocks):
+            raise ValueError("expected finite offsets and positive rates")
+        return dict(zip(names, clocks, strict=True))
+
+
 def cameras_of(folder: Path, motion: Motion) -> list[LensCamera]:
     """The cameras beside a result, else the one in it, in the page's axes; none if it has none.
 
@@ -79,9 +114,13 @@ def cameras_of(folder: Path, motion: Motion) -> list[LensCamera]:
 
 
 def with_pictures(
-    cameras: Sequence[LensCamera], paths: Sequence[Path], times: Float[np.ndarray, " t"]
+    cameras: Sequence[LensCamera],
+    paths: Sequence[Path],
+    times: Float[np.ndarray, " t"],
+    clocks: Mapping[str, Clock] = MappingProxyType({}),
 ) -> list[SeenBy]:
-    """Cameras with the photos or clips that they took, at these times (seconds, growing).
+    """Cameras with what they took at these times (seconds, growing): photos, clips, or folders of
+    frames, by the clocks of the cameras' names.
 
     Files that are named after their cameras may come in any order; else there is one for each.
     FileNotFoundError, ImportError or ValueError, in one line, if one cannot be read, or is not what
@@ -91,34 +130,52 @@ def with_pictures(
         return [SeenBy(camera) for camera in cameras]
     if not cameras:
         raise ValueError(f"the result does not say where its cameras are: {paths[0]} has no place")
-    names, plain = [c.name for c in cameras], [_plain(c.name) for c in cameras]
-    stems = [_plain(path.stem) for path in paths]
-    named = all(stem in plain for stem in stems)
-    owners = [plain.index(stem) for stem in stems] if named else list(range(len(paths)))
-    if len(set(owners)) < len(paths) or max(owners) >= len(cameras):
+    names = [camera.name for camera in cameras]
+    owners = named_after(names, paths)
+    if owners is None and len(paths) == len(cameras):
+        owners = list(range(len(paths)))
+    if owners is None:
         raise ValueError(
             f"{counted(len(paths), 'file')} for {counted(len(cameras), 'camera')}"
             f" ({', '.join(names)}): name them after their cameras, or give one for each"
         )
     taken = dict(zip(owners, paths, strict=True))
-    return [
-        SeenBy(camera, tuple(_pictures(taken[number], camera, times)))
-        if number in taken
-        else SeenBy(camera)
-        for number, camera in enumerate(cameras)
-    ]
+    seen = []
+    for number, camera in enumerate(cameras):
+        clock = clocks.get(camera.name, Clock())
+        own = _pictures(taken[number], camera, times, clock) if number in taken else ()
+        seen.append(SeenBy(camera, tuple(own)))
+    return seen
 
 
-def _plain(name: str) -> str:
-    """A name without what is written differently: cam_01 is cam01."""
-    return re.sub(r"[\W_]+", "", name).casefold()
-
-
-def _pictures(path: Path, camera: LensCamera, times: Float[np.ndarray, " t"]) -> Iterator[str]:
+def _pictures(
+    path: Path, camera: LensCamera, times: Float[np.ndarray, " t"], clock: Clock
+) -> Iterator[str]:
     """Data URLs of what was seen at each time; of a photo, one."""
-    if path.suffix.lower() in _PICTURES:
+    times = times + clock.late
+    if path.is_dir():
+        yield from _of_folder(path, camera, times, clock.fps)
+    elif path.suffix.lower() in PHOTOS:
         yield _url(read_image(path), path, camera, LONGEST_SIDE)
-        return
+    else:
+        yield from _of_video(path, camera, times)
+
+
+def _of_folder(
+    path: Path, camera: LensCamera, times: Float[np.ndarray, " t"], fps: float | None
+) -> Iterator[str]:
+    footage = open_footage(path, fps)
+    if fps is None:
+        raise ValueError(
+            f"{path}: the result does not say how many frames a second its folders have"
+            f" ({SUMMARY_FILE}): give clips, or run exemplar views again"
+        )
+    numbers = np.clip((times * fps).round().astype(int), 0, footage.count - 1).tolist()
+    for pixels in footage.pictures(numbers):
+        yield _url(pixels, path, camera, LONGEST_SIDE_OF_MANY)
+
+
+def _of_video(path: Path, camera: LensCamera, times: Float[np.ndarray, " t"]) -> Iterator[str]:
     last, due = None, iter(times.tolist())
     time = next(due)
     for frame in read_frames(path):

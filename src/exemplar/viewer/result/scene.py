@@ -22,7 +22,7 @@ from exemplar.files.reading_files import reading
 from exemplar.motion import Motion, turned
 from exemplar.motion_files import PHOTO_FILE, motions_path, read_motions
 from exemplar.skeletons import SMPL_24
-from exemplar.viewer.result.cameras import WORLD_TO_SCENE, cameras_of, with_pictures
+from exemplar.viewer.result.cameras import WORLD_TO_SCENE, cameras_of, clocks_of, with_pictures
 
 MOST_FRAMES = 600
 """Frames of a clip that a page holds; of longer clips it shows every second, third, ... one."""
@@ -77,7 +77,8 @@ def read_scene(
     Args:
         result: as `motion_files.read_motions` takes it, or a `.glb`.
         load: gives the body of a name.
-        photos: the photo, where it is not in the folder, or the clip, of each camera
+        photos: the photo, where it is not in the folder, the clip or the folder of frames of each
+            camera
             (`cameras.with_pictures`).
         title: heading of the page; the folder's name unless given.
 
@@ -95,7 +96,7 @@ def read_scene(
     still = len(first.times) == 1
     if not photos and (path.parent / PHOTO_FILE).is_file():
         photos = [path.parent / PHOTO_FILE]
-    cameras = cameras_of(path.parent, first)
+    cameras, clocks = cameras_of(path.parent, first), clocks_of(path.parent)
     most = max(1, MOST_PICTURES // len(photos)) if photos else MOST_FRAMES
     step = -(-len(first.times) // most)
     times = first.times[::step]
@@ -107,7 +108,7 @@ def read_scene(
     return _scene(
         title or path.resolve().parent.name,
         [] if people[0].error_px else times - times[0],
-        [camera.written() for camera in with_pictures(cameras, photos, times)],
+        [camera.written() for camera in with_pictures(cameras, photos, times, clocks)],
         [ShownMesh(body.faces.numpy(), SMPL_24, tuple(body.parents))],
         people,
     )

@@ -8,8 +8,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
+from exemplar.data.calibration.naming import named_after
 from exemplar.files.image_files import image_size, read_image
 from exemplar.files.video_files import read_frames, read_info
+from exemplar.geometry.rigs import LensCamera
 from exemplar.motion import HIGHEST_FPS, STILL_FPS
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
@@ -68,6 +70,44 @@ def open_footage(path: Path, fps: float | None = None) -> Footage:
 def frames_in(folder: Path) -> list[Path]:
     """The pictures of a folder, by name."""
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in PHOTOS)
+
+
+def cameras_of(
+    footage: Sequence[Footage], cameras: Sequence[LensCamera], calibration: Path
+) -> list[LensCamera]:
+    """The camera of each: the one it is named after, or those of the calibration in order.
+
+    ValueError if there are fewer than two, or neither names nor numbers go together.
+    """
+    if len(footage) < 2:
+        raise ValueError(f"expected the footage of 2 or more cameras, got {len(footage)}")
+    owners = named_after([camera.name for camera in cameras], [one.path for one in footage])
+    if owners is not None:
+        return [cameras[own] for own in owners]
+    if len(footage) == len(cameras):
+        return list(cameras)
+    raise ValueError(
+        f"{calibration} has {len(cameras)} cameras ({', '.join(c.name for c in cameras)}), got"
+        f" {len(footage)} files: name them after their cameras, or give one for each"
+    )
+
+
+def differences(footage: Sequence[Footage]) -> list[str]:
+    """What to say of cameras that do not go together; ValueError if they cannot."""
+    if len({one.kind == "photo" for one in footage}) > 1:
+        raise ValueError("expected photos of all cameras or footage of all, got both")
+    rates = [one.fps for one in footage]
+    lines = []
+    if max(rates) / min(rates) > 1.01:
+        shown = ", ".join(f"{rate:g}" for rate in rates)
+        lines.append(f"cameras of {shown} frames a second: the nearest frames are taken")
+    lengths = [one.count / one.fps for one in footage]
+    if max(lengths) - min(lengths) > 1.5 / min(rates):
+        shown = ", ".join(f"{length:.2f}" for length in lengths)
+        lines.append(
+            f"cameras of different lengths ({shown} s): the first {min(lengths):.2f} s are taken"
+        )
+    return lines
 
 
 def _open_video(path: Path, fps: float | None) -> Footage:
