@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from exemplar.bodies import Body
 from exemplar.data.crops import CroppedPerson, batch_of, framing_of
 from exemplar.fitting.projections import projection_of
-from exemplar.fitting.weights import predict_in_blocks
+from exemplar.fitting.weights import Inputs, predict_in_blocks, predict_prepared
 from exemplar.geometry.crops import Box
 from exemplar.objectives import mean_error_px
 from exemplar.skeletons import SMPL_49, flip_permutation
@@ -47,15 +47,13 @@ class Looker:
     """Looks at people a second time, in other crops, where a regressor misses their keypoints.
 
     The crop whose answer agrees best with the keypoints is taken, so that a network that reads one
-    crop wrongly has further tries. Only regressors that choose their own crops
+    crop wrongly has further tries. The answers are those of the crops alone: one that has read the
+    keypoints agrees with wrong ones, too. Only regressors that choose their own crops
     (`framing` "hips") are asked again; others are shown what their papers say.
     """
 
-    def __init__(
-        self, regressor: nn.Module, body: Body, device: torch.device, *, shown: bool = True
-    ) -> None:
-        """`shown`: whether the regressor reads the keypoints, if it can."""
-        self.regressor, self.body, self.device, self.shown = regressor, body, device, shown
+    def __init__(self, regressor: nn.Module, body: Body, device: torch.device) -> None:
+        self.regressor, self.body, self.device = regressor, body, device
         self.asks = framing_of(regressor) == "hips"
 
     def doubts(self, error_px: float, person: CroppedPerson) -> bool:
@@ -63,16 +61,31 @@ class Looker:
         enough = int((person.keypoints_2d[:, 2] > 0).sum()) >= FEWEST
         return self.asks and enough and error_px > DOUBT_PX
 
-    def errors(self, people: Sequence[CroppedPerson]) -> Float[Tensor, " b"]:
-        """Mean 2D error of the regressor's own answers over all keypoints, px of 224 crops."""
-        return self._off(self._points(people), people)
+    def errors(
+        self,
+        people: Sequence[CroppedPerson],
+        inputs: Inputs | None = None,
+        moves: frozenset[str] = frozenset(),
+    ) -> Float[Tensor, " b"]:
+        """Mean 2D error of the regressor's own answers over all keypoints, px of 224 crops.
 
-    def _points(self, people: Sequence[CroppedPerson]) -> Float[Tensor, "b 49 2"]:
+        `inputs` are what `fitting.weights.frozen_outputs` made of the crops for weights `moves`, if
+        it is known.
+        """
+        return self._off(self._points(people, inputs, moves), people)
+
+    def _points(
+        self,
+        people: Sequence[CroppedPerson],
+        inputs: Inputs | None = None,
+        moves: frozenset[str] = frozenset(),
+    ) -> Float[Tensor, "b 49 2"]:
         """Where the regressor's own answers put the joints, crop units."""
         batch = batch_of(people, self.device)
-        if self.shown:
-            batch = batch.with_keypoints_shown()
-        found = predict_in_blocks(self.regressor, batch.image, batch.box)
+        if inputs is None:
+            found = predict_in_blocks(self.regressor, batch.image, batch.box)
+        else:
+            found = predict_prepared(self.regressor, inputs, batch.box, moves)
         joints = self.body.keypoints(found.body_params(), "smpl49")
         project = projection_of(self.regressor, batch.box)
         return project(joints, found.camera, torch.arange(len(people)))

@@ -168,6 +168,7 @@ class _Work:
         self.config, self.people, self.judge, self.tools = config, people, judge, tools
         shown = shown_to(tools.regressor, use_3d=config.use_3d)
         self.prepare = Preparer(people.images, shown)
+        self.looker = Looker(tools.regressor, tools.body, tools.device)
 
     def prepared(self, first: int) -> list[Prepared]:
         """The people of a block."""
@@ -186,7 +187,7 @@ class _Work:
         if not sound:
             return rows
         if fit != "none" and self.config.methods.looks:
-            sound = self._looked_again(sound, self.tools.shows(fit))
+            sound = self._looked_again(sound)
         own = [self.people.samples[one.number] for one in sound]
         crops = [one.person for one in sound if one.person is not None]
         batch = batch_of(crops, self.tools.device)
@@ -199,15 +200,13 @@ class _Work:
             rows += rows_of(self.judge, truth, shown, method, answers, model)
         return rows
 
-    def _looked_again(self, people: Sequence[Prepared], shown: bool) -> list[Prepared]:
+    def _looked_again(self, people: Sequence[Prepared]) -> list[Prepared]:
         """People in the crops that fits see: others where the regressor misses the keypoints."""
-        tools = self.tools
-        looker = Looker(tools.regressor, tools.body, tools.device, shown=shown)
         firsts = [one.person for one in people if one.person is not None]
-        errors = looker.errors(firsts).tolist()
+        errors = self.looker.errors(firsts).tolist()
         return [
-            replace(one, person=looker.best(first, partial(self.prepare.again, one)))
-            if looker.doubts(error, first)
+            replace(one, person=self.looker.best(first, partial(self.prepare.again, one)))
+            if self.looker.doubts(error, first)
             else one
             for one, first, error in zip(people, firsts, errors, strict=True)
         ]

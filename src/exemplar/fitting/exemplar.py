@@ -235,13 +235,14 @@ def stream_exemplars(
     workers: int | None = None,
     precision: Precision = "float32",
     convolutions: Convolutions = "grouped",
+    frozen: Inputs | None = None,
 ) -> None:
     """`fit_exemplars` for long jobs: each fit is handed to `finished` as soon as it is done.
 
     In chunks of several exemplars the place of one that stops early is taken by the next. Calls of
     `finished` come in any order and, from several `workers`, from their threads.
     """
-    job = _job(regressor, body, batch, config, guard, False, precision, convolutions)
+    job = _job(regressor, body, batch, config, guard, False, precision, convolutions, frozen)
     minimise_in_memory(
         job.unknowns,
         [job.stage],

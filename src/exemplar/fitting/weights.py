@@ -272,6 +272,15 @@ def predict_in_blocks(
     return Prediction(*(torch.cat(x) for x in zip(*(vars(p).values() for p in found), strict=True)))
 
 
+def predict_prepared(
+    regressor: nn.Module, inputs: Inputs, box: Box, moves: frozenset[str]
+) -> Prediction:
+    """The regressor's own answers, from what `frozen_outputs` made of the crops."""
+    regressor = network_for(regressor, box)
+    with torch.no_grad():
+        return run(_split(regressor, moves)[1], inputs, box)
+
+
 def frozen_outputs(
     regressor: nn.Module, image: Float[Tensor, "b 3 height width"], moves: frozenset[str]
 ) -> Inputs:

@@ -26,7 +26,12 @@ from exemplar.fitting.memory import plan
 from exemplar.fitting.projections import placed, projection_of
 from exemplar.fitting.smplify import fit_smplify
 from exemplar.fitting.teachers import landmark_teacher, teacher_sizes
-from exemplar.fitting.weights import RegressorWeights, moving_names, predict_in_blocks
+from exemplar.fitting.weights import (
+    RegressorWeights,
+    frozen_outputs,
+    moving_names,
+    predict_in_blocks,
+)
 from exemplar.geometry.cameras import (
     CameraModel,
     move_weak_camera,
@@ -65,8 +70,9 @@ Finished = Callable[[int, PseudoTruth], None]
 """Called with a sample's number and what became of it, from any thread."""
 
 
-Fitted = Callable[[Prepared, Fits, int], None]
-"""Called with a person and the row of the fits that is theirs, from any thread."""
+Fitted = Callable[[Prepared, Fits, int, float], None]
+"""Called with a person, the row of the fits that is theirs, and how far the network's answer to the
+crop alone is from the keypoints (px of a 224 crop), from any thread."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ class Lifter:
             "recipe": "+".join(filter(None, (config.recipe, guarded, config.teacher))),
             "version": code_version(),
         }
-        self.looker = Looker(self.regressor, self.body, self.device, shown=self.shows)
+        self.looker = Looker(self.regressor, self.body, self.device)
         self._again: Preparer | None = None
         self.room = self._room(workers)
         self.teaching: Teaching | None = None
@@ -176,14 +182,13 @@ class Lifter:
         sound = [one for one in people if one.person is not None]
         doubtful: dict[int, tuple[Prepared, Fits, int]] = {}
 
-        def first(one: Prepared, fits: Fits, row: int) -> None:
-            error = float(fits.before.evaluation.error_px[row])
+        def first(one: Prepared, fits: Fits, row: int, error: float) -> None:
             if one.person is not None and self.looker.doubts(error, one.person):
                 doubtful[one.number] = (one, fits, row)
             else:
                 finished(one.number, self._made(one, fits, row))
 
-        def second(one: Prepared, fits: Fits, row: int) -> None:
+        def second(one: Prepared, fits: Fits, row: int, error: float = 0.0) -> None:
             finished(one.number, self._made(one, fits, row))
 
         self._fit(sound, first)
@@ -215,10 +220,18 @@ class Lifter:
         if self.shows:
             batch = batch.with_keypoints_shown()
 
+        moving = moving_names(self.regressor, self.eft.adapt)
+        frozen = alone = None
+        if self.smplify is None and self.dual is None:
+            frozen = frozen_outputs(self.regressor, batch.image, moving)
+        if self.shows and self.looker.asks:
+            alone = self.looker.errors(crops, frozen, moving)
+
         def done(rows: Int[Tensor, " b"], fits: Fits) -> None:
             fits = fits.cpu()
+            errors = fits.before.evaluation.error_px if alone is None else alone[rows.cpu()]
             for i, row in enumerate(rows.tolist()):
-                fitted(people[row], fits, i)
+                fitted(people[row], fits, i, float(errors[i]))
 
         if self.smplify is not None:
             clean, _ = checked(batch)
@@ -243,6 +256,7 @@ class Lifter:
             guard=self.guard,
             chunk_size=self.room.slots,
             workers=self.room.workers,
+            frozen=frozen,
         )
 
     def _camera_model(self) -> CameraModel:

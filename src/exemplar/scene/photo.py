@@ -23,7 +23,7 @@ from exemplar.fitting.exemplar import EftConfig, fit_exemplars
 from exemplar.fitting.fits import Fits
 from exemplar.fitting.teachers import Teacher, landmark_teacher, teach, teacher_sizes
 from exemplar.fitting.trace import Evaluation, Iterate, joined, pick
-from exemplar.fitting.weights import frozen_outputs, moving_names
+from exemplar.fitting.weights import Inputs, frozen_outputs, moving_names
 from exemplar.geometry.cameras import CameraModel
 from exemplar.geometry.crops import Box, upright_box
 from exemplar.regressors.checkpoints import (
@@ -171,17 +171,19 @@ class Fitter:
         if built_in and self.options.stop_px is None:
             share = min(map(_visible_share, shown))
             config = replace(config, stop_px=DETECTED_STOP_PX * share)
-        together, ends = self._fits(network, shown, config, not built_in, progress)
+        together, ends, inputs = self._fits(network, shown, config, not built_in, progress)
         found = [(together, ends, row, person) for row, person in enumerate(shown)]
         if self.options.looks and not built_in:
-            errors = together.before.evaluation.error_px.tolist()
+            moving = moving_names(network.regressor, config.adapt)
+            errors = network.looker.errors(shown, inputs, moving).tolist()
             for i, (first, crop) in enumerate(crops):
                 if not network.looker.doubts(errors[i], first):
                     continue
                 second = network.looker.best(first, crop)
                 if second is not first:
                     told = lambda _, *of, i=i: progress(i, *of)  # noqa: E731
-                    found[i] = (*self._fits(network, [second], config, True, told), 0, second)
+                    fits, end, _ = self._fits(network, [second], config, True, told)
+                    found[i] = (fits, end, 0, second)
         seconds = (time.perf_counter() - started) / len(people)
         placed = [
             self._on_photo(
@@ -218,8 +220,9 @@ class Fitter:
         config: EftConfig,
         given: bool,
         progress: Callable[[int, int, float], None],
-    ) -> tuple[Fits, Iterate | None]:
-        """People's fits, with all iterates, and the fits put onto the picture.
+    ) -> tuple[Fits, Iterate | None, Inputs | None]:
+        """People's fits, with all iterates; the fits put onto the picture; and what the frozen
+        parts made of the crops.
 
         The network reads keypoints that are `given`; built-in ones tell it nothing new.
         """
@@ -238,7 +241,7 @@ class Fitter:
                 network.regressor, self.auxiliary, self.body, batch, self.dual,
                 history=True, progress=report,
             )  # fmt: skip
-            return fits, None
+            return fits, None, None
         frozen = frozen_outputs(
             network.regressor, batch.image, moving_names(network.regressor, config.adapt)
         )
@@ -247,9 +250,9 @@ class Fitter:
             guard=self.options.guard, history=True, frozen=frozen, progress=report,
         )  # fmt: skip
         if not self.aligns:
-            return fits, None
+            return fits, None, frozen
         landmarks = Landmarks(*frozen) if isinstance(frozen, tuple) else None
-        return fits, aligned_fits(self.body, fits, batch.keypoints_2d, landmarks)
+        return fits, aligned_fits(self.body, fits, batch.keypoints_2d, landmarks), frozen
 
     def _on_photo(
         self,

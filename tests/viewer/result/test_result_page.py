@@ -349,7 +349,7 @@ def test_a_mouse_turns_the_body_and_keys_go_through_the_fit(folder: Path) -> Non
     last = len(fitted().people[0].steps) - 1
     with Driven(folder) as window:
         window.open(page.as_uri())
-        window.until("document.body.dataset.ready")
+        window.until("document.body?.dataset.ready")
         fit = window.picture()
         window.press("b", "KeyB", 66)
         assert window.told("document.body.dataset.frame") == "0"
