@@ -127,8 +127,9 @@ def test_there_is_none_of_somebody_without_extent() -> None:
     assert box_about_hips(torch.ones(6, 3), TORSO_ROWS) is None
 
 
-def test_a_box_keeps_its_image_s_camera() -> None:
-    box = Box(torch.rand(3, 2), torch.rand(3), torch.zeros(3), torch.rand(3), torch.rand(3, 2))
+def test_a_box_keeps_its_image_s_camera_and_its_keypoints() -> None:
+    camera, keypoints = (torch.rand(3), torch.rand(3, 2)), torch.rand(3, 49, 3)
+    box = Box(torch.rand(3, 2), torch.rand(3), torch.zeros(3), *camera, keypoints)
     for index in (1, slice(1, 3), torch.tensor([2, 0])):
         some = box[index].to(torch.float64)
         for name, value in vars(box).items():
@@ -136,3 +137,4 @@ def test_a_box_keeps_its_image_s_camera() -> None:
     bare = Box(box.centre, box.size, box.angle)[:2].to(torch.float64)
     assert bare.focal is None
     assert bare.principal_point is None
+    assert bare.keypoints is None

@@ -187,7 +187,7 @@ def test_the_full_images_camera_sees_the_augmented_body_at_the_keypoints(name: s
     drawn = DRAWS[name]
     found = drawn_example(person(perspective=True), noise(), RECT, NONE, drawn)
     joints = augmented_joints(found)
-    box = Box(**{key: value[None].double() for key, value in vars(found.box).items()})
+    box = found.box[None].to(torch.float64)
     camera = fitted_full_camera(joints, found.keypoints_2d[:, :2].double(), box)
     seen = project(joints[None], camera, box, "full_perspective", RECT.resolution)[0]
     error = (seen - found.keypoints_2d[:, :2]).norm(dim=1).max()

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from exemplar.geometry.crops import EFT_CROP, Box, turn
+from exemplar.geometry.crops import EFT_CROP, turn
 from exemplar.geometry.rotations import axis_angle_to_rotmat
 from exemplar.regressors.head import box_information
 from exemplar.samples import SCALE_UNIT, BodyTruth, Sample
@@ -223,7 +223,7 @@ def test_box_information_is_the_dual_networks_but_for_the_roll(
 ) -> None:
     found, drawn, _ = dual_example(kind, number, seed)
     prefix = f"coco_train_{kind}/{number}_seed{seed}"
-    box = Box(**{name: value[None] for name, value in vars(found.box).items()})
+    box = found.box[None]
     ours, theirs = box_information(box)[0], dual()[f"{prefix}/bbox_info"].double()
     # a turned image shows the person at a turned place; that program leaves the place as it was
     back = torch.tensor(math.radians(drawn.rotation)).double()
