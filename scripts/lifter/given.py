@@ -18,8 +18,8 @@ others between both, evenly on a logarithmic scale."""
 def given_to(people: People, generator: torch.Generator) -> Tensor:
     """Keypoints (b, 49, 3) made of the true ones, in their units; only limb joints are known.
 
-    Half of the people lack some joints, one in ten the legs; one in eight has joints
-    that are anywhere, and one in 25 has left and right exchanged.
+    Half of the people lack some joints, one in ten the legs; one in twenty has joints that are
+    anywhere, and one in fifty has left and right exchanged.
     """
     count, device = len(people), people.points.device
 
