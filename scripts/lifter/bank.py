@@ -21,7 +21,7 @@ from benchmarks.real_people import is_held_out_name
 from exemplar.bodies import Body, BodyParams, load_open_body
 from exemplar.geometry.rotations import rotation_about_z
 from exemplar.regressors.landmark_reader import Landmarks
-from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25
+from exemplar.skeletons import LIMBS_IN_49, OPENPOSE_25
 from scripts.lifter.inner import annotated
 from scripts.lifter.noise import NoiseModel
 from scripts.lifter.people import People, simulated, together
@@ -29,7 +29,6 @@ from scripts.lifter.poses import PosePool, families, lifted, motion_capture
 from scripts.lifter.readings import Columns, load_columns
 from scripts.lifter.train import real_people
 
-LIMBS = [len(OPENPOSE_25) + GT_24.index(name) for name in LIMBS_12]
 EXTENT = 0.8
 """Of a person in crop units."""
 BLOCK = 1000
@@ -127,7 +126,7 @@ def drawn(columns: Columns, body: Body) -> Columns:
     """Drawn people with their limb joints as truth."""
     params = BodyParams(*(torch.from_numpy(columns[name]).float() for name in (*_POSES, "betas")))
     kept = ("points", "world", "visibility", "spread", "keypoints_2d")
-    truth = body.keypoints(params)[:, LIMBS].numpy()
+    truth = body.keypoints(params)[:, LIMBS_IN_49].numpy()
     return {name: columns[name] for name in kept} | {"truth": truth}
 
 
@@ -135,15 +134,15 @@ def held_out(columns: Columns, config: Bank) -> Columns:
     """People whom nobody trained on; `left_out` are the annotated limb joints that are not
     given."""
     chosen = np.array([is_held_out_name(str(name)) for name in columns["image"]])
-    chosen &= (columns["keypoints_2d"][:, LIMBS, 2] > 0).sum(1) >= 10
+    chosen &= (columns["keypoints_2d"][:, LIMBS_IN_49, 2] > 0).sum(1) >= 10
     rows = np.flatnonzero(chosen)[: config.tested]
     points = columns["keypoints_2d"][rows].copy()
     rng = np.random.default_rng(config.seed)
     given = np.zeros(points.shape[:2], bool)
     for row in given:
-        row[rng.permutation(LIMBS)[: len(LIMBS) // 2]] = True
+        row[rng.permutation(LIMBS_IN_49)[: len(LIMBS_IN_49) // 2]] = True
     left_out = np.zeros_like(given)
-    left_out[:, LIMBS] = ~given[:, LIMBS]
+    left_out[:, LIMBS_IN_49] = ~given[:, LIMBS_IN_49]
     kept = {name: columns[name][rows] for name in Landmarks._fields}
     return kept | {
         "keypoints_2d": points * np.stack([np.ones_like(given)] * 2 + [given], -1),

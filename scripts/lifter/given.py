@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
-from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25, flip_permutation, indices
+from exemplar.skeletons import LIMBS_12, LIMBS_IN_49, flip_permutation, indices
 from scripts.lifter.people import People
 
-_LIMBS = [len(OPENPOSE_25) + GT_24.index(name) for name in LIMBS_12]
 _MIRRORED = torch.tensor(flip_permutation(LIMBS_12))
 _LEGS = indices([n for n in LIMBS_12 if n.endswith(("knee", "ankle"))], LIMBS_12)
 
@@ -26,7 +25,7 @@ def given_to(people: People, generator: torch.Generator) -> Tensor:
     def uniform(*sizes: int) -> Tensor:
         return torch.rand(*sizes, generator=generator, device=device)
 
-    limbs = people.points[:, _LIMBS]
+    limbs = people.points[:, LIMBS_IN_49]
     flat, known = limbs[..., :2], limbs[..., 2]
     size = EXACT * (ROUGH / EXACT) ** (2.0 * uniform(count, 1, 1) - 1.0).clamp_min(0.0)
     flat = flat + size * torch.randn(flat.shape, generator=generator, device=device)
@@ -41,5 +40,5 @@ def given_to(people: People, generator: torch.Generator) -> Tensor:
     known[:, _LEGS] = torch.where(legless, 0.0, known[:, _LEGS])
     sure = torch.where(uniform(count, 1) < 0.5, 1.0, 0.3 + 0.7 * uniform(*known.shape))
     out = torch.zeros_like(people.points)
-    out[:, _LIMBS] = torch.cat((flat, (known * sure)[..., None]), -1)
+    out[:, LIMBS_IN_49] = torch.cat((flat, (known * sure)[..., None]), -1)
     return out

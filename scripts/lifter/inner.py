@@ -14,11 +14,10 @@ from exemplar.bodies import Body
 from exemplar.fitting.low_rank import changed_prediction, own_step
 from exemplar.regressors.lifter import LifterHead
 from exemplar.regressors.prediction import Prediction
-from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25
+from exemplar.skeletons import LIMBS_IN_49
 from scripts.lifter.losses import NO_BOX, WEIGHTS, terms_of
 from scripts.lifter.people import People
 
-_LIMBS = [len(OPENPOSE_25) + GT_24.index(name) for name in LIMBS_12]
 _KNOWN = 0.93
 """How often a limb joint is annotated."""
 _CLICKS = 0.012
@@ -61,10 +60,10 @@ def stepped(
 def annotated(people: People, generator: torch.Generator) -> People:
     """The people with 2D points as an annotator would click them: limb joints, some missing."""
     count = len(people)
-    clicked = people.points[:, _LIMBS, :2]
+    clicked = people.points[:, LIMBS_IN_49, :2]
     clicked = clicked + _CLICKS * torch.randn(clicked.shape, generator=generator)
-    known = torch.rand(count, len(_LIMBS), generator=generator) < _KNOWN
+    known = torch.rand(count, len(LIMBS_IN_49), generator=generator) < _KNOWN
     points = torch.zeros_like(people.points)
-    points[:, _LIMBS, :2] = clicked
-    points[:, _LIMBS, 2] = people.points[:, _LIMBS, 2] * known
+    points[:, LIMBS_IN_49, :2] = clicked
+    points[:, LIMBS_IN_49, 2] = people.points[:, LIMBS_IN_49, 2] * known
     return replace(people, points=points)

@@ -357,6 +357,9 @@ LIMBS_12: tuple[str, ...] = tuple(
 )
 """Shoulders, elbows, wrists, hips, knees, ankles."""
 
+LIMBS_IN_49: list[int] = [SMPL_49.index(name, len(OPENPOSE_25)) for name in LIMBS_12]
+"""Their rows among `SMPL_49`, of the annotated block."""
+
 BONES: tuple[tuple[str, str], ...] = (
     ("left_hip", "left_knee"), ("left_knee", "left_ankle"), ("right_hip", "right_knee"),
     ("right_knee", "right_ankle"), ("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"),

@@ -19,9 +19,8 @@ from exemplar.regressors.landmark_reader import LandmarkReader, Landmarks
 from exemplar.regressors.prediction import Chain, Prediction
 from exemplar.skeletons import (
     BLAZEPOSE_33,
-    GT_24,
     LIMBS_12,
-    OPENPOSE_25,
+    LIMBS_IN_49,
     SMPL_24,
     flip_permutation,
     indices,
@@ -39,8 +38,6 @@ GIVEN_INPUTS = 3 * len(LIMBS_12)
 _HIPS = indices(("left_hip", "right_hip"), BLAZEPOSE_33)
 _LIMBS = indices(LIMBS_12, BLAZEPOSE_33)
 _LIMBS_MIRRORED = flip_permutation(LIMBS_12)
-_GIVEN = [len(OPENPOSE_25) + GT_24.index(name) for name in LIMBS_12]
-"""Rows of the limb joints among the 49 that people are given with."""
 _LEAST_EXTENT = 1e-3
 
 FAR = 0.4
@@ -229,7 +226,7 @@ def given_inputs(
     points = landmarks.points[:, _LIMBS]
     if keypoints is None:
         return points.new_zeros(*points.shape[:-1], 3)
-    limbs = keypoints[:, _GIVEN]
+    limbs = keypoints[:, LIMBS_IN_49]
     apart = (limbs[..., :2] - points) / (FAR * extent)
     apart = 4.0 * apart / (1.0 + apart.norm(dim=-1, keepdim=True))
     confidence = limbs[..., 2:]

@@ -8,10 +8,11 @@ import torch
 
 from exemplar.bodies import load_open_body
 from exemplar.evaluation.reproduce import landmark_trials, long_tables
-from exemplar.evaluation.reproduce.landmark_bank import LIMBS, Bank
+from exemplar.evaluation.reproduce.landmark_bank import Bank
 from exemplar.evaluation.reproduce.landmark_trials import SHAPE, STEPS
 from exemplar.evaluation.reproduce.long_tables import DRAWN, REAL, Trial, finding_of
 from exemplar.regressors.lifter import LifterConfig
+from exemplar.skeletons import LIMBS_IN_49
 
 STEP, AUXILIARY = 0, 1
 """Claims of the finding."""
@@ -72,7 +73,7 @@ def test_a_batch_is_a_function_of_seed_and_step(tmp_path: Path) -> None:
     assert not torch.equal(one.inputs, other.inputs)
     test = bank.tests[REAL]
     assert len(test.first(1)) == 1
-    assert test.batch.keypoints_2d[:, LIMBS].shape == (2, 12, 3)
+    assert test.batch.keypoints_2d[:, LIMBS_IN_49].shape == (2, 12, 3)
 
 
 def test_a_folder_without_people_is_told_how_to_be_filled(tmp_path: Path) -> None:

@@ -22,11 +22,8 @@ from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.regressors.on_landmarks import packed
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
-from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25
+from exemplar.skeletons import LIMBS_12, LIMBS_IN_49
 from exemplar.training.batches import TrainingBatch
-
-LIMBS = [len(OPENPOSE_25) + GT_24.index(name) for name in LIMBS_12]
-"""Rows of the limb joints, which are scored, among the 49."""
 
 _HIPS = [LIMBS_12.index(f"{side}_hip") for side in ("left", "right")]
 
@@ -72,7 +69,7 @@ class TestSet:
             out["left_out_px"] = mean_error_px(flat, marked[..., :2], _annotated(marked))
         if self.truth is not None:
             known = self.truth.isfinite().all(-1)
-            truth, ours = self.truth.nan_to_num(), joints[:, LIMBS]
+            truth, ours = self.truth.nan_to_num(), joints[:, LIMBS_IN_49]
             out["pa"] = pa_mpjpe(ours, truth, known)
             out["mpjpe"] = mpjpe(_on_hips(ours), _on_hips(truth), known)
         return out
@@ -155,5 +152,5 @@ def _on_hips(limbs: Float[Tensor, "b 12 3"]) -> Float[Tensor, "b 12 3"]:
 
 def _annotated(points: Float[Tensor, "b 49 3"]) -> Float[Tensor, "b 49"]:
     weights = torch.zeros_like(points[..., 2])
-    weights[:, LIMBS] = points[:, LIMBS, 2]
+    weights[:, LIMBS_IN_49] = points[:, LIMBS_IN_49, 2]
     return weights
