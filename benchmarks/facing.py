@@ -79,15 +79,15 @@ def votes_against(fit: np.ndarray, image: np.ndarray, box: Box) -> float:
     return float(np.mean(np.array(apart[1::2]) < np.array(apart[::2])))
 
 
-def is_turned(fit: np.ndarray, limbs: quality.Limbs) -> bool:
-    """Whether a fit's joints suit the annotated ones better with left and right exchanged."""
+def errors(fit: np.ndarray, limbs: quality.Limbs) -> tuple[float, float]:
+    """A fit's error, as it is and with left and right exchanged, over the person's extent."""
     known = limbs[:, 2] > 0
     size = max(float(np.ptp(limbs[known, :2], axis=0).max()), 1.0)
     own, other = (
-        np.linalg.norm(fit[order] - limbs[:, :2], axis=-1)[known].mean() / size
+        float(np.linalg.norm(fit[order] - limbs[:, :2], axis=-1)[known].mean()) / size
         for order in (slice(None), _EXCHANGED)
     )
-    return other < LESS * own and own > WRONG
+    return own, other
 
 
 def main(config: Config) -> None:
@@ -104,20 +104,12 @@ def main(config: Config) -> None:
         image = read_image(path)
         found = find_people(image)
         for limbs in people:
-            known = limbs[:, 2] > 0
-            size = max(float(np.ptp(limbs[known, :2], axis=0).max()), 1.0)
-            apart = [
-                min(
-                    np.linalg.norm(fit[order] - limbs[:, :2], axis=-1)[known].mean()
-                    for order in (slice(None), _EXCHANGED)
-                )
-                for fit in fits
-            ]
-            best = int(np.argmin(apart))
-            if apart[best] > quality.SAME * size:
+            best = min(range(len(fits)), key=lambda i: min(errors(fits[i], limbs)))
+            own, other = errors(fits[best], limbs)
+            if min(own, other) > quality.SAME:
                 continue
             seen = min(found, key=lambda one: np.abs(one.keypoints[_LIMBS, :2] - fits[best]).mean())
-            turned.append(is_turned(fits[best], limbs))
+            turned.append(other < LESS * own and own > WRONG)
             shares.append(votes_against(fits[best], image, seen.box))
     wrong, against = np.array(turned), np.array(shares)
     results = {

@@ -17,7 +17,7 @@ import tyro
 from torch import nn
 
 from exemplar.regressors.blazepose import Size
-from exemplar.regressors.checkpoints import RegressorInfo, load_regressor, save_regressor
+from exemplar.regressors.checkpoints import RegressorInfo, save_regressor
 from exemplar.regressors.lifter import LifterHead
 from scripts.lifter.fits import load_head
 
@@ -56,14 +56,6 @@ def mean_head(heads: Sequence[LifterHead], shares: Sequence[float]) -> LifterHea
     return head
 
 
-def _head(name: str) -> LifterHead:
-    if Path(name).suffix == ".pt":
-        return load_head(Path(name))
-    head = load_regressor(name)[0].get_submodule("head")
-    assert isinstance(head, LifterHead)
-    return head
-
-
 def main(config: Export) -> None:
     """Write the averaged weights in half precision."""
     architecture = "lifter" if config.trunk == "full" else "lifter_heavy"
@@ -71,7 +63,7 @@ def main(config: Export) -> None:
         architecture, "open", config.learning_rate, "head",
         notes="scripts/lifter", given_rate=None if config.given is None else config.given_rate,
     )  # fmt: skip
-    heads = {"head": mean_head([_head(name) for name in config.head], config.shares)}
+    heads = {"head": mean_head([load_head(name) for name in config.head], config.shares)}
     if config.given is not None:
         heads["given_head"] = load_head(config.given)
     save_regressor(nn.ModuleDict(heads), info, config.out)

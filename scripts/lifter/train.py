@@ -23,10 +23,9 @@ from torch import Tensor, nn
 from exemplar.bodies import Body, load_open_body
 from exemplar.environment import usable_device
 from exemplar.metrics import pa_mpjpe
-from exemplar.regressors.checkpoints import load_regressor
 from exemplar.regressors.lifter import LifterConfig, LifterHead, frame_of
 from exemplar.regressors.prediction import Prediction
-from exemplar.skeletons import GT_24, LIMBS_12, OPENPOSE_25
+from exemplar.skeletons import LIMBS_IN_49
 from scripts.lifter.fits import load_head
 from scripts.lifter.given import given_to
 from scripts.lifter.inner import Inner, stepped
@@ -35,9 +34,6 @@ from scripts.lifter.noise import NoiseModel, guessed
 from scripts.lifter.people import People, mirror_image, simulated, together
 from scripts.lifter.poses import PosePool, families, lifted, motion_capture
 from scripts.lifter.readings import Columns, landmarks_of, load_columns
-
-MARKS = len(OPENPOSE_25)
-LIMBS = [MARKS + GT_24.index(name) for name in LIMBS_12]
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ def starting_weights(start: str) -> dict[str, Tensor]:
     """A head's weights, by the name of a shipped regressor or from an earlier run's file."""
     if Path(start).suffix == ".pt":
         return torch.load(start, map_location="cpu", weights_only=True)["average"]
-    return load_regressor(start)[0].get_submodule("head").state_dict()
+    return load_head(start).state_dict()
 
 
 def widened(weights: dict[str, Tensor], head: LifterHead) -> dict[str, Tensor]:
@@ -298,13 +294,13 @@ class Kinds:
         box = replace(NO_BOX, keypoints=given)
         found = self.body.keypoints(head(self.held_out.landmarks, box).body_params())
         truth = self.body.keypoints(self.held_out.params())
-        out = {"simulated": float(pa_mpjpe(found[:, LIMBS], truth[:, LIMBS]).mean())}
+        out = {"simulated": float(pa_mpjpe(found[:, LIMBS_IN_49], truth[:, LIMBS_IN_49]).mean())}
         for name, people in self.validation.items():
             box = replace(NO_BOX, keypoints=torch.from_numpy(people["keypoints_2d"]).float())
             found = self.body.keypoints(head(landmarks_of(people), box).body_params())
             measured = torch.from_numpy(people["truth"]).float()
             known = measured.isfinite().all(-1)
-            errors = pa_mpjpe(found[:, LIMBS], measured.nan_to_num(), known)
+            errors = pa_mpjpe(found[:, LIMBS_IN_49], measured.nan_to_num(), known)
             out[name] = float(errors.mean())
         return out
 
