@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from exemplar.bodies import Body
 from exemplar.data.crops import CroppedPerson, batch_of, framing_of
 from exemplar.fitting.projections import projection_of
-from exemplar.fitting.weights import Inputs, predict_in_blocks, predict_prepared
+from exemplar.fitting.weights import Inputs, predict_in_blocks
 from exemplar.geometry.crops import Box
 from exemplar.objectives import mean_error_px
 from exemplar.skeletons import SMPL_49, flip_permutation
@@ -62,39 +62,32 @@ class Looker:
         return self.asks and enough and error_px > DOUBT_PX
 
     def errors(
-        self,
-        people: Sequence[CroppedPerson],
-        inputs: Inputs | None = None,
-        moves: frozenset[str] = frozenset(),
+        self, people: Sequence[CroppedPerson], frozen: tuple[Inputs, frozenset[str]] | None = None
     ) -> Float[Tensor, " b"]:
         """Mean 2D error of the regressor's own answers over all keypoints, px of 224 crops.
 
-        `inputs` are what `fitting.weights.frozen_outputs` made of the crops for weights `moves`, if
-        it is known.
+        `frozen`: what `fitting.weights.frozen_outputs` made of the crops for weights, if it is
+        known, and these weights.
         """
-        return self._off(self._points(people, inputs, moves), people)
+        target = torch.stack([person.keypoints_2d for person in people])
+        return self._off(self._points(people, frozen), target)
 
     def _points(
-        self,
-        people: Sequence[CroppedPerson],
-        inputs: Inputs | None = None,
-        moves: frozenset[str] = frozenset(),
+        self, people: Sequence[CroppedPerson], frozen: tuple[Inputs, frozenset[str]] | None = None
     ) -> Float[Tensor, "b 49 2"]:
         """Where the regressor's own answers put the joints, crop units."""
         batch = batch_of(people, self.device)
-        if inputs is None:
-            found = predict_in_blocks(self.regressor, batch.image, batch.box)
-        else:
-            found = predict_prepared(self.regressor, inputs, batch.box, moves)
+        inputs, moves = frozen or (batch.image, None)
+        found = predict_in_blocks(self.regressor, inputs, batch.box, moves)
         joints = self.body.keypoints(found.body_params(), "smpl49")
         project = projection_of(self.regressor, batch.box)
         return project(joints, found.camera, torch.arange(len(people)))
 
     def _off(
-        self, points: Float[Tensor, "b 49 2"], people: Sequence[CroppedPerson]
+        self, points: Float[Tensor, "b 49 2"], target: Float[Tensor, "b 49 3"]
     ) -> Float[Tensor, " b"]:
-        """Mean distance from people's keypoints, px of 224 crops."""
-        target = torch.stack([p.keypoints_2d.float() for p in people]).to(self.device)
+        """Mean distance from keypoints, px of 224 crops."""
+        target = target.to(points)
         weights = target[..., 2] * self.body.available("smpl49")
         return mean_error_px(points, target[..., :2], weights).cpu()
 
@@ -105,8 +98,7 @@ class Looker:
         then as likely wrong as the answer, and some crop can always be misread likewise.
         """
         points = self._points([first])
-        exchanged = replace(first, keypoints_2d=first.keypoints_2d[_EXCHANGED])
-        if float(self._off(points, [exchanged])) <= DOUBT_PX:
+        if float(self._off(points, first.keypoints_2d[None, _EXCHANGED])) <= DOUBT_PX:
             return first
         box = first.box
         others = [
@@ -116,6 +108,7 @@ class Looker:
         people = [first, *map(crop, others)]
         points = torch.cat((points, self._points(people[1:])))
         sides = torch.stack([person.box.size for person in people])
-        errors = (self._off(points, people) * sides / box.size).nan_to_num(torch.inf)
+        target = torch.stack([person.keypoints_2d for person in people])
+        errors = (self._off(points, target) * sides / box.size).nan_to_num(torch.inf)
         least = int(errors.argmin())
         return people[least] if float(errors[least]) < MEETS_PX else first

@@ -260,25 +260,23 @@ def predict_grouped(
 
 
 def predict_in_blocks(
-    regressor: nn.Module, image: Float[Tensor, "b 3 height width"], box: Box
+    regressor: nn.Module,
+    inputs: Float[Tensor, "b 3 height width"] | Inputs,
+    box: Box,
+    moves: frozenset[str] | None = None,
 ) -> Prediction:
-    """The regressor's own answers, a few crops at a time."""
-    regressor = network_for(regressor, box)
+    """The regressor's own answers, a few crops at a time.
+
+    With `moves` the inputs are what `frozen_outputs` made of the crops for these weights.
+    """
+    network = network_for(regressor, box)
+    predict = network if moves is None else Parts(_split(network, moves)[1])
     with torch.no_grad():
         found = [
-            regressor(image[i : i + PREFIX_BLOCK], box[i : i + PREFIX_BLOCK])
-            for i in range(0, len(image), PREFIX_BLOCK)
+            predict(each_input(inputs, lambda x, rows=rows: x[rows]), box[rows])
+            for rows in (slice(i, i + PREFIX_BLOCK) for i in range(0, len(box.size), PREFIX_BLOCK))
         ]
     return Prediction(*(torch.cat(x) for x in zip(*(vars(p).values() for p in found), strict=True)))
-
-
-def predict_prepared(
-    regressor: nn.Module, inputs: Inputs, box: Box, moves: frozenset[str]
-) -> Prediction:
-    """The regressor's own answers, from what `frozen_outputs` made of the crops."""
-    regressor = network_for(regressor, box)
-    with torch.no_grad():
-        return run(_split(regressor, moves)[1], inputs, box)
 
 
 def frozen_outputs(

@@ -70,9 +70,8 @@ Finished = Callable[[int, PseudoTruth], None]
 """Called with a sample's number and what became of it, from any thread."""
 
 
-Fitted = Callable[[Prepared, Fits, int, float], None]
-"""Called with a person, the row of the fits that is theirs, and how far the network's answer to the
-crop alone is from the keypoints (px of a 224 crop), from any thread."""
+Fitted = Callable[[Prepared, Fits, int], None]
+"""Called with a person and the row of the fits that is theirs, from any thread."""
 
 
 @dataclass(frozen=True)
@@ -181,17 +180,19 @@ class Lifter:
                 finished(one.number, self._result(one.sample, one.status, one.message))
         sound = [one for one in people if one.person is not None]
         doubtful: dict[int, tuple[Prepared, Fits, int]] = {}
+        alone: dict[int, float] = {}
 
-        def first(one: Prepared, fits: Fits, row: int, error: float) -> None:
+        def first(one: Prepared, fits: Fits, row: int) -> None:
+            error = alone.get(one.number, float(fits.before.evaluation.error_px[row]))
             if one.person is not None and self.looker.doubts(error, one.person):
                 doubtful[one.number] = (one, fits, row)
             else:
                 finished(one.number, self._made(one, fits, row))
 
-        def second(one: Prepared, fits: Fits, row: int, error: float = 0.0) -> None:
+        def second(one: Prepared, fits: Fits, row: int) -> None:
             finished(one.number, self._made(one, fits, row))
 
-        self._fit(sound, first)
+        self._fit(sound, first, alone)
         missed = [doubtful[number] for number in sorted(doubtful)]
         with ThreadPoolExecutor(self.room.workers) as pool:
             looks = list(pool.map(self._looked_again, [one for one, _, _ in missed]))
@@ -211,8 +212,14 @@ class Lifter:
             return one
         return one if found is one.person else replace(one, person=found)
 
-    def _fit(self, people: Sequence[Prepared], fitted: Fitted) -> None:
-        """Fit people who can be shown; `fitted` hears of each as soon as it is done."""
+    def _fit(
+        self, people: Sequence[Prepared], fitted: Fitted, alone: dict[int, float] | None = None
+    ) -> None:
+        """Fit people who can be shown; `fitted` hears of each as soon as it is done.
+
+        Where fits start from an answer that has read the keypoints, `alone` is filled before with
+        how far the answer to each crop alone is from them, px of a 224 crop.
+        """
         if not people:
             return
         crops = [one.person for one in people if one.person is not None]
@@ -220,18 +227,18 @@ class Lifter:
         if self.shows:
             batch = batch.with_keypoints_shown()
 
-        moving = moving_names(self.regressor, self.eft.adapt)
-        frozen = alone = None
+        frozen = None
         if self.smplify is None and self.dual is None:
-            frozen = frozen_outputs(self.regressor, batch.image, moving)
-        if self.shows and self.looker.asks:
-            alone = self.looker.errors(crops, frozen, moving)
+            moving = moving_names(self.regressor, self.eft.adapt)
+            frozen = (frozen_outputs(self.regressor, batch.image, moving), moving)
+        if alone is not None and self.shows and self.looker.asks:
+            numbers = (one.number for one in people)
+            alone.update(zip(numbers, self.looker.errors(crops, frozen).tolist(), strict=True))
 
         def done(rows: Int[Tensor, " b"], fits: Fits) -> None:
             fits = fits.cpu()
-            errors = fits.before.evaluation.error_px if alone is None else alone[rows.cpu()]
             for i, row in enumerate(rows.tolist()):
-                fitted(people[row], fits, i, float(errors[i]))
+                fitted(people[row], fits, i)
 
         if self.smplify is not None:
             clean, _ = checked(batch)
@@ -256,7 +263,7 @@ class Lifter:
             guard=self.guard,
             chunk_size=self.room.slots,
             workers=self.room.workers,
-            frozen=frozen,
+            frozen=None if frozen is None else frozen[0],
         )
 
     def _camera_model(self) -> CameraModel:

@@ -171,11 +171,10 @@ class Fitter:
         if built_in and self.options.stop_px is None:
             share = min(map(_visible_share, shown))
             config = replace(config, stop_px=DETECTED_STOP_PX * share)
-        together, ends, inputs = self._fits(network, shown, config, not built_in, progress)
+        together, ends, frozen = self._fits(network, shown, config, not built_in, progress)
         found = [(together, ends, row, person) for row, person in enumerate(shown)]
         if self.options.looks and not built_in:
-            moving = moving_names(network.regressor, config.adapt)
-            errors = network.looker.errors(shown, inputs, moving).tolist()
+            errors = network.looker.errors(shown, frozen).tolist()
             for i, (first, crop) in enumerate(crops):
                 if not network.looker.doubts(errors[i], first):
                     continue
@@ -220,9 +219,9 @@ class Fitter:
         config: EftConfig,
         given: bool,
         progress: Callable[[int, int, float], None],
-    ) -> tuple[Fits, Iterate | None, Inputs | None]:
+    ) -> tuple[Fits, Iterate | None, tuple[Inputs, frozenset[str]] | None]:
         """People's fits, with all iterates; the fits put onto the picture; and what the frozen
-        parts made of the crops.
+        parts made of the crops, with the weights that move.
 
         The network reads keypoints that are `given`; built-in ones tell it nothing new.
         """
@@ -242,17 +241,17 @@ class Fitter:
                 history=True, progress=report,
             )  # fmt: skip
             return fits, None, None
-        frozen = frozen_outputs(
-            network.regressor, batch.image, moving_names(network.regressor, config.adapt)
-        )
+        moving = moving_names(network.regressor, config.adapt)
+        frozen = frozen_outputs(network.regressor, batch.image, moving)
         fits = fit_exemplars(
             network.regressor, self.body, batch, config,
             guard=self.options.guard, history=True, frozen=frozen, progress=report,
         )  # fmt: skip
         if not self.aligns:
-            return fits, None, frozen
+            return fits, None, (frozen, moving)
         landmarks = Landmarks(*frozen) if isinstance(frozen, tuple) else None
-        return fits, aligned_fits(self.body, fits, batch.keypoints_2d, landmarks), frozen
+        ends = aligned_fits(self.body, fits, batch.keypoints_2d, landmarks)
+        return fits, ends, (frozen, moving)
 
     def _on_photo(
         self,
