@@ -25,12 +25,12 @@ from exemplar.regressors.prediction import Prediction, network_for
 from exemplar.samples import Batch
 from exemplar.skeletons import (
     BLAZEPOSE_33,
-    GT_24,
     LIMBS_12,
-    OPENPOSE_25,
+    LIMBS_IN_49,
     SMPL_24,
     SMPL_49,
     flip_permutation,
+    indices,
 )
 
 ACROSS = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
@@ -174,8 +174,6 @@ def test_landmarks_in_one_place_give_a_body_all_the_same() -> None:
 
 # ------------------------------------------------------------------ keypoints that it reads
 
-LIMBS = [len(OPENPOSE_25) + GT_24.index(name) for name in LIMBS_12]
-
 
 def some_keypoints(count: int = 4) -> Tensor:
     """Crop units, a third of them missing, in float64."""
@@ -212,7 +210,7 @@ def test_a_head_that_reads_keypoints_knows_neither_size_nor_place() -> None:
 def test_limb_joints_that_are_known_count_and_nothing_else_does() -> None:
     head, read, points = any_head(reads_keypoints=True), some_landmarks(), some_keypoints()
     answer = head(read, given(points))
-    others = [row for row in range(len(SMPL_49)) if row not in LIMBS]
+    others = [row for row in range(len(SMPL_49)) if row not in LIMBS_IN_49]
     beside = points.index_fill(1, torch.tensor(others), 7.0)
     missing = torch.where(points[..., 2:] > 0, points[..., :2], 9.0)
     for same in (beside, torch.cat((missing, points[..., 2:]), -1)):
@@ -223,12 +221,23 @@ def test_limb_joints_that_are_known_count_and_nothing_else_does() -> None:
 
 
 @torch.no_grad()
-def test_one_wrong_keypoint_has_a_bound() -> None:
+def test_a_keypoint_far_off_among_near_ones_is_missing() -> None:
+    head, read = any_head(reads_keypoints=True), some_landmarks()
+    near = torch.zeros(4, len(SMPL_49), 3).double()
+    near[:, LIMBS_IN_49, :2] = read.points[:, indices(LIMBS_12, BLAZEPOSE_33)] + 0.01
+    near[:, LIMBS_IN_49, 2] = 1.0
+    thrown, missing = near.clone(), near.clone()
+    thrown[:, LIMBS_IN_49[0]] = near.new_tensor([9.0, 0.0, 1.0])
+    missing[:, LIMBS_IN_49[0]] = 0.0
+    assert_close(head(read, given(thrown)), head(read, given(missing)), atol=0)
+
+
+@torch.no_grad()
+def test_keypoints_that_are_all_far_off_are_read() -> None:
     head, read, points = any_head(reads_keypoints=True), some_landmarks(), some_keypoints()
-    far, farther = points.clone(), points.clone()
-    far[:, LIMBS[0]] = points.new_tensor([1e3, 0.0, 1.0])
-    farther[:, LIMBS[0]] = points.new_tensor([1e6, 0.0, 1.0])
-    assert_close(head(read, given(far)), head(read, given(farther)), atol=0.1)
+    far = points + points.new_tensor([9.0, 0.0, 0.0]) * (points[..., 2:] > 0)
+    nothing = head(read, boxes(4))
+    assert float((head(read, given(far)).body_pose - nothing.body_pose).abs().max()) > 1e-3
 
 
 @torch.no_grad()

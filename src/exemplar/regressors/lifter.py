@@ -44,6 +44,12 @@ FAR = 0.4
 """Distance of a keypoint from its landmark, in the person's extent, beyond which it hardly counts
 more: a wrong keypoint must not drown the rest."""
 
+OUTLYING = 0.3
+"""The same distance beyond which a keypoint is not read if it is also far in comparison."""
+OUTLYING_TIMES = 5.0
+"""Times the median distance of the person's keypoints that is far in comparison. Where a landmark
+is wrong and the keypoint right, its neighbours are mostly off, too."""
+
 
 @dataclass(frozen=True)
 class LifterConfig:
@@ -222,14 +228,18 @@ def given_inputs(
     landmarks: Landmarks, keypoints: Float[Tensor, "b 49 3"] | None, extent: Float[Tensor, "b 1 1"]
 ) -> Float[Tensor, "b 12 3"]:
     """What the head sees of keypoints: how far the limb joints' are from the landmarks (x, y; about
-    as large as 1), and their confidence; 0 for those that are missing."""
+    as large as 1), and their confidence; 0 for those that are missing or `OUTLYING`."""
     points = landmarks.points[:, _LIMBS]
     if keypoints is None:
         return points.new_zeros(*points.shape[:-1], 3)
     limbs = keypoints[:, LIMBS_IN_49]
-    apart = (limbs[..., :2] - points) / (FAR * extent)
-    apart = 4.0 * apart / (1.0 + apart.norm(dim=-1, keepdim=True))
-    confidence = limbs[..., 2:]
+    apart = (limbs[..., :2] - points) / extent
+    far = apart.norm(dim=-1, keepdim=True)
+    usual = torch.where(limbs[..., 2:] > 0, far, torch.nan).nanmedian(1, keepdim=True).values
+    confidence = torch.where(
+        far > (OUTLYING_TIMES * usual).clamp_min(OUTLYING), 0.0, limbs[..., 2:]
+    )
+    apart = 4.0 * apart / (FAR + far)
     return torch.cat((torch.where(confidence > 0, apart, 0.0), confidence), -1)
 
 
