@@ -55,6 +55,12 @@ def test_the_plan_takes_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan(0.0, cpu, 8) == (1, 1)
     assert plan(10.5, cpu, 1) == (1, 1)
     assert plan(10.5, cpu, 8, count=1) == (1, 1), "a single exemplar has one thread"
+    monkeypatch.setattr(RegressorWeights, "side_by_side", 3)
+    assert plan(10.5, cpu, 8) == (3, 3), "a small network takes some exemplars a thread"
+    assert plan(2.5, cpu, 8) == (2, 1)
+    assert plan(10.5, cpu, 1) == (3, 1)
+    assert plan(10.5, cpu, 1, count=2) == (2, 1)
+    assert plan(10.5, torch.device("mps"), 8) == (1, 1)
 
 
 def test_free_memory_is_read_from_the_system(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from exemplar import objectives
 from exemplar.assets import load_asset_state
 from exemplar.bodies import Body, load_open_body
 from exemplar.files.image_files import crop_image
-from exemplar.fitting.exemplar import EftConfig, fit_exemplars
+from exemplar.fitting.exemplar import EftConfig, fit_exemplars, stream_exemplars
 from exemplar.fitting.fits import Fits
 from exemplar.fitting.weights import RegressorWeights, moving_names, predict_in_blocks
 from exemplar.geometry.cameras import project_weak
@@ -93,7 +93,7 @@ def test_the_shipped_regressor_predicts_proper_bodies(shipped: Lifter, crops: Te
 
 def test_it_says_how_it_wants_to_be_used(shipped: Lifter) -> None:
     _, info = load_regressor("mobile")
-    assert (info.architecture, info.body, info.adapt) == ("lifter", "open", "head")
+    assert (info.architecture, info.body, info.adapt) == ("lifter", "open", "head.enter")
     assert info.learning_rate > 0
     assert (shipped.resolution, shipped.width, shipped.framing) == (256, 256, "hips")
     assert shipped.camera_model == "weak"
@@ -271,6 +271,35 @@ def test_fits_move_the_head_that_reads_the_keypoints(
         answer = network_for(shipped, shown.box)(crops, shown.box)
     assert_close(fits.before.prediction, answer, atol=1e-5)  # float32, one by one
     assert (fits.after.evaluation.error_px < fits.before.evaluation.error_px).all()
+
+
+@pytest.mark.parametrize("adapt", ["head.enter", "head"])
+def test_fits_are_the_same_to_the_bit_in_any_company(
+    shipped: Lifter, body: Body, crops: Tensor, adapt: str
+) -> None:
+    everyone = others(shipped, body, crops[[0, 1, 2, 1, 0, 2, 1]]).with_keypoints_shown()
+    config = EftConfig(learning_rate=2e-5, adapt=adapt, iterations=3)
+
+    def fitted(rows: list[int], workers: int = 1) -> dict[int, list[Tensor]]:
+        found: dict[int, list[Tensor]] = {}
+
+        def finished(done: Tensor, fits: Fits) -> None:
+            numbers = (*vars(fits.after.prediction).values(), fits.loss_2d)
+            for place, row in enumerate(done.tolist()):
+                found[rows[row]] = [x[place] for x in numbers]
+
+        box = everyone.box[torch.tensor(rows)]
+        some = Batch(everyone.image[rows], box, everyone.keypoints_2d[rows])
+        stream_exemplars(
+            shipped, body, some.with_keypoints_shown(), config, finished,
+            chunk_size=4, workers=workers,
+        )  # fmt: skip
+        return found
+
+    alone = fitted(list(range(7)))
+    for rows, workers in (([6, 2, 5, 0], 1), ([3], 1), ([5, 4, 3, 2, 1, 0], 2)):
+        for row, numbers in fitted(rows, workers).items():
+            assert all(map(torch.equal, numbers, alone[row]))
 
 
 @torch.no_grad()

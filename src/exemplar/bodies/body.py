@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from exemplar.bodies.lbs import apply, forward_kinematics, mix, skin, subtrees
+from exemplar.geometry.products import linear_in_lines
 
 
 @dataclass(frozen=True)
@@ -242,10 +242,10 @@ def _shaped(template: Tensor, own: Tensor, further: Tensor, betas: Tensor) -> Te
     """Template (n, 3) plus directions (n, 3, b) times betas (..., b); of `further` as many as
     there are betas."""
     count = own.shape[-1]
-    flat = linear(betas[..., :count], own.flatten(0, 1), template.flatten())
+    flat = linear_in_lines(betas[..., :count], own.flatten(0, 1), template.flatten())
     if betas.shape[-1] > count:
         more = betas[..., count:]
-        flat = flat + linear(more, further[..., : more.shape[-1]].flatten(0, 1))
+        flat = flat + linear_in_lines(more, further[..., : more.shape[-1]].flatten(0, 1))
     return flat.unflatten(-1, (-1, 3))
 
 
@@ -311,7 +311,8 @@ class _KeypointSet(nn.Module):
         moments = _shaped(self.template, self.shapes, self.further_shapes, params.betas)
         if self.poses is not None:
             feature = pose_feature(params.body_pose)
-            moments = moments + linear(feature, self.poses.flatten(0, 1)).unflatten(-1, (-1, 3))
+            turning = linear_in_lines(feature, self.poses.flatten(0, 1))
+            moments = moments + turning.unflatten(-1, (-1, 3))
         turned = apply(world.index_select(-3, self.pair_joints), moments)
         return mix(self.mixing, torch.cat((joints, turned), dim=-2))
 

@@ -11,6 +11,8 @@ from exemplar import objectives
 from exemplar.bodies import Body
 from exemplar.fitting.projections import Projection
 from exemplar.fitting.trace import Iterate, Trace, pick
+from exemplar.geometry.products import enough_rows
+from exemplar.regressors.prediction import Prediction
 from exemplar.regressors.shaped import as_they_are
 from exemplar.results import BAD_INPUT, DIVERGED, NOTHING_TO_FIT, OK, REJECTED
 
@@ -98,14 +100,16 @@ def judged(
     """The fits with their statuses; `made` are the updates, if not those of the trace. A shape is
     extreme by its `standardised` betas."""
     prediction = trace.after.prediction
-    rows = torch.arange(len(weights), device=weights.device)
+    count = len(weights)
+    rows = enough_rows(count).to(weights.device)
     with torch.no_grad():
-        joints = body.keypoints(prediction.body_params(), "smpl49")
-        projected = projection(joints, prediction.camera, rows)
-        loss = objectives.keypoints_2d(projected, keypoints_2d[..., :2], weights)
+        end = Prediction(*(x[rows] for x in vars(prediction).values()))
+        joints = body.keypoints(end.body_params(), "smpl49")
+        projected = projection(joints, end.camera, rows)
+        loss = objectives.keypoints_2d(projected, keypoints_2d[rows, :, :2], weights[rows])[:count]
     poor = standardised(prediction.betas).abs().amax(1) > acceptance.largest_beta
     poor = poor | ~(loss <= acceptance.largest_loss)
-    status = [OK] * len(rows)
+    status = [OK] * count
     # the later, the graver
     for mask, name in (
         (poor, REJECTED),

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from exemplar.geometry.products import linear_in_lines
 from exemplar.regressors.prediction import Prediction
 
 Layer = tuple[int, tuple[int, ...], tuple[int, ...]]
@@ -175,7 +176,7 @@ class _OwnLayers(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         """See torch.overrides."""
         kwargs = kwargs or {}
-        if func is functional.linear and not kwargs:
+        if func in (functional.linear, linear_in_lines) and not kwargs:
             return self._linear(*args)
         if func is functional.layer_norm:
             return self._layer_norm(*args, **kwargs)

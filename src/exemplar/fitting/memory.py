@@ -61,17 +61,21 @@ def plan(
 ) -> tuple[int, int]:
     """(chunk_size, workers) for `count` exemplars, as far as the free memory goes.
 
-    A GPU takes many exemplars side by side, up to `MOST_ON_GPU`. A CPU gains nothing from that: it
-    takes one group a thread, on as many threads as it has cores. (MPS takes one group at a time.)
+    A GPU takes many exemplars side by side, up to `MOST_ON_GPU`. A CPU has as many threads as
+    cores, each of which takes one group at a time, or `side_by_side` of a network so small that
+    starting its products takes most of the time. (MPS takes one group at a time.)
     """
     threads = cores() if device.type == "cpu" else 1
+    beside = getattr(unknowns, "side_by_side", 1) if device.type == "cpu" else 1
+    groups = min(beside, -(-count // group_size))
     if device.type != "cuda" and (threads == 1 or count <= group_size):
-        return group_size, 1
+        return groups * group_size, 1
     need = bytes_per_group(unknowns, objective, min(group_size, count))
     room = max(1, int(USED_SHARE * free_bytes(device)) // need)
     if device.type == "cuda":
         return min(room, max(MOST_ON_GPU // group_size, 1)) * group_size, 1
-    return group_size, min(threads, room)
+    groups = min(groups, room)
+    return groups * group_size, min(threads, room // groups)
 
 
 def minimise_in_memory(

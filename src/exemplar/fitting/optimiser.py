@@ -70,7 +70,8 @@ def minimise(
     if refill and (len(stages) > 1 or group_size > 1 or stages[0].stop_after_update):
         raise ValueError("only fits of one stage, alone in their groups, can be refilled")
     side_by_side = chunk_size or count
-    chunks = _chunks(count, group_size, count if refill else side_by_side, torch.device(device))
+    at_once = -(-count // workers) if refill else side_by_side
+    chunks = _chunks(count, group_size, at_once, torch.device(device))
 
     idle = torch.zeros(count, dtype=torch.bool) if skip is None else skip
     idle = idle.to(device)
@@ -99,7 +100,8 @@ def minimise(
         )
 
     def work(rows: Tensor) -> None:
-        _in_memory(attempt, rows, min(side_by_side, len(rows)), group_size, whole=refill)
+        most = side_by_side if refill else min(side_by_side, len(rows))
+        _in_memory(attempt, rows, most, group_size, whole=refill)
 
     on_cpu = torch.device(device).type == "cpu"
     with one_torch_thread() if on_cpu else nullcontext():

@@ -11,6 +11,7 @@ from torch import Tensor
 from exemplar.fitting.stages import Finished, Progress, Stage, Stop, Unknowns, evaluate, unheard
 from exemplar.fitting.trace import Evaluation, Iterate, SlotRecords, pick
 from exemplar.fitting.updates import step_each_in_place
+from exemplar.geometry.products import enough_rows
 
 
 def fit_in_slots(
@@ -33,8 +34,8 @@ def fit_in_slots(
     waited for, so that a GPU is not kept waiting.
     """
     waiting = deque(rows.tolist())
-    slots = min(slots, len(waiting))
-    current = rows[:slots].clone()
+    current = rows[enough_rows(len(rows)).to(rows.device)[:slots]]
+    slots = len(current)
     params = unknowns.start(current, slots)
     moving = {name: p for name, p in params.items() if stage.moves(name)}
     views = [{name: p[i : i + 1] for name, p in moving.items()} for i in range(slots)]

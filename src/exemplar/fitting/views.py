@@ -121,7 +121,7 @@ def fit_views(
         [Stage(objective, Adam(eft.learning_rate), eft.iterations, stop=stop)],
         skip=broken,
         group_size=views.count,
-        chunk_size=None,
+        chunk_size=None if batch.image.device.type == "cuda" else views.count,
         workers=workers,
         history=history,
     )

@@ -3,6 +3,8 @@
 import copy
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from exemplar.fitting.names import Adapt
 from exemplar.fitting.updates import Params
 from exemplar.geometry.crops import Box
+from exemplar.geometry.products import linear_in_lines
 from exemplar.regressors.prediction import Prediction, network_for, run
 
 Precision = Literal["float32", "bfloat16"]
@@ -128,6 +131,11 @@ class RegressorWeights:
             else:
                 self._still[name] = p.detach()
 
+    @property
+    def side_by_side(self) -> int:
+        """As many as the one part that runs says; 1 where there are more, such as convolutions."""
+        return getattr(self.chain.parts[0], "side_by_side", 1) if len(self.chain.parts) == 1 else 1
+
     def start(self, rows: Int[Tensor, " b"], groups: int) -> Params:
         """Copies of the weights (groups, ...)."""
         if groups > 1:
@@ -196,7 +204,7 @@ class Products(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         """See torch.overrides."""
         kwargs = kwargs or {}
-        if func not in (nn.functional.conv2d, nn.functional.linear) or kwargs:
+        if func not in (nn.functional.conv2d, nn.functional.linear, linear_in_lines) or kwargs:
             return func(*args, **kwargs)
         kind = args[0].dtype
         if self.rounded:
@@ -280,10 +288,17 @@ def predict_in_blocks(
 
 
 def frozen_outputs(
-    regressor: nn.Module, image: Float[Tensor, "b 3 height width"], moves: frozenset[str]
+    regressor: nn.Module,
+    image: Float[Tensor, "b 3 height width"],
+    moves: frozenset[str],
+    *,
+    workers: int = 1,
 ) -> Inputs:
-    """What the parts before the first moving weight make of crops; the crops if there is none."""
-    return _run(_split(regressor, moves)[0], image)
+    """What the parts before the first moving weight make of crops; the crops if there is none.
+
+    `workers` threads of a CPU take some crops each.
+    """
+    return _run(_split(regressor, moves)[0], image, workers)
 
 
 def _split(regressor: nn.Module, moves: frozenset[str]) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -296,17 +311,24 @@ def _split(regressor: nn.Module, moves: frozenset[str]) -> tuple[list[nn.Module]
     return frozen, parts
 
 
-def _run(parts: Sequence[nn.Module], image: Tensor) -> Inputs:
+def _run(parts: Sequence[nn.Module], image: Tensor, workers: int = 1) -> Inputs:
     """The image after some parts, a few crops at a time."""
     if not parts:
         return image
-    done: list[Inputs] = []
-    with torch.no_grad():
-        for block in image.split(PREFIX_BLOCK):
-            out: Inputs = block
-            for part in parts:
-                out = part(out)
-            done.append(out)
+
+    @torch.no_grad()
+    def through(block: Tensor) -> Inputs:
+        out: Inputs = block
+        for part in parts:
+            out = part(out)
+        return out
+
+    blocks = image.split(PREFIX_BLOCK)
+    if workers == 1:
+        done = [through(block) for block in blocks]
+    else:
+        with ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool:
+            done = list(pool.map(through, blocks))
     if isinstance(done[0], Tensor):
         return torch.cat([out for out in done if isinstance(out, Tensor)])
     return tuple(torch.cat(tensors) for tensors in zip(*done, strict=True))

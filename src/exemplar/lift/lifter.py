@@ -49,10 +49,13 @@ from exemplar.samples import Batch, BodyTruth, Sample
 from exemplar.skeletons import SMPL_49
 
 BLOCK = 32
-"""Samples handed over together for each in work: threads or slots idle at the end of a block."""
+"""Samples handed over together for each thread of a CPU, which idles at the end of a block."""
 
 BLOCK_ON_GPU = 8
 """The same for each slot of a GPU, which holds their crops beside the fits."""
+
+MANY = 1_000
+"""More people than are ever fitted side by side."""
 
 MOST_READERS = 8
 """Threads that read and crop people for a GPU."""
@@ -139,8 +142,9 @@ class Lifter:
         """How many samples are best handed over together."""
         if self.smplify:
             return SMPLIFY_BATCH
-        block = BLOCK_ON_GPU if self.device.type == "cuda" else BLOCK
-        return block * self.room.slots * self.room.workers
+        if self.device.type == "cuda":
+            return BLOCK_ON_GPU * self.room.slots
+        return BLOCK * self.room.workers
 
     @property
     def readers(self) -> int:
@@ -153,15 +157,14 @@ class Lifter:
         return Preparer(images, self.shown)
 
     def _room(self, workers: int | None) -> Room:
-        if self.smplify or (workers is not None and self.device.type == "cpu"):
+        if self.smplify:
             return Room(1, workers or 1)
         if self.dual:
-            return Room(1, cores() if self.device.type == "cpu" else 1)
-        many = 1 + cores()
-        one = torch.ones(many)
-        box = Box(torch.zeros(many, 2), one, 0 * one, one, torch.zeros(many, 2)).to(self.device)
-        image = torch.zeros(many, 3, self.shown.resolution, self.shown.width, device=self.device)
-        points = torch.zeros(many, len(SMPL_49), 3, device=self.device)
+            return Room(1, (workers or cores()) if self.device.type == "cpu" else 1)
+        one = torch.ones(1)
+        box = Box(torch.zeros(1, 2), one, 0 * one, one, torch.zeros(1, 2)).to(self.device)
+        image = torch.zeros(1, 3, self.shown.resolution, self.shown.width, device=self.device)
+        points = torch.zeros(1, len(SMPL_49), 3, device=self.device)
         batch = Batch(image, box, points)
         if self.shows:
             batch = batch.with_keypoints_shown()
@@ -169,7 +172,8 @@ class Lifter:
         network = network_for(self.regressor, batch.box)
         unknowns = RegressorWeights(network, image, batch.box, moving)
         objective = eft_objective(self.body, batch, self.eft, projection_of(self.regressor, box))
-        return Room(*plan(unknowns, objective, self.device, many))
+        slots, threads = plan(unknowns, objective, self.device, MANY)
+        return Room(slots, threads if workers is None or threads == 1 else workers)
 
     def fit(self, people: Sequence[Prepared], finished: Finished) -> None:
         """Fit samples; `finished` hears of each as soon as it is done."""
@@ -230,7 +234,8 @@ class Lifter:
         frozen = None
         if self.smplify is None and self.dual is None:
             moving = moving_names(self.regressor, self.eft.adapt)
-            frozen = (frozen_outputs(self.regressor, batch.image, moving), moving)
+            made = frozen_outputs(self.regressor, batch.image, moving, workers=self.room.workers)
+            frozen = (made, moving)
         if alone is not None and self.shows and self.looker.asks:
             numbers = (one.number for one in people)
             alone.update(zip(numbers, self.looker.errors(crops, frozen).tolist(), strict=True))
@@ -250,8 +255,9 @@ class Lifter:
         if self.dual is not None and self.auxiliary is not None:
             workers = self.room.workers if self.device.type == "cpu" else None
             fits = fit_dual(
-                self.regressor, self.auxiliary, self.body, batch, self.dual, workers=workers
-            )
+                self.regressor, self.auxiliary, self.body, batch, self.dual,
+                chunk_size=None if workers is None else 1, workers=workers,
+            )  # fmt: skip
             done(torch.arange(len(people)), fits)
             return
         stream_exemplars(

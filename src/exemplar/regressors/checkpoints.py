@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -78,7 +77,7 @@ class RegressorInfo:
     """Body whose parameters it predicts: "open", or "smpl" for a file that the user has."""
     learning_rate: float
     """EFT's Adam step for these weights, chosen on validation data."""
-    adapt: Literal["all", "later", "head"] = "all"
+    adapt: str = "all"
     """Which weights EFT moves, likewise (`EftConfig.adapt`)."""
     notes: str = ""
     """How it was made."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from exemplar.geometry.cameras import CameraModel
 from exemplar.geometry.crops import Box, Framing
+from exemplar.geometry.products import linear_in_lines
 from exemplar.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
 from exemplar.regressors.blazepose import RESOLUTION, BlazePoseTrunk, Size
 from exemplar.regressors.landmark_reader import LandmarkReader, Landmarks
@@ -143,10 +144,10 @@ class LifterHead(nn.Module):
 
     def _numbers(self, inputs: Float[Tensor, "*b inputs"]) -> Float[Tensor, "*b numbers"]:
         """6D rotations, shape and camera."""
-        h = torch.relu(self.enter(inputs))
+        h = torch.relu(linear_in_lines(inputs, self.enter.weight, self.enter.bias))
         for block in self.blocks:
             h = block(h)
-        return self.start + self.leave(h)
+        return self.start + linear_in_lines(h, self.leave.weight, self.leave.bias)
 
 
 class LandmarkRegressor(nn.Module):
@@ -192,6 +193,9 @@ class Lifter(LandmarkRegressor):
 
 class _NamedHead(nn.Module):
     """The head under the name that it has in `LandmarkRegressor`."""
+
+    side_by_side = 16
+    """How many copies, each of one exemplar's weights, a thread of a CPU best runs together."""
 
     def __init__(self, head: LifterHead) -> None:
         super().__init__()
