@@ -42,8 +42,8 @@ numbers, and each claim gets a verdict.
 - **Words.** *MPJPE* is the mean error of the joints in mm when the pelvises meet, *PA-MPJPE* (or
   *PA*) when the bodies are laid on each other as well as they can be, and *PVE* that of the mesh.
   *px* are pixels of the person's crop, scaled to 224 x 224. *None* is the network's guess,
-  *SMPLify* the classic fit. *Oracle* is each person's best update, which only the truth can tell. The *guard*
-  chooses an update without the truth.
+  *SMPLify* the classic fit. *Oracle* is each person's best update, which only the truth can tell.
+  The *guard* chooses an update without the truth.
 - **Numbers.** "Lower by +4.6 mm, 95 % +1.4 to +7.9" is the mean difference over the same people and
   its 95 % interval. With a minus it is the other way round.
 - **Verdicts.** A claim that one thing is better than another counts as reproduced if the whole
