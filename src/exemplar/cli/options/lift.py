@@ -29,7 +29,9 @@ class LiftCommand:
     images: str | None = None
     """Folder that the annotation's image names are relative to, a URL (s3://BUCKET/FOLDER; extra:
     remote) or tar files (train-{0000..0012}.tar). Not needed to go on."""
-    config: Annotated[tyro.conf.OmitArgPrefixes[LiftConfig], tyro.conf.arg(name="fitting")] = field(default_factory=LiftConfig)
+    config: Annotated[tyro.conf.OmitArgPrefixes[LiftConfig], tyro.conf.arg(name="fitting")] = field(
+        default_factory=LiftConfig
+    )
     """How people are fitted."""
     format: str | None = None
     """Format of the annotation, where it cannot be told."""
