@@ -150,6 +150,10 @@ def usable_device(name: str, *, float64: bool = False) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
     try:
         device = torch.device(name)
+    except RuntimeError as error:
+        known = "expected auto, cpu, cuda, cuda:1 or mps"
+        raise ValueError(f"device {name!r} cannot be used: {known}") from error
+    try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         first_line = str(error).splitlines()[0]

@@ -80,15 +80,19 @@ def read_motions(path: str | Path) -> tuple[Motion, ...]:
 
 
 def motions_path(path: str | Path) -> Path:
-    """The `.npz` that `read_motions` reads; FileNotFoundError if there is none."""
+    """The `.npz` that `read_motions` reads; FileNotFoundError if there is none, ValueError for a
+    file of another kind."""
     path = Path(path)
+    expected = "expected the folder that exemplar fit, video or views wrote"
     if path.is_file():
+        if path.suffix.lower() != ".npz":
+            raise ValueError(f"{path} is no result: {expected}, or the .npz in it")
         return path
     for name in (MOTION_FILE, FIT_FILE):
         if (path / name).is_file():
             return path / name
     what = f"{MOTION_FILE} or {FIT_FILE} in" if path.is_dir() else "result at"
-    raise FileNotFoundError(f"no {what} {path}: expected the folder that exemplar fit wrote")
+    raise FileNotFoundError(f"no {what} {path}: {expected}")
 
 
 def _of_clip(arrays: Mapping[str, np.ndarray]) -> tuple[Motion, ...]:

@@ -435,12 +435,17 @@ def _plain(name: str) -> str:
     return "_".join(parts)
 
 
+def known_set(joints: str) -> str:
+    """A name of `FILE_SETS`, or none; ValueError, with all of them, for another."""
+    if joints and joints not in FILE_SETS:
+        raise ValueError(f"unknown joint set {joints!r}, expected one of {', '.join(FILE_SETS)}")
+    return joints
+
+
 def names_of(count: int, joints: str = "") -> tuple[str, ...]:
     """The joints of a file with `count` keypoints a person: the set `joints` of `FILE_SETS`, else
     what the number says. ValueError, with the sets of that number, if neither tells."""
-    if joints and joints not in FILE_SETS:
-        raise ValueError(f"unknown joint set {joints!r}, expected one of {', '.join(FILE_SETS)}")
-    name = joints or _BY_COUNT.get(count, "")
+    name = known_set(joints) or _BY_COUNT.get(count, "")
     if name and len(FILE_SETS[name]) == count:
         return FILE_SETS[name]
     if joints:

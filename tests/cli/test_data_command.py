@@ -84,7 +84,7 @@ def test_inspect_says_what_a_file_is_and_draws_it(
     assert "3 people in 1 image\n" in shown
     assert "1 broken:" in shown
     assert "left_knee 100%" in shown
-    assert "option subset=all  (part|all)" in shown
+    assert "--option subset=...  (part|all, all unless given)" in shown
     assert f"wrote {sheet}" in shown
     page = np.asarray(Image.open(sheet))
     assert (np.abs(page.astype(int) - (254, 0, 0)).max(-1) < 4).mean() > 0.1  # the red photo

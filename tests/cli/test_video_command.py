@@ -54,6 +54,22 @@ def test_a_clip_of_one_frame_gives_every_file(
     assert run("export", out, "--to", "ply", "-o", tmp_path / "body.ply") == 0
 
 
+def test_the_clip_that_ships_is_fitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--demo", "--end", "0.03", "--regressor", "mobile", "--no-overlay")
+    assert run("video", *words, "-o", tmp_path) == 0
+    assert "demo_clip.mp4  1 frame at 30/s" in capsys.readouterr().out
+    (motion,) = read_motions(tmp_path)
+    assert motion.seen.all()
+
+
+@pytest.mark.parametrize("words", [(), ("clip.mp4", "--demo")])
+def test_one_clip_is_asked_for(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("video", *words) == 1
+    assert "expected one clip: exemplar video CLIP, or exemplar video --demo" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"", "is empty"), (b"no video at all" * 50, "is not a video"), (None, "no video at")],

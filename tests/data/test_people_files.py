@@ -157,8 +157,8 @@ def test_joints_may_be_named_by_hand(tmp_path: Path) -> None:
     (person,) = people_of_photo(path, joints="openpose25b")
     assert joint(person, "left_shoulder")[0] == 15
     assert joint(person, "head_top")[0] == 28
-    with pytest.raises(ValueError, match=r"unknown joint set 'openpose'"):
-        raise ValueError(people_of_photo(path, joints="openpose")[0].problem)
+    with pytest.raises(ValueError, match=r"^unknown joint set 'openpose', expected one of c"):
+        people_of_photo(path, joints="openpose")
     with pytest.raises(ValueError, match=r"coco, which names its joints itself"):
         people_of_photo(written(tmp_path, coco("a.jpg")), joints="halpe26")
 
@@ -250,6 +250,9 @@ def test_another_image_size_is_refused(tmp_path: Path) -> None:
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none.json"):
         people_of_photo(tmp_path / "none.json")
+    with pytest.raises(FileNotFoundError, match="there is nothing in this folder"):
+        people_of_photo(tmp_path)
+    (tmp_path / "notes.txt").touch()
     with pytest.raises(ValueError, match="this folder is of none"):
         people_of_photo(tmp_path)
 

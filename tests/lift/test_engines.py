@@ -252,3 +252,8 @@ def test_shards_are_read_from_text() -> None:
 def test_an_annotation_needs_its_images(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="go together"):
         open_job(tmp_path, tmp_path / "a.npz", None, FAST)
+
+
+def test_a_job_that_is_not_there_says_how_to_begin_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="to begin one give --annotations and --images"):
+        open_job(tmp_path, None, None, FAST)

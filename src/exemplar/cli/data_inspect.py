@@ -110,5 +110,6 @@ def _print_options(name: str, console: Console) -> None:
     for option, parameter in options_of(FORMATS[name].read).items():
         default = parameter.default
         default = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        unless = "" if default in ("", None) else f", {default} unless given"
         kind = describe(parameter.annotation)
-        console.print(f"option {option}={default}  ({kind})", markup=False)
+        console.print(f"--option {option}=...  ({kind}{unless})", markup=False)

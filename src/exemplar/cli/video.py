@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from exemplar.assets import asset_path
 from exemplar.cli.fit import LARGE_MISFIT_PX
 from exemplar.cli.options.video import VideoCommand
 from exemplar.cli.options.words import genders_of, numbers_of
@@ -26,11 +27,13 @@ from exemplar.scene.clip_options import ClipOptions
 from exemplar.scene.clip_report import write_clip, write_overlay
 
 OVERLAY, WORK = "overlay.mp4", "work"
+DEMO = "demo_clip.mp4"
 
 
 def run(command: VideoCommand) -> None:
     """Fit bodies that move to the people of a video."""
     console = Console(quiet=command.quiet, soft_wrap=True, highlight=False)
+    clip = _clip(command)
     selection = Selection(command.start, command.end, command.every, command.fps)
     options = ClipOptions(
         selection=selection,
@@ -51,18 +54,28 @@ def run(command: VideoCommand) -> None:
     fitter = ClipFitter(command.regressor, options)
     with warnings.catch_warnings(record=True) as caught, _progress(console) as report:
         warnings.simplefilter("always", UserWarning)
-        result = fitter.fit(command.clip, command.output / WORK, report)
+        result = fitter.fit(clip, command.output / WORK, report)
         body = fitter.body
-        written = write_clip(result, body, command.clip, command.output)
+        written = write_clip(result, body, clip, command.output)
         if command.overlay:
             written.append(command.output / OVERLAY)
-            write_overlay(result, body, command.clip, selection, written[-1], report)
+            write_overlay(result, body, clip, selection, written[-1], report)
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         console.print(f"[yellow]warning[/yellow] {escape(text)}")
-    console.print(_table(result, command.clip))
+    console.print(_table(result, clip))
     console.print("wrote " + "  ".join(str(path) for path in written), markup=False)
-    line = f"look at it in 3D: exemplar view {command.output} --photo {command.clip}"
+    line = f"look at it in 3D: exemplar view {command.output} --photo {clip}"
     console.print(line, markup=False)
+
+
+def _clip(command: VideoCommand) -> Path:
+    """The clip that is to be fitted."""
+    if command.demo == (command.clip is not None):
+        raise ValueError("expected one clip: exemplar video CLIP, or exemplar video --demo")
+    if command.clip is not None:
+        return command.clip
+    with asset_path(DEMO) as path:
+        return Path(path)
 
 
 @contextmanager

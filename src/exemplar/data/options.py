@@ -7,6 +7,8 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from exemplar.skeletons import known_set
+
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -49,8 +51,8 @@ def parse_options(function: Callable[..., Any], texts: Sequence[str], whose: str
 
 
 def with_joints(options: tuple[str, ...], joints: str) -> tuple[str, ...]:
-    """Options of a reader, and the joint set if it is given."""
-    return (*options, f"joints={joints}") if joints else options
+    """Options of a reader, and the joint set if it is given; ValueError for an unknown one."""
+    return (*options, f"joints={known_set(joints)}") if joints else options
 
 
 def _value(kind: Any, text: str) -> Any:

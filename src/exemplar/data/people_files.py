@@ -11,6 +11,7 @@ from exemplar.data.formats import format_named, read, recognise
 from exemplar.data.image_names import same_image
 from exemplar.data.options import options_of
 from exemplar.samples import Sample
+from exemplar.skeletons import known_set
 
 _UNNAMED = "\0"
 _LEAST_OPTIONS = ("min_keypoints", "min_joints")
@@ -20,8 +21,8 @@ class KeypointFile:
     """A keypoint file or folder; what was read for one photo is not read again for the next."""
 
     def __init__(self, path: str | Path, joints: str = "") -> None:
-        """`joints` is the joint set, where the file cannot say."""
-        self.path, self.joints = Path(path), joints
+        """`joints` is the joint set, where the file cannot say; ValueError for an unknown one."""
+        self.path, self.joints = Path(path), known_set(joints)
         self._known: list[Sample] | None = None
         self._sized: tuple[tuple[int, int], list[Sample]] | None = None
 
@@ -123,7 +124,7 @@ def people_of_photo(
         joints: the joint set, where the file cannot say.
 
     FileNotFoundError if there is nothing at `path`; ValueError, in one line with the file's name,
-    if it is of no known format or has nobody in this image.
+    if it is of no known format or has nobody in this image, or the joint set is unknown.
     """
     return KeypointFile(path, joints).people(image, size)
 

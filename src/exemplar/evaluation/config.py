@@ -34,13 +34,14 @@ class MethodConfig:
     """Dual networks' settings; default is the exemplar step of `exemplar train`'s default recipe,
     14 times."""
     adapt: Adapt | None = None
-    """Which weights move; the settings' unless given."""
+    """Which weights move: those, or words of weight names; the settings' unless given."""
     iterations: int | None = None
     """Most updates of EFT and dual; the settings' unless given."""
     eft_rate: float | None = None
     """Adam's step in EFT; the settings' unless given."""
     robust_px: float | None = None
-    """EFT's robust 2D term (`EftConfig.robust_px`); the papers' unless given."""
+    """Let keypoints count little that EFT's body misses by more px of a 224 crop than this; all
+    count alike unless given."""
     stop_px: float | None = None
     """2D error at which EFT stops, px of a 224 crop; the settings' unless given."""
     dual_rate: float | None = None
@@ -48,7 +49,7 @@ class MethodConfig:
     stop: bool = True
     """Whether EFT and dual may stop early."""
     looks: bool = True
-    """Whether fits see other crops where the regressor misses the keypoints (`data.looks`)."""
+    """Whether fits see other crops where the regressor misses the keypoints."""
     shown: bool = True
     """Whether the network of EFT and dual reads the keypoints, if it can; not with the papers'
     settings."""
@@ -70,13 +71,14 @@ class EvalConfig:
     methods: MethodConfig = field(default_factory=MethodConfig)
     """The network and the settings of what follows it."""
     protocol: str | None = None
-    """Which joints of which truth are compared; by default the data set's own."""
+    """Which joints of which truth are compared: open, 3dpw, h36m-p1, h36m-p2, mpi-inf-3dhp, coco,
+    lspet or ochuman; the data set's own unless given."""
     released: Literal["eft", "dual"] | None = None
     """eft or dual: with the quirks of that paper's program."""
     keypoints: KeypointSource = "annotated"
     """Which 2D keypoints are fitted."""
     limit: int | None = None
-    """Only the first so many people."""
+    """Only the first so many people; all unless given."""
     format: str | None = None
     """Format of the annotation, where it cannot be told."""
     option: tuple[str, ...] = ()

@@ -207,9 +207,8 @@ def _opened(path: str | Path) -> Iterator[tuple[Any, Any]]:
                 file, options={"protocol_whitelist": "none"}, metadata_errors="replace"
             )
         except (av.FFmpegError, ValueError) as error:
-            raise ValueError(
-                f"{path} is not a video that can be read: {one_line(error)}"
-            ) from error
+            reason = getattr(error, "strerror", None) or one_line(error)
+            raise ValueError(f"{path} is not a video that can be read: {reason}") from error
         with container:
             if not container.streams.video:
                 raise ValueError(f"{path} has no video stream")

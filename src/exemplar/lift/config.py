@@ -38,14 +38,14 @@ class LiftConfig:
     auxiliary: str | None = None
     """Checkpoint of the auxiliary network, for dual."""
     guard: bool = False
-    """Keep the most plausible iterate of EFT instead of the last."""
+    """Keep the most plausible iteration of EFT instead of the last."""
     iterations: int | None = None
     """Most weight updates of EFT or dual; the recipe's unless given."""
     adapt: str | None = None
     """Which weights they move (all, later, last_stage, head, words); the recipe's unless given."""
     robust_px: float | None = None
     """Let keypoints count little that EFT's body misses by more px of a 224 crop than this, such as
-    80, or 30 for many outliers (`EftConfig.robust_px`); all count alike unless given."""
+    80, or 30 for many outliers; all count alike unless given."""
     use_3d: bool = True
     """Fit 3D keypoints, too, where the set has them with a nose (EFT's Eq. 4)."""
     teacher: TeacherName | None = None

@@ -11,6 +11,7 @@ from exemplar.data.convert import write_rows
 from exemplar.data.formats import eft_json, read, reader_options, recognise
 from exemplar.files.image_store_files import open_images, place_name
 from exemplar.lift.config import LiftConfig
+from exemplar.lift.ledger_files import LEDGER
 from exemplar.lift.lifter import Lifter
 from exemplar.lift.local import Report, run_local
 from exemplar.lift.store import Ledger, Selection
@@ -80,6 +81,10 @@ def _check_sources(folder: Path, annotations: Path | None, images: str | Path | 
         open_images(images).check()
     if folder.is_file():
         raise OSError(f"cannot write to {folder}: it is a file, expected a folder")
+    if annotations is None and not (folder / LEDGER).is_file():
+        raise FileNotFoundError(
+            f"no lifting job in {folder}: to begin one give --annotations and --images"
+        )
 
 
 def _samples(

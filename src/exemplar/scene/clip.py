@@ -11,7 +11,7 @@ from torch import nn
 
 from exemplar.bodies import Body
 from exemplar.bodies.shape_prior import shape_prior
-from exemplar.counting import counted
+from exemplar.counting import numbers_of_people
 from exemplar.data.crops import CroppedPerson, batch_of, crop_person, framing_of, person_box
 from exemplar.environment import one_torch_thread, usable_device
 from exemplar.files.video_files import VideoFrame, read_frames, read_info
@@ -220,7 +220,7 @@ class ClipFitter:
             return [max(tracks, key=Track.mean_extent)]
         if int(person) >= len(tracks):
             raise ValueError(
-                f"--person {person}: expected a number below {len(tracks)} ({counted(len(tracks))})"
+                f"--person {person}: expected all, largest, or {numbers_of_people(len(tracks))}"
             )
         return [tracks[int(person)]]
 

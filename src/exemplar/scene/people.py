@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from exemplar.counting import counted
+from exemplar.counting import counted, numbers_of_people
 from exemplar.data.detections import (
     LEAST_CONFIDENCE,
     Detection,
@@ -144,8 +144,7 @@ def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:
         return [max(people, key=lambda p: float(np.prod(np.subtract(*_extent(p)[::-1]))))]
     if not person.isdigit() or int(person) >= len(people):
         raise ValueError(
-            f"--person {person!r}: expected all, largest, or a number below {len(people)}"
-            f" ({counted(len(people))})"
+            f"--person {person!r}: expected all, largest, or {numbers_of_people(len(people))}"
         )
     return [people[int(person)]]
 

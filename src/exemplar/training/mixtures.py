@@ -135,7 +135,7 @@ def mixture_of(
     sources only, or that do not sum to 1.
     """
     if not sources:
-        raise ValueError("no data to train on: give at least one data set")
+        raise ValueError("no data to train on: give a data set as --data NAME=PATH")
     own = {source.name: source.ratio for source in sources if source.ratio is not None}
     places = [
         place

@@ -90,6 +90,11 @@ def test_unknown_files_are_one_line(tmp_path: Path, name: str, content: bytes) -
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_with_nothing_in_it_is_said_to_be_empty(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is nothing in this folder"):
+        formats.recognise(Contents(tmp_path))
+
+
 def test_a_file_that_several_fit_asks_for_the_format(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ class CompareCommand:
     """A: the folder of a lifting job, a file of bodies, or RUN:METHOD of an evaluation run."""
     second: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="B")]
     """B: what it is compared with."""
-    result: tuple[Path, ...] = ()
+    result: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="PATH ...")] = ()
     """Files of votes: print what they say, instead of asking."""
     votes: Path = Path("votes.jsonl")
     """File that votes are appended to."""

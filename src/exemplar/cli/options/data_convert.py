@@ -19,12 +19,12 @@ class ConvertCommand:
         exemplar data convert lifted train.npz
     """
 
-    source: Annotated[Path, tyro.conf.Positional]
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """Annotation file or folder of any known format, or the output folder of `exemplar lift`."""
-    target: Annotated[Path, tyro.conf.Positional]
+    target: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
     """The new file."""
     to: str | None = None
-    """Its format: spin_npz, eft_json, table, cliff_npz or coco."""
+    """Its format: spin_npz, eft_json, table, cliff_npz or coco; the suffix tells unless given."""
     format: str | None = None
     """Format of the source; recognised if not given."""
     images: Path | None = None

@@ -16,7 +16,7 @@ class InspectCommand:
         exemplar data inspect coco.json --images train2017 -o people.png
     """
 
-    file: Annotated[Path, tyro.conf.Positional]
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="ANNOTATIONS")]
     """Annotation file or folder, of any known format."""
     format: str | None = None
     """Its format; recognised if not given."""

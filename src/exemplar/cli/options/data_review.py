@@ -19,7 +19,7 @@ class ReviewCommand:
         exemplar data review lifted --images train2017 --port 8000
     """
 
-    folder: Annotated[Path, tyro.conf.Positional]
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="JOB")]
     """The output folder of `exemplar lift`."""
     images: Path | None = None
     """Folder of the images, if they are no longer where they were lifted from."""

@@ -23,10 +23,15 @@ class EvalCommand:
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder of the run: samples.parquet, summary.json, report.html with its pictures."""
-    config: tyro.conf.OmitArgPrefixes[EvalConfig]
+    config: Annotated[tyro.conf.OmitArgPrefixes[EvalConfig], tyro.conf.arg(name="scoring")]
     """What is scored."""
-    method: tuple[Method, ...] = ("none", "smplify", "eft", "eft+guard")
-    """What follows the regressor."""
+    method: Annotated[tuple[Method, ...], tyro.conf.arg(metavar="METHOD ...")] = (
+        "none",
+        "smplify",
+        "eft",
+        "eft+guard",
+    )
+    """What follows the regressor: none, smplify, eft, eft+guard or dual."""
     page: bool = True
     """Write report.html and its pictures."""
     json: bool = False

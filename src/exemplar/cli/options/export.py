@@ -20,8 +20,8 @@ class ExportCommand:
         exemplar export out --to amass --person 0 -o person.npz
     """
 
-    result: Annotated[Path, tyro.conf.Positional]
-    """The folder that exemplar fit wrote, or the .npz in it."""
+    result: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULT")]
+    """The folder that exemplar fit, video or views wrote, or the .npz in it."""
     to: Target
     """bvh: skeletons; glb: skinned, animated meshes; trc: joints for OpenSim; amass: AMASS's .npz;
     csv: joints; obj, ply: a mesh for each frame."""

@@ -46,11 +46,11 @@ class FitCommand:
     """Checkpoint of an auxiliary network: fit as dual networks do, instead of EFT. `exemplar train
     exemplar` leaves one beside its regressor."""
     body: str | None = None
-    """"open", or an SMPL, SMPL+H or SMPL-X file (.npz, .pkl)."""
+    """"open", or an SMPL, SMPL+H or SMPL-X file (.npz, .pkl); the regressor's unless given."""
     iterations: int | None = None
     """Most weight updates (default 20; 14 with an auxiliary network)."""
     guard: bool = False
-    """Keep the most plausible iterate instead of the last."""
+    """Keep the most plausible iteration instead of the last."""
     looks: bool = True
     """Try other crops where the network's answer is far from keypoints that you give."""
     together: bool = True

@@ -29,25 +29,29 @@ class LiftCommand:
     images: str | None = None
     """Folder that the annotation's image names are relative to, a URL (s3://BUCKET/FOLDER; extra:
     remote) or tar files (train-{0000..0012}.tar). Not needed to go on."""
-    config: tyro.conf.OmitArgPrefixes[LiftConfig] = field(default_factory=LiftConfig)
+    config: Annotated[tyro.conf.OmitArgPrefixes[LiftConfig], tyro.conf.arg(name="fitting")] = field(
+        default_factory=LiftConfig
+    )
     """How people are fitted."""
     format: str | None = None
     """Format of the annotation, where it cannot be told."""
-    option: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """NAME=VALUE for the format's reader, such as min_keypoints=12; may be repeated."""
+    option: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE")
+    ] = ()
+    """An option of the format's reader, such as min_keypoints=12; may be given several times."""
     min_keypoints: int | None = None
     """Fewest known limb joints (of 12), for readers that have this option: the same as
     --option min_keypoints=N."""
     joints: str = ""
     """Joint set of an annotation that cannot say: the same as --option joints=NAME."""
     limit: int | None = None
-    """Only the first so many people."""
+    """Only the first so many people; all unless given."""
     shard: str = "1/1"
     """i/n: only the i-th of n shares, for machines that share nothing."""
     where: str = ""
     """Only people for whom this SQL condition holds, on id, image, annotation_id, subject, x, y,
     scale, keypoints (how many are known)."""
-    retry: tuple[str, ...] = ()
+    retry: Annotated[tuple[str, ...], tyro.conf.arg(metavar="REASON ...")] = ()
     """Take up again people who ended with one of these statuses or reasons, such as missing_image
     or bad_input."""
     engine: Literal["local", "ray"] = "local"
@@ -58,7 +62,9 @@ class LiftCommand:
     """Address of a running Ray cluster; without it one is started on this machine."""
     device: str = "auto"
     """Torch device: cpu, cuda, mps, or auto (CUDA, else MPS, else the CPU)."""
-    export: tuple[Literal["table", "eft_json", "spin_npz"], ...] = ("table", "eft_json", "spin_npz")
-    """Files to write when all is done."""
+    export: Annotated[
+        tuple[Literal["table", "eft_json", "spin_npz"], ...], tyro.conf.arg(metavar="FORMAT ...")
+    ] = ("table", "eft_json", "spin_npz")
+    """Files to write when all is done: table, eft_json, spin_npz."""
     quiet: bool = False
     """Print nothing but errors."""

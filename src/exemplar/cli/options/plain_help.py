@@ -7,7 +7,14 @@ from typing import Annotated, Any
 import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
-_WORDS = {"None": "", "": "", "''": "", "False": "(default: no)", "True": "(default: yes)"}
+_WORDS = {
+    "None": "",
+    "": "",
+    "inf": "",
+    "''": "",
+    "False": "(default: no)",
+    "True": "(default: yes)",
+}
 
 
 def registry() -> ConstructorRegistry:

@@ -19,7 +19,7 @@ class ReproduceCommand:
         exemplar reproduce all --scale cpu -o reproduced
     """
 
-    name: Annotated[str, tyro.conf.Positional]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TABLE")]
     """all, or one of: eft-table-1, eft-table-2, eft-table-4, eft-table-3, eft-fig-4,
     eft-appendix-d, eft-appendix-g, eft-preference, dual-table-3, dual-table-2, dual-fig-5,
     dual-fig-6, dual-fig-7, guard."""

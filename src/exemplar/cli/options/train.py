@@ -23,8 +23,10 @@ class SupervisedCommand:
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder of the run: settings, log, checkpoints, pictures, weights."""
-    data: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """A data set, or a .json file of data sets; may be repeated."""
+    data: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=PATH")
+    ] = ()
+    """A data set, as above, or a .json file of data sets; may be given several times."""
     preset: str = "default"
     """default, spin, eft, paper or released."""
     mixture: str | None = None
@@ -34,8 +36,8 @@ class SupervisedCommand:
     validation_people: int | None = 500
     """How many of its people at most."""
     regressor: str = "mobile"
-    """Where to start: a shipped regressor, a checkpoint, blazepose (the default network before this
-    project trained it), or an architecture (hmr, cliff, ...), whose weights are then random."""
+    """Where to start: a shipped regressor, a checkpoint, blazepose (mobile's front part
+    with a fresh head), or an architecture (hmr, cliff, ...), whose weights are then random."""
     fresh_head: bool = False
     """Draw the head's weights anew."""
     backbone: Path | None = None
@@ -49,10 +51,12 @@ class SupervisedCommand:
     variants: int = 4
     """Augmented variants of each person in the cache."""
     steps: int | None = None
-    """Updates of the weights."""
-    loss: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """Weight of a term of the training loss, such as pose=30; may be repeated. The inner loss of
-    exemplar training stays the preset's."""
+    """Updates of the weights; the preset's unless given, as with all that has no default here."""
+    loss: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="TERM=WEIGHT")
+    ] = ()
+    """Weight of a term of the training loss, such as pose=30; may be given several times. The inner
+    loss of exemplar training stays the preset's."""
     joint_norm: Literal["l1", "l2"] | None = None
     """Whether errors of 2D keypoints and 3D joints count as they are (l1) or squared (l2)."""
     batch_size: int | None = None

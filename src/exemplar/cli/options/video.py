@@ -23,14 +23,16 @@ class VideoCommand:
         exemplar video clip.mp4 --start 2 --end 5 --smoothing savitzky-golay
     """
 
-    clip: Annotated[Path, tyro.conf.Positional]
+    clip: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[CLIP]")] = None
     """The video, of any kind that FFmpeg reads."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
     """Folder to write to."""
+    demo: bool = False
+    """Fit the clip that ships with the package."""
     start: float = 0.0
     """Begin so many seconds into the clip."""
     end: float = math.inf
-    """Stop so many seconds into the clip."""
+    """Stop so many seconds into the clip; at its end unless given."""
     fps: float | None = None
     """Take at most so many frames a second."""
     every: int = 1
@@ -49,7 +51,7 @@ class VideoCommand:
     regressor: str = DEFAULT_REGRESSOR
     """large, mobile (faster, less accurate), or a checkpoint file."""
     body: str | None = None
-    """"open", or an SMPL, SMPL+H or SMPL-X file (.npz, .pkl)."""
+    """"open", or an SMPL, SMPL+H or SMPL-X file (.npz, .pkl); the regressor's unless given."""
     iterations: int | None = None
     """Most weight updates (default 20)."""
     stop_px: float | None = None

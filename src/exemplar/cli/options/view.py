@@ -18,11 +18,11 @@ class ViewCommand:
         exemplar view walk --photo clip.mp4 --html page.html
     """
 
-    result: Annotated[Path, tyro.conf.Positional]
+    result: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULT")]
     """The folder that exemplar fit, video or views wrote, the .npz in it, or any .glb file."""
     html: Path | None = None
     """Write the page to this file instead of showing it."""
-    photo: tuple[Path, ...] = ()
+    photo: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="PATH ...")] = ()
     """What to show behind the bodies: the photo, where the result's folder does not have it, or the
     clip; of several cameras a file or a folder of frames each, named after the camera or in the
     calibration's order."""

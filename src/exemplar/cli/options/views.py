@@ -22,10 +22,10 @@ class ViewsCommand:
         exemplar views Calib.toml cam1.jpg cam2.jpg --to glb
     """
 
-    calibration: Annotated[Path, tyro.conf.Positional]
+    calibration: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CALIBRATION")]
     """Pose2Sim's, Anipose's or Caliscope's .toml, Qualisys' .qca.txt, or OpenCV's .yml, .json or
     .xml."""
-    footage: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    footage: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CAMERA ...")]
     """A video, a folder of frames or a photo of each camera: named after it, or in its order."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])] = Path("out")
     """Folder to write to."""
@@ -34,18 +34,18 @@ class ViewsCommand:
     start: float = 0.0
     """Where to begin, seconds."""
     end: float | None = None
-    """Where to end, seconds."""
+    """Where to end, seconds; the end of the footage unless given."""
     fps: float | None = None
     """Frames a second of folders of frames, and of videos that tell it wrongly."""
     people: int | None = None
-    """Most people to fit: those who are seen most."""
+    """Most people to fit: those who are seen most; all of them unless given."""
     unit: str = "auto"
     """The calibration's: m, cm, mm or the metres in one; auto takes what makes people as large as
     people are."""
     up: str = "auto"
     """The calibration's axis that points up: x, -y, ...; auto asks people and cameras."""
-    to: tuple[Target, ...] = ("glb", "trc")
-    """Formats of `exemplar export` to write."""
+    to: Annotated[tuple[Target, ...], tyro.conf.arg(metavar="FORMAT ...")] = ("glb", "trc")
+    """Formats to write: bvh, glb, trc, amass, csv, obj or ply, as `exemplar export` has them."""
     offsets: str = "auto"
     """How late each camera shows a moment, seconds, as 0,0.05,0; auto asks people who move, none
     takes the cameras to be together."""
@@ -59,7 +59,7 @@ class ViewsCommand:
     body: str | None = None
     """"open", or an SMPL file; by default the regressor's."""
     iterations: int | None = None
-    """Most weight updates."""
+    """Most weight updates; the recipe's unless given."""
     keep: bool = False
     """Keep the folder with what was found at each moment."""
     quiet: bool = False

@@ -150,8 +150,11 @@ def reader_options(
 def recognise(contents: Contents) -> str:
     """Name of the format of a file or folder.
 
-    ValueError, with the formats that there are, if none or several fit.
+    ValueError, with the formats that there are, if none or several fit; FileNotFoundError for a
+    folder with nothing in it.
     """
+    if contents.path.is_dir() and not any(contents.path.iterdir()):
+        raise FileNotFoundError(f"{contents.path}: there is nothing in this folder")
     with reading(contents.path, "an annotation"):
         for name in _SEEN_AT_ONCE:
             if FORMATS[name].matches(contents):

@@ -31,12 +31,26 @@ TABLES: Mapping[str, Callable[[Workbench], Finding]] = {
 LONG: Mapping[str, Callable[[Workbench], Finding]] = {"dual-table-3": long_tables.table_3}
 """What there is of the scale long."""
 
-_NOTE = (
-    "Drawn people stand for the papers' data, and small networks for theirs: compare directions "
-    "and sizes, not numbers. The rules by which a claim counts as reproduced: `docs/evaluation.md`."
-    " Fifteen claims were tried again on real people or with longer training: "
-    "`docs/reproduced/real.md`."
-)
+_NOTE = """\
+The two papers make claims with tables and figures. Here each is made again, beside the paper's
+numbers, and each claim gets a verdict.
+
+- **On whom.** *Drawn people*, which are pictures that `exemplar synth` makes of known bodies, stand
+  for the papers' photographs: `lab` is one room, `wild` many places, `wild-crop` has people who are
+  cut off, `odd` has acrobatic and lying ones. Small networks stand for theirs. So compare
+  directions and sizes, not numbers.
+- **Words.** *MPJPE* is the mean error of the joints in mm when the pelvises meet, *PA-MPJPE* (or
+  *PA*) when the bodies are laid on each other as well as they can be, and *PVE* that of the mesh.
+  *px* are pixels of the person's crop, scaled to 224 x 224. *None* is the network's guess,
+  *SMPLify* the classic fit. *Oracle* is each person's best update, which only the truth can tell.
+  The *guard* chooses an update without the truth.
+- **Numbers.** "Lower by +4.6 mm, 95 % +1.4 to +7.9" is the mean difference over the same people and
+  its 95 % interval. With a minus it is the other way round.
+- **Verdicts.** A claim that one thing is better than another counts as reproduced if the whole
+  interval says so. All rules are in `docs/evaluation.md`.
+
+Fifteen claims were tried again on real people or with longer training:
+`docs/reproduced/real.md`."""
 _SMOKE = "So few people and updates show that everything runs; numbers and verdicts mean nothing."
 
 PAGE = "README.md"

@@ -102,11 +102,14 @@ def read_finding(path: Path) -> tuple[Finding, dict[str, Any]]:
 
 def markdown_of(finding: Finding, made: Mapping[str, Any]) -> str:
     """A finding as a section of a page."""
-    lines = [f"## {finding.source} (`{finding.name}`)", "", finding.stands_in, ""]
+    lines = [f'<a id="{finding.name}"></a>', "", f"## {finding.source} (`{finding.name}`)", ""]
+    lines += [finding.stands_in, ""]
     for table in finding.tables:
         lines += [f"**{table.title}**", "", *_markdown_rows(table), ""]
-    lines += [f"![{Path(name).stem}]({name})" for name in finding.pictures]
-    lines += ["", *(f"- *{x.verdict}*: {x.text} ({x.numbers})" for x in finding.claims), ""]
+    lines += [line for name in finding.pictures for line in (f"![{Path(name).stem}]({name})", "")]
+    lines += ["| claim | verdict | numbers |", "|---|---|---|"]
+    lines += [_line((x.text, f"**{x.verdict}**", x.numbers)) for x in finding.claims]
+    lines += [""]
     lines += [f"`{made['command']}`, commit {made['commit']}, {made['machine']}, "
               f"{made['seconds']:.0f} s", ""]  # fmt: skip
     return "\n".join(lines)
@@ -135,9 +138,9 @@ def page_of(findings: Sequence[tuple[Finding, Mapping[str, Any]]], title: str, n
     verdicts = Counter(x.verdict for finding, _ in findings for x in finding.claims)
     counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in get_args(Verdict))
     lines = [f"# {title}", "", note, "", f"{verdicts.total()} claims: {counts}.", ""]
-    lines += ["| claim | where | verdict | numbers |", "|---|---|---|---|"]
+    lines += ["| claim | verdict | where |", "|---|---|---|"]
     for finding, _ in findings:
-        for x in finding.claims:
-            lines.append(_line((x.text, finding.source, f"**{x.verdict}**", x.numbers)))
+        where = f"[{finding.source}](#{finding.name})"
+        lines += [_line((x.text, f"**{x.verdict}**", where)) for x in finding.claims]
     body = "\n".join(markdown_of(finding, made) for finding, made in findings)
     return "\n".join(lines) + "\n\n" + body
