@@ -2,12 +2,14 @@
 
     python -m scripts.lifter.claims fits --bank bank --out claims_fits.json
     python -m scripts.lifter.claims overfit --bank bank --out claims_overfit.json
+    python -m scripts.lifter.claims odd --bank bank --networks R/long --out claims_odd.json
 
 Results are kept person by person, and test set by test set: the same command goes on. Times are of
 the processor, one person at a time, so that other work on the machine does not count.
 """
 
 import copy
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -23,9 +25,11 @@ from torch import Tensor
 from benchmarks.common import write_results
 from exemplar.bodies import Body, load_open_body
 from exemplar.evaluation.reproduce.landmark_bank import Bank, TestSet
+from exemplar.evaluation.reproduce.landmark_trials import ROWS, after_eft, after_steps, trained
+from exemplar.evaluation.reproduce.long_tables import CLAIMED, EFT_RATE, SEEDS
 from exemplar.fitting.exemplar import EftConfig, eft_objective, fit_exemplars
 from exemplar.fitting.smplify import SmplifyConfig, fit_smplify
-from exemplar.regressors.checkpoints import load_regressor
+from exemplar.regressors.checkpoints import RegressorInfo, load_regressor
 from exemplar.regressors.lifter import LifterHead
 from exemplar.regressors.on_landmarks import OnLandmarks
 from exemplar.regressors.prediction import Prediction
@@ -35,17 +39,25 @@ UPDATES = 20
 MANY = (20, 100)
 """Updates after which an overfitted head is tested (EFT, Fig. 4)."""
 
+OVERFIT_STEP = 1e-5
+"""Adam's step where the whole head moves."""
+
 
 @dataclass(frozen=True)
 class Claims:
     """Settings."""
 
-    what: tyro.conf.Positional[Literal["fits", "overfit"]]
-    """fits: none, SMPLify and EFT. overfit: heads overfitted to one person, tested on others."""
+    what: tyro.conf.Positional[Literal["fits", "overfit", "odd"]]
+    """fits: none, SMPLify and EFT. overfit: heads overfitted to one person, tested on others. odd:
+    heads trained with an exemplar step against EFT of plain ones, on people in odd poses."""
     bank: Path
     """Folder of `scripts.lifter.bank`."""
     out: Path
     """JSON file to write; what it holds already is not made again."""
+    networks: Path | None = None
+    """Folder of `exemplar reproduce dual-table-3 --scale long`, for odd."""
+    updates: int = 2_000
+    """Of training, likewise."""
     regressor: str = "large"
     """Shipped regressor whose trunk read the bank."""
     people: int = 84
@@ -70,24 +82,28 @@ def main(config: Claims) -> None:
     def keep() -> None:
         write_results(config.out, config, found)
 
+    if config.what == "odd":
+        odd(body, bank, config, found)
+        keep()
+        return
     if config.what == "overfit":
-        overfit(network, body, bank, info.learning_rate, config, found, keep)
+        overfit(network, body, bank, config, found, keep)
         return
     for name in bank.tests:
         if name not in found:
             test = bank.tests[name].first(config.people)
-            found[name] = fits(network, body, test, info.learning_rate)
+            found[name] = fits(network, body, test, info)
             keep()
             print(name, {k: v["mean"] for k, v in found[name].items()}, flush=True)
 
 
-def fits(network: OnLandmarks, body: Body, test: TestSet, rate: float) -> dict[str, Any]:
+def fits(network: OnLandmarks, body: Body, test: TestSet, info: RegressorInfo) -> dict[str, Any]:
     """Errors of everybody before and after SMPLify and EFT; EFT's after every update."""
     batch = test.batch
     with torch.no_grad():
         start = network(batch.image, batch.box)
     flat = fit_smplify(start, batch.keypoints_2d, body, SmplifyConfig())
-    eft = EftConfig(learning_rate=rate, iterations=UPDATES, stop_px=None)
+    eft = EftConfig(info.learning_rate, info.adapt, iterations=UPDATES, stop_px=None)
     began = time.process_time()
     deep = fit_exemplars(network, body, batch, eft, history=True, workers=1)
     seconds = (time.process_time() - began) / len(test)
@@ -123,8 +139,8 @@ def _mean(values: Tensor) -> float:
 
 
 def overfit(
-    network: OnLandmarks, body: Body, bank: Bank, rate: float, config: Claims,
-    found: dict[str, Any], keep: Callable[[], None],
+    network: OnLandmarks, body: Body, bank: Bank, config: Claims, found: dict[str, Any],
+    keep: Callable[[], None],
 ) -> None:  # fmt: skip
     """PA-MPJPE on the sequences' people after fitting the head to each of some of lspet."""
     others = [bank.tests[name] for name in ("multiview-true", "twoperson-true")]
@@ -143,8 +159,8 @@ def overfit(
         rows = slice(person, person + 1)
         one = Batch(batch.image[rows], batch.box[rows], batch.keypoints_2d[rows])
         own = copy.deepcopy(network)
-        adam = torch.optim.Adam(own.parameters(), lr=rate, fused=True)
-        objective = eft_objective(body, one, EftConfig(learning_rate=rate))
+        adam = torch.optim.Adam(own.parameters(), lr=OVERFIT_STEP, fused=True)
+        objective = eft_objective(body, one, EftConfig())
         row = torch.zeros(1, dtype=torch.long)
         for update in range(1, MANY[-1] + 1):
             adam.zero_grad()
@@ -156,6 +172,26 @@ def overfit(
             keep()
             changes = np.array(after[str(MANY[-1])]) - found["start"]
             print(person + 1, round(float(np.abs(changes).mean()), 2), flush=True)
+
+
+def odd(body: Body, bank: Bank, config: Claims, found: dict[str, Any]) -> None:
+    """Everybody's errors after the last own step of each row, and after EFT of the plain one."""
+    assert config.networks is not None, "--networks names the folder of trained heads"
+    for name, seed in itertools.product(("odd", "lspet"), SEEDS):
+        test = bank.tests[name].first(config.people)
+        for row in CLAIMED:
+            place = config.networks / "networks" / f"{row.replace(' ', '-')}-{seed}"
+            step = trained(place, row, (config.updates,), bank, body, seed)[config.updates]
+            inner = ROWS[row] or ROWS["step"]
+            assert inner is not None
+            ways = {"own steps": after_steps(step, test, inner)}
+            if row == "plain":
+                ways["EFT"] = after_eft(step, body, test, EFT_RATE)
+            for way, bodies in ways.items():
+                told = {"before": _told(test.errors(body, bodies[0]))}
+                told["after"] = _told(test.errors(body, bodies[-1]))
+                found.setdefault(name, {})[f"{row}, {way}, seed {seed}"] = told
+                print(name, row, way, seed, told["before"]["mean"], told["after"]["mean"])
 
 
 if __name__ == "__main__":
