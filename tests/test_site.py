@@ -53,9 +53,13 @@ def test_the_pages_load_without_a_word_in_the_console(address: str, tmp_path: Pa
 def test_the_search_finds_a_word_and_leads_to_it(address: str, tmp_path: Path) -> None:
     with Driven(tmp_path) as page:
         page.open(f"{address}/index.html")
+        page.until("location.pathname === '/index.html'")
         page.until("document.readyState === 'complete'")
         field = f"{SHADOWS}.map((one) => one.querySelector('input')).find(Boolean)"
-        page.until(f"(document.querySelector('.md-search__button').click(), !!{field})")
+        shown = f"{field}?.checkVisibility({{opacityProperty: true, visibilityProperty: true}})"
+        page.until(f"!!{field}")
+        page.told("document.querySelector('.md-search__button').click()")
+        page.until(shown)
         page.told(f"{field}.focus()")
         page.type("guard")
         links = f"{SHADOWS}.flatMap((one) => [...one.querySelectorAll('a')])"
