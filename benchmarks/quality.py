@@ -163,7 +163,8 @@ def main(config: Config) -> None:
             key = (name, is_held_out_name(path.name))
             rows.setdefault(key, []).extend(judged(people, fits_of(fitter, path, config.cache)))
     chosen = np.array([row for (_, held_out), each in rows.items() if not held_out for row in each])
-    fitted = dict(zip(("slope", "sureness", "offset"), calibrated(chosen).tolist(), strict=True))
+    slope, sureness, offset = calibrated(chosen).tolist()
+    fitted = {"slope": slope, "sureness": sureness, "offset": offset}
     results: dict[str, dict[str, float]] = {"fitted": fitted}
     table = Table("set", "people", "wrong", "area under ROC")
     for _, word in QUALITY_WORDS:

@@ -20,7 +20,7 @@ from exemplar.data.detections import (
 from exemplar.data.people_files import KeypointFile
 from exemplar.detect.landmarks import find_people
 from exemplar.scene.options import FitOptions
-from exemplar.skeletons import BLAZEPOSE_33
+from exemplar.skeletons import BLAZEPOSE_33, OPENPOSE_25, SMPL_49, TORSO
 
 KeypointSource = (
     str
@@ -41,6 +41,8 @@ class Wanted:
 
     keypoints_2d: Float[np.ndarray, "49 3"]
     """x, y (image px) and confidence, 0 for those not known."""
+    framed: Float[np.ndarray, "49 3"]
+    """Likewise: those that the crop is made of."""
     score: float | None = None
     """How sure the built-in finder is of the person, 0..1; None where keypoints were given."""
 
@@ -56,7 +58,9 @@ def people_in(
     if source is None:
         found = _built_in(pixels, box)
     else:
-        found = [Wanted(each) for each in _given(source, name, (width, height), options.joints)]
+        found = [
+            Wanted(each, each) for each in _given(source, name, (width, height), options.joints)
+        ]
     found = [person for person in found if has_extent(person.keypoints_2d)]
     shown = "the image" if name is None else Path(name).name
     if not found and source is None:
@@ -89,7 +93,8 @@ def _built_in(pixels: np.ndarray, box: tuple[float, ...] | None) -> list[Wanted]
     for person in find_people(pixels[top:bottom, left:right]):
         points = np.array(person.keypoints, dtype=np.float64)
         points[:, :2] += (left, top)
-        people.append(Wanted(landmark_joints(points, (width, height)), person.score))
+        joints = landmark_joints(points, (width, height))
+        people.append(Wanted(joints, framing_joints(joints, points), person.score))
     return people
 
 
@@ -105,6 +110,22 @@ def landmark_joints(
         inside = (points[:, :2] >= 0).all(1) & (points[:, :2] <= size).all(1)
         points[~inside, 2] = 0.0
     return detected_joints(Detection(points, BLAZEPOSE_33))
+
+
+def framing_joints(
+    joints: Float[np.ndarray, "49 3"], landmarks: Float[np.ndarray, "33 3"]
+) -> Float[np.ndarray, "49 3"]:
+    """The joints by which somebody is cropped: hips and shoulders that are not seen, as in
+    close-ups, are where the landmarks have them, outside the picture or hidden.
+    """
+    joints = joints.copy()
+    sides = np.reshape(TORSO, (2, 2))
+    for pair in sides:
+        rows = [SMPL_49.index(name, len(OPENPOSE_25)) for name in pair]
+        if not (joints[rows, 2] > 0).any():
+            guessed = [BLAZEPOSE_33.index(name) for name in pair]
+            joints[rows] = np.column_stack((landmarks[guessed, :2], np.full(2, LEAST_CONFIDENCE)))
+    return joints
 
 
 def _given(

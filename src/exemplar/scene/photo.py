@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
@@ -37,7 +36,7 @@ from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.regressors.shaped import ShapedRegressor
 from exemplar.results import DOUBTFUL, NOTHING_TO_FIT, OK, REJECTED, PersonFit
 from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
-from exemplar.scene.people import KeypointSource, people_in
+from exemplar.scene.people import KeypointSource, Wanted, people_in
 from exemplar.scene.placing import focal_of, on_photo
 from exemplar.scene.quality import disagreement_of, quality_of
 from exemplar.scene.together import Together, stand_together
@@ -108,23 +107,22 @@ class Fitter:
         pixels = read_image(image) if isinstance(image, str | Path) else _checked(image)
         name = self.options.image_name or (str(image) if isinstance(image, str | Path) else None)
         wanted = people_in(pixels, keypoints, self.options, name)
-        people = [person.keypoints_2d for person in wanted]
         height, width = pixels.shape[:2]
         focal, source = focal_of(image, height, width, self.camera_model, self.options.focal)
         camera = (focal, np.array([width / 2, height / 2]))
-        traits = for_people(self.options.traits, len(people))
+        traits = for_people(self.options.traits, len(wanted))
 
-        side_by_side = len(people) if self.together and len(self.networks) == 1 else 1
+        side_by_side = len(wanted) if self.together and len(self.networks) == 1 else 1
         fits = [
             fit
-            for first in range(0, len(people), side_by_side)
+            for first in range(0, len(wanted), side_by_side)
             for fit in self._people(
                 pixels,
-                people[first : first + side_by_side],
+                wanted[first : first + side_by_side],
                 traits[first],
                 camera,
                 keypoints is None,
-                lambda i, step, error, first=first: progress(first + i, len(people), step, error),
+                lambda i, step, error, first=first: progress(first + i, len(wanted), step, error),
             )
         ]
         fits = [
@@ -159,7 +157,7 @@ class Fitter:
     def _people(
         self,
         pixels: np.ndarray,
-        people: Sequence[Float[np.ndarray, "49 3"]],
+        people: Sequence[Wanted],
         traits: Traits,
         camera: tuple[float, np.ndarray],
         built_in: bool,
@@ -172,7 +170,7 @@ class Fitter:
         """
         started = time.perf_counter()
         network = self.networks[traits]
-        crops = [self._crop_of(pixels, joints, camera) for joints in people]
+        crops = [self._crop_of(pixels, person, camera) for person in people]
         shown = [person for person, _ in crops]
         config = self.config
         if not built_in:
@@ -195,22 +193,28 @@ class Fitter:
         seconds = (time.perf_counter() - started) / len(people)
         return [
             self._on_photo(
-                fits, end, row, batch_of([person], self.device).box, joints, traits, seconds
+                fits,
+                end,
+                row,
+                batch_of([person], self.device).box,
+                one.keypoints_2d,
+                traits,
+                seconds,
             )
-            for (fits, end, row, person), joints in zip(found, people, strict=True)
+            for (fits, end, row, person), one in zip(found, people, strict=True)
         ]
 
     def _crop_of(
         self,
         pixels: np.ndarray,
-        joints: Float[np.ndarray, "49 3"],
+        person: Wanted,
         camera: tuple[float, np.ndarray],
     ) -> tuple[CroppedPerson, Crop]:
         """A person's crop, and what makes others."""
-        points = torch.from_numpy(joints).float()
+        points = torch.from_numpy(person.keypoints_2d).float()
         width = getattr(self.regressor, "width", None)
         box = replace(
-            person_box(points, framing_of(self.regressor)),
+            person_box(torch.from_numpy(person.framed).float(), framing_of(self.regressor)),
             focal=torch.tensor(camera[0]),
             principal_point=torch.from_numpy(camera[1]),
         )
