@@ -3,8 +3,6 @@
 import csv
 from pathlib import Path
 
-import pytest
-
 from benchmarks import judged
 from exemplar.results import DOUBTFUL, OK, REJECTED
 
@@ -41,9 +39,10 @@ def test_counts_are_those_of_a_table_made_by_hand() -> None:
     assert found == {"photographs": 1, **people, **verdicts, **wrong, "mixed, ok": 1}
 
 
-@pytest.mark.parametrize("line", list(csv.DictReader(TABLE.open(newline=""))), ids=str)
-def test_every_line_of_the_table_is_a_verdict(line: judged.Row) -> None:
-    assert line["verdict"] in ("right", "wrong", "mixed", "double", "missed")
-    assert (line["verdict"] == "missed") == (line["number"] == "")
-    assert (line["status"] in (OK, DOUBTFUL, REJECTED)) == (line["number"] != "")
-    assert line["why"] or line["verdict"] == "right"
+def test_every_line_of_the_table_is_a_verdict() -> None:
+    with TABLE.open(newline="") as file:
+        for line in csv.DictReader(file):
+            assert line["verdict"] in ("right", "wrong", "mixed", "double", "missed")
+            assert (line["verdict"] == "missed") == (line["number"] == "")
+            assert (line["status"] in (OK, DOUBTFUL, REJECTED)) == (line["number"] != "")
+            assert line["why"] or line["verdict"] == "right"
