@@ -119,8 +119,7 @@ def framing_joints(
     close-ups, are where the landmarks have them, outside the picture or hidden.
     """
     joints = joints.copy()
-    sides = np.reshape(TORSO, (2, 2))
-    for pair in sides:
+    for pair in np.reshape(TORSO, (2, 2)):
         rows = [SMPL_49.index(name, len(OPENPOSE_25)) for name in pair]
         if not (joints[rows, 2] > 0).any():
             guessed = [BLAZEPOSE_33.index(name) for name in pair]
