@@ -3,7 +3,7 @@
     python -m benchmarks.quality --cache W --output benchmarks/results/quality.json
 
 A fit to the built-in keypoints is right if the body's limb joints are less than a tenth of the
-annotated extent from where people clicked, on average. `scene.quality`'s two numbers are fitted
+annotated extent from where people clicked, on average. `scene.quality`'s three numbers are fitted
 anew to the photographs that are not held out (`real_people.is_held_out_name`) and printed; the
 tables are of those that are. LSPet's annotators exchanged sides now and then: such fits count as
 wrong.
@@ -30,7 +30,14 @@ from exemplar.data.formats import read
 from exemplar.files.atomic_files import replacing
 from exemplar.results import QUALITY_WORDS
 from exemplar.scene import Fitter
-from exemplar.scene.quality import LEAST_DISAGREEMENT, OFFSET, SLOPE
+from exemplar.scene.quality import (
+    LEAST_DISAGREEMENT,
+    OFFSET,
+    SLOPE,
+    SURENESS,
+    disagreement_of,
+    quality_of,
+)
 from exemplar.skeletons import COCO_17, LIMBS_12, LSP_14
 
 WRONG = 0.1
@@ -46,6 +53,12 @@ _COCO = [COCO_17.index(name) for name in LIMBS_12]
 _LSP = [FOURTEEN[LSP_14.index(name)] for name in LIMBS_12]
 
 Limbs = Float[np.ndarray, "12 3"]
+
+Readings = tuple[float, float]
+"""How far network and keypoints disagree, and the finder's score: what `quality_of` takes."""
+
+Row = tuple[float, float, float]
+"""A fit's error, and its readings."""
 
 
 @dataclass(frozen=True)
@@ -82,31 +95,35 @@ def photographs(config: Config) -> Iterator[tuple[str, Path, list[Limbs]]]:
         yield "coco", path, [person.keypoints[_COCO] for person in people]
 
 
-def fits_of(fitter: Fitter, path: Path, cache: Path | None) -> list[tuple[np.ndarray, float]]:
-    """Each fitted person: limb joints of keypoints and body (2, 12, 2), and quality."""
-    kept = None if cache is None else cache / f"{path.stem}.npz"
+def fits_of(fitter: Fitter, path: Path, cache: Path | None) -> list[tuple[np.ndarray, Readings]]:
+    """Each fitted person: limb joints of keypoints and body (2, 12, 2), and readings."""
+    kept = None if cache is None else cache / f"{path.stem}-readings.npz"
     if kept is not None and kept.exists():
         with np.load(kept) as file:
-            return list(zip(file["joints"], file["quality"].tolist(), strict=True))
+            return list(zip(file["joints"], map(tuple, file["readings"].tolist()), strict=True))
     try:
         people = fitter.fit(path).people
     except ValueError:  # nobody found
         people = ()
     found = [
-        (np.stack((p.keypoints_2d[_LSP, :2], p.after.joints_2d[_LSP])), p.quality)
+        (
+            np.stack((p.keypoints_2d[_LSP, :2], p.after.joints_2d[_LSP])),
+            (disagreement_of(p.keypoints_2d, p.box_size, p.before.error_px), p.detection_score),
+        )
         for p in people
-        if p.quality is not None
+        if p.quality is not None and p.detection_score is not None
     ]
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         joints = np.array([joints for joints, _ in found]).reshape(-1, 2, 12, 2)
         with replacing(kept) as half, half.open("wb") as file:
-            np.savez(file, joints=joints, quality=np.array([quality for _, quality in found]))
+            readings = np.array([readings for _, readings in found]).reshape(-1, 2)
+            np.savez(file, joints=joints, readings=readings)
     return found
 
 
-def judged(people: list[Limbs], fits: list[tuple[np.ndarray, float]]) -> Iterator[tuple]:
-    """Error (share of the person) and quality of each annotated person's fit."""
+def judged(people: list[Limbs], fits: list[tuple[np.ndarray, Readings]]) -> Iterator[Row]:
+    """Error (share of the person) and readings of each annotated person's fit."""
     free = list(fits)
     for limbs in people:
         known = limbs[:, 2] > 0
@@ -119,20 +136,19 @@ def judged(people: list[Limbs], fits: list[tuple[np.ndarray, float]]) -> Iterato
             return
         best = int(np.argmin([each.min() for each in errors]))
         if errors[best].min() < SAME:
-            yield float(errors[best][1]), free.pop(best)[1]
+            yield float(errors[best][1]), *free.pop(best)[1]
 
 
-def calibrated(quality: np.ndarray, right: np.ndarray) -> tuple[float, float]:
-    """Slope and offset that suit these people best."""
-    odds = np.log(quality / (1 - quality))
-    disagreement = np.exp((odds - OFFSET) / SLOPE)
+def calibrated(rows: Float[np.ndarray, "people 3"]) -> Float[np.ndarray, "3"]:
+    """Slope, weight of the score and offset that suit these people best."""
+    error, disagreement, score = rows.T
+    columns = np.log(disagreement + LEAST_DISAGREEMENT), score, np.ones(len(rows))
 
-    def loss(line: np.ndarray) -> float:
-        fitted = line[1] + line[0] * np.log(np.maximum(disagreement, LEAST_DISAGREEMENT))
-        return float(np.logaddexp(0, np.where(right, -fitted, fitted)).mean())
+    def loss(weights: np.ndarray) -> float:
+        odds = weights @ columns
+        return float(np.logaddexp(0, np.where(error < WRONG, -odds, odds)).mean())
 
-    slope, offset = minimize(loss, (SLOPE, OFFSET), method="Nelder-Mead").x
-    return float(slope), float(offset)
+    return minimize(loss, (SLOPE, SURENESS, OFFSET), method="Nelder-Mead").x
 
 
 def main(config: Config) -> None:
@@ -140,33 +156,39 @@ def main(config: Config) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     fitter = Fitter(config.regressor)
-    rows: dict[tuple[str, bool], list[tuple[float, float]]] = {}
+    rows: dict[tuple[str, bool], list[Row]] = {}
     for name, path, people in photographs(config):
         people = [limbs for limbs in people if (limbs[:, 2] > 0).sum() >= FEWEST[name]]
         if people:
             key = (name, is_held_out_name(path.name))
             rows.setdefault(key, []).extend(judged(people, fits_of(fitter, path, config.cache)))
     chosen = np.array([row for (_, held_out), each in rows.items() if not held_out for row in each])
-    slope, offset = calibrated(chosen[:, 1], chosen[:, 0] < WRONG)
-    results: dict[str, dict[str, float]] = {"fitted": {"slope": slope, "offset": offset}}
-    believed = QUALITY_WORDS[-2][0]
-    table = Table("set", "people", "wrong", "area under ROC", "wrong and ok", "right and rejected")
+    slope, sureness, offset = calibrated(chosen).tolist()
+    fitted = {"slope": slope, "sureness": sureness, "offset": offset}
+    results: dict[str, dict[str, float]] = {"fitted": fitted}
+    table = Table("set", "people", "wrong", "area under ROC")
+    for _, word in QUALITY_WORDS:
+        table.add_column(word)
+        table.add_column("wrong")
     for (name, held_out), each in sorted(rows.items()):
-        error, quality = np.array(each).T
-        wrong, ok = error >= WRONG, quality >= believed
+        wrong = np.array([error >= WRONG for error, *_ in each])
+        quality = np.array([quality_of(*readings) for _, *readings in each])
         ranks = mannwhitneyu(quality[~wrong], quality[wrong]).statistic
         numbers = {
-            "people": len(error),
+            "people": len(each),
             "wrong": int(wrong.sum()),
             "area": float(ranks / max(wrong.sum() * (~wrong).sum(), 1)),
-            "wrong and ok": int((wrong & ok).sum()),
-            "right and rejected": int((~wrong & ~ok).sum()),
         }
+        highest = np.inf
+        for least, word in QUALITY_WORDS:
+            here = (quality >= least) & (quality < highest)
+            numbers |= {word: int(here.sum()), f"{word} and wrong": int((here & wrong).sum())}
+            highest = least
         title = f"{name}, {'held out' if held_out else 'chosen on'}"
         results[title] = numbers
         table.add_row(title, *(f"{number:.3g}" for number in numbers.values()))
-    Console().print(table)
-    Console().print(f"slope {slope:.3f}, offset {offset:.3f}")
+    Console(width=110).print(table)
+    Console().print(", ".join(f"{name} {number:.3f}" for name, number in fitted.items()))
     write_results(config.output, config, results)
 
 

@@ -16,6 +16,8 @@ NOTHING_TO_FIT = "nothing_to_fit"
 kept."""
 BAD_INPUT = "bad_input"
 """Status of a person whose keypoints, box or crop hold numbers that make no sense."""
+DOUBTFUL = "doubtful"
+"""Status of a fit that may be wrong, by its quality."""
 REJECTED = "rejected"
 """Status of a fit that ended with an extreme shape, a large 2D error or a poor quality, or of a
 person whose annotation a teacher contradicts: not to be trusted."""
@@ -76,6 +78,8 @@ class PersonFit:
     quality: float | None = None
     """Probability that the fit is right (`scene.quality`), 0 to 1; None where it is not known: with
     keypoints that were given, and with other regressors than the shipped ones."""
+    detection_score: float | None = None
+    """How sure the finder was that here is a person, 0 to 1; None where keypoints were given."""
     size_factor: float = 1.0
     """By what the body's size and distance were multiplied, so that the people of the photo stand
     in one space (`scene.together`)."""

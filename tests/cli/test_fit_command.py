@@ -49,7 +49,7 @@ def test_a_photo_gives_pictures_and_files(photo: Path, tmp_path: Path) -> None:
         assert (tmp_path / "out" / name).stat().st_size > 1000
     content = json.loads((tmp_path / "out" / "fit.json").read_text())
     (person,) = content["people"]
-    assert person["status"] == "ok"
+    assert person["status"] in ("ok", "doubtful")
     assert person["error_px_after"] < person["error_px_before"]
     assert set(person) >= {
         "joints_3d", "joints_2d", "global_orient", "body_pose", "betas", "camera", "iterations",

@@ -26,7 +26,7 @@ from exemplar.scene.clip_options import ClipOptions
 from exemplar.scene.clip_people import ClipCamera, ClipPerson, PersonFrames, fit_person
 from exemplar.scene.clip_world import World, world_of
 from exemplar.scene.options import DETECTED_STOP_PX
-from exemplar.scene.people import has_extent, landmark_joints
+from exemplar.scene.people import framing_joints, has_extent, landmark_joints
 from exemplar.scene.placing import focal_from
 from exemplar.scene.sightings import Sighting, sightings_in
 from exemplar.scene.tracks import Track, assignment, tracks_of
@@ -186,8 +186,8 @@ class ClipFitter:
         joints = torch.from_numpy(landmark_joints(person.keypoints, camera.size)).float()
         # hips below the picture's edge still say where the crop belongs; without them it would
         # jump as they come and go
-        known = torch.from_numpy(landmark_joints(person.keypoints)).float()
-        box = camera.seeing(person_box(known, framing_of(self.regressor)))
+        known = framing_joints(landmark_joints(person.keypoints), person.keypoints)
+        box = camera.seeing(person_box(torch.from_numpy(known).float(), framing_of(self.regressor)))
         width = getattr(self.regressor, "width", None)
         return crop_person(pixels, joints, box, self.resolution, width)
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from exemplar.data.detections import (
 from exemplar.data.people_files import KeypointFile
 from exemplar.detect.landmarks import find_people
 from exemplar.scene.options import FitOptions
-from exemplar.skeletons import BLAZEPOSE_33
+from exemplar.skeletons import BLAZEPOSE_33, OPENPOSE_25, SMPL_49, TORSO
 
 KeypointSource = (
     str
@@ -34,10 +35,22 @@ KeypointSource = (
 detections, or an array of a joint set told by its length."""
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Somebody to be fitted."""
+
+    keypoints_2d: Float[np.ndarray, "49 3"]
+    """x, y (image px) and confidence, 0 for those not known."""
+    framed: Float[np.ndarray, "49 3"]
+    """Likewise: those that the crop is made of."""
+    score: float | None = None
+    """How sure the built-in finder is of the person, 0..1; None where keypoints were given."""
+
+
 def people_in(
     pixels: np.ndarray, source: KeypointSource, options: FitOptions, name: str | None
-) -> list[Float[np.ndarray, "49 3"]]:
-    """The 49 joints of each person to be fitted."""
+) -> list[Wanted]:
+    """The people to be fitted."""
     box = options.box
     height, width = pixels.shape[:2]
     if box is not None:
@@ -45,8 +58,10 @@ def people_in(
     if source is None:
         found = _built_in(pixels, box)
     else:
-        found = _given(source, name, (width, height), options.joints)
-    found = [person for person in found if has_extent(person)]
+        found = [
+            Wanted(each, each) for each in _given(source, name, (width, height), options.joints)
+        ]
+    found = [person for person in found if has_extent(person.keypoints_2d)]
     shown = "the image" if name is None else Path(name).name
     if not found and source is None:
         raise ValueError(f"no person found in {shown}: give --keypoints or --box")
@@ -60,13 +75,13 @@ def people_in(
     if source is not None:
         _check_inside(found, width, height, str(given))
     if box is not None:
-        found = [max(found, key=lambda person: _overlap(person, box))]
-        if _overlap(found[0], box) <= 0:
+        found = [max(found, key=lambda person: _overlap(person.keypoints_2d, box))]
+        if _overlap(found[0].keypoints_2d, box) <= 0:
             raise ValueError(f"no person found in the box {_text(box)} of {shown}")
     return _chosen(found, options.person)
 
 
-def _built_in(pixels: np.ndarray, box: tuple[float, ...] | None) -> list[np.ndarray]:
+def _built_in(pixels: np.ndarray, box: tuple[float, ...] | None) -> list[Wanted]:
     """People found by the built-in network, in the whole photo or around a box."""
     height, width = pixels.shape[:2]
     left, top, right, bottom = 0, 0, width, height
@@ -78,7 +93,8 @@ def _built_in(pixels: np.ndarray, box: tuple[float, ...] | None) -> list[np.ndar
     for person in find_people(pixels[top:bottom, left:right]):
         points = np.array(person.keypoints, dtype=np.float64)
         points[:, :2] += (left, top)
-        people.append(landmark_joints(points, (width, height)))
+        joints = landmark_joints(points, (width, height))
+        people.append(Wanted(joints, framing_joints(joints, points), person.score))
     return people
 
 
@@ -94,6 +110,21 @@ def landmark_joints(
         inside = (points[:, :2] >= 0).all(1) & (points[:, :2] <= size).all(1)
         points[~inside, 2] = 0.0
     return detected_joints(Detection(points, BLAZEPOSE_33))
+
+
+def framing_joints(
+    joints: Float[np.ndarray, "49 3"], landmarks: Float[np.ndarray, "33 3"]
+) -> Float[np.ndarray, "49 3"]:
+    """The joints by which somebody is cropped: hips and shoulders that are not seen, as in
+    close-ups, are where the landmarks have them, outside the picture or hidden.
+    """
+    joints = joints.copy()
+    for pair in np.reshape(TORSO, (2, 2)):
+        rows = [SMPL_49.index(name, len(OPENPOSE_25)) for name in pair]
+        if not (joints[rows, 2] > 0).any():
+            guessed = [BLAZEPOSE_33.index(name) for name in pair]
+            joints[rows] = np.column_stack((landmarks[guessed, :2], np.full(2, LEAST_CONFIDENCE)))
+    return joints
 
 
 def _given(
@@ -123,9 +154,10 @@ def _given(
     ]
 
 
-def _check_inside(people: list[np.ndarray], width: int, height: int, given: str) -> None:
+def _check_inside(people: list[Wanted], width: int, height: int, given: str) -> None:
     """Warn of keypoints outside the photo; ValueError if none is inside."""
-    points = np.concatenate([person[person[:, 2] > 0, :2] for person in people])
+    joints = np.concatenate([person.keypoints_2d for person in people])
+    points = joints[joints[:, 2] > 0, :2]
     outside = int(((points < 0) | (points > (width, height))).any(1).sum())
     if outside == len(points):
         raise ValueError(f"{given}: no keypoint lies in the photo of {width} x {height} px")
@@ -137,11 +169,12 @@ def _check_inside(people: list[np.ndarray], width: int, height: int, given: str)
         )
 
 
-def _chosen(people: list[np.ndarray], person: str) -> list[np.ndarray]:
+def _chosen(people: list[Wanted], person: str) -> list[Wanted]:
     if person == "all":
         return people
     if person == "largest":
-        return [max(people, key=lambda p: float(np.prod(np.subtract(*_extent(p)[::-1]))))]
+        sizes = [float(np.subtract(*_extent(one.keypoints_2d)).prod()) for one in people]
+        return [people[int(np.argmax(sizes))]]
     if not person.isdigit() or int(person) >= len(people):
         raise ValueError(
             f"--person {person!r}: expected all, largest, or {numbers_of_people(len(people))}"

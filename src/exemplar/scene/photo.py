@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
@@ -35,13 +34,16 @@ from exemplar.regressors.checkpoints import (
 )
 from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.regressors.shaped import ShapedRegressor
-from exemplar.results import NOTHING_TO_FIT, OK, REJECTED, PersonFit
+from exemplar.results import DOUBTFUL, NOTHING_TO_FIT, OK, REJECTED, PersonFit
 from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
-from exemplar.scene.people import KeypointSource, people_in
+from exemplar.scene.people import KeypointSource, Wanted, people_in
 from exemplar.scene.placing import focal_of, on_photo
-from exemplar.scene.quality import quality_of
+from exemplar.scene.quality import disagreement_of, quality_of
 from exemplar.scene.together import Together, stand_together
 from exemplar.scene.traits import for_people
+
+_STATUS_OF = {"good": OK, "doubtful": DOUBTFUL, "poor": REJECTED}
+"""By the word of the quality, of fits that are sound otherwise."""
 
 Progress = Callable[[int, int, int, float], None]
 """Called with person, number of people, iteration and 2D error in px."""
@@ -104,25 +106,30 @@ class Fitter:
     ) -> FitResult:
         pixels = read_image(image) if isinstance(image, str | Path) else _checked(image)
         name = self.options.image_name or (str(image) if isinstance(image, str | Path) else None)
-        people = people_in(pixels, keypoints, self.options, name)
+        wanted = people_in(pixels, keypoints, self.options, name)
         height, width = pixels.shape[:2]
         focal, source = focal_of(image, height, width, self.camera_model, self.options.focal)
         camera = (focal, np.array([width / 2, height / 2]))
-        traits = for_people(self.options.traits, len(people))
+        traits = for_people(self.options.traits, len(wanted))
 
-        side_by_side = len(people) if self.together and len(self.networks) == 1 else 1
+        side_by_side = len(wanted) if self.together and len(self.networks) == 1 else 1
         fits = [
             fit
-            for first in range(0, len(people), side_by_side)
+            for first in range(0, len(wanted), side_by_side)
             for fit in self._people(
                 pixels,
-                people[first : first + side_by_side],
+                wanted[first : first + side_by_side],
                 traits[first],
                 camera,
                 keypoints is None,
-                lambda i, step, error, first=first: progress(first + i, len(people), step, error),
+                lambda i, step, error, first=first: progress(first + i, len(wanted), step, error),
             )
         ]
+        fits = [
+            replace(fit, detection_score=one.score) for fit, one in zip(fits, wanted, strict=True)
+        ]
+        if self.calibrated:
+            fits = [_judged(fit) for fit in fits]
         most = max((len(person.after.betas) for person in fits), default=0)
         fits = [_with_betas(person, most) for person in fits]
         together = Together(tuple(fits), ())
@@ -150,7 +157,7 @@ class Fitter:
     def _people(
         self,
         pixels: np.ndarray,
-        people: Sequence[Float[np.ndarray, "49 3"]],
+        people: Sequence[Wanted],
         traits: Traits,
         camera: tuple[float, np.ndarray],
         built_in: bool,
@@ -163,7 +170,7 @@ class Fitter:
         """
         started = time.perf_counter()
         network = self.networks[traits]
-        crops = [self._crop_of(pixels, joints, camera) for joints in people]
+        crops = [self._crop_of(pixels, person, camera) for person in people]
         shown = [person for person, _ in crops]
         config = self.config
         if not built_in:
@@ -184,25 +191,30 @@ class Fitter:
                     fits, end, _ = self._fits(network, [second], config, True, told)
                     found[i] = (fits, end, 0, second)
         seconds = (time.perf_counter() - started) / len(people)
-        placed = [
+        return [
             self._on_photo(
-                fits, end, row, batch_of([person], self.device).box, joints, traits, seconds
+                fits,
+                end,
+                row,
+                batch_of([person], self.device).box,
+                one.keypoints_2d,
+                traits,
+                seconds,
             )
-            for (fits, end, row, person), joints in zip(found, people, strict=True)
+            for (fits, end, row, person), one in zip(found, people, strict=True)
         ]
-        return [_judged(person) for person in placed] if built_in and self.calibrated else placed
 
     def _crop_of(
         self,
         pixels: np.ndarray,
-        joints: Float[np.ndarray, "49 3"],
+        person: Wanted,
         camera: tuple[float, np.ndarray],
     ) -> tuple[CroppedPerson, Crop]:
         """A person's crop, and what makes others."""
-        points = torch.from_numpy(joints).float()
+        points = torch.from_numpy(person.keypoints_2d).float()
         width = getattr(self.regressor, "width", None)
         box = replace(
-            person_box(points, framing_of(self.regressor)),
+            person_box(torch.from_numpy(person.framed).float(), framing_of(self.regressor)),
             focal=torch.tensor(camera[0]),
             principal_point=torch.from_numpy(camera[1]),
         )
@@ -332,13 +344,14 @@ def fit(
 
 
 def _judged(person: PersonFit) -> PersonFit:
-    """The person with the quality of the fit, and the status that follows from it."""
-    if person.status == NOTHING_TO_FIT:
+    """The person with the quality of the fit, if it is known, and the status that follows."""
+    if person.status == NOTHING_TO_FIT or person.detection_score is None:
         return person
-    quality = quality_of(person.keypoints_2d, person.box_size, person.before.error_px)
-    person = replace(person, quality=quality)
-    poor = person.status == OK and person.quality_word == "poor"
-    return replace(person, status=REJECTED) if poor else person
+    disagreement = disagreement_of(person.keypoints_2d, person.box_size, person.before.error_px)
+    person = replace(person, quality=quality_of(disagreement, person.detection_score))
+    if person.status != OK:
+        return person
+    return replace(person, status=_STATUS_OF[person.quality_word])
 
 
 def _with_betas(person: PersonFit, count: int) -> PersonFit:

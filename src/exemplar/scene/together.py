@@ -21,7 +21,7 @@ from exemplar.bodies.shape_prior import height_at_rest
 from exemplar.fitting.projections import UNSEEN
 from exemplar.geometry.cameras import fit_weak_camera, full_translation, project_weak
 from exemplar.geometry.crops import EFT_CROP
-from exemplar.results import OK, BodyState, Overlap, PersonFit
+from exemplar.results import DOUBTFUL, OK, BodyState, Overlap, PersonFit
 from exemplar.scene.clip_world import SOLES, spatial_median
 from exemplar.scene.floor import floor_factors
 from exemplar.skeletons import SMPL_24, SMPL_49, indices
@@ -149,7 +149,8 @@ def _on_the_floor(people: Sequence[PersonFit], body: Body) -> Factors:
 
 
 def overlaps_among(people: Sequence[PersonFit], body: Body) -> tuple[Overlap, ...]:
-    """Whose bodies run through each other by more than `HAND_WIDTH`, of those that are `OK`."""
+    """Whose bodies run through each other by more than `HAND_WIDTH`, of those that are not
+    rejected."""
     rows = _believed(people)
     crowd = _crowd([people[row] for row in rows], body)
     deep = overlaps_of(crowd, np.ones(len(rows)))
@@ -157,7 +158,7 @@ def overlaps_among(people: Sequence[PersonFit], body: Body) -> tuple[Overlap, ..
 
 
 def _believed(people: Sequence[PersonFit]) -> list[int]:
-    return [row for row, person in enumerate(people) if person.status == OK]
+    return [row for row, person in enumerate(people) if person.status in (OK, DOUBTFUL)]
 
 
 def _crowd(people: Sequence[PersonFit], body: Body) -> list[Capsules]:
