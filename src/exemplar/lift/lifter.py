@@ -173,7 +173,7 @@ class Lifter:
         unknowns = RegressorWeights(network, image, batch.box, moving)
         objective = eft_objective(self.body, batch, self.eft, projection_of(self.regressor, box))
         slots, threads = plan(unknowns, objective, self.device, MANY)
-        return Room(slots, threads if workers is None or threads == 1 else workers)
+        return Room(slots, (workers or threads) if self.device.type == "cpu" else threads)
 
     def fit(self, people: Sequence[Prepared], finished: Finished) -> None:
         """Fit samples; `finished` hears of each as soon as it is done."""
