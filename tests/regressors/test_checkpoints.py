@@ -9,6 +9,7 @@ import shutil
 import zlib
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -338,3 +339,9 @@ def test_this_project_s_format_holds_a_published_network(tmp_path: Path) -> None
     assert isinstance(loaded, Hmr)
     assert (loaded.n_iter, loaded.camera_model, loaded.width) == (4, "weak", 224)
     assert torch.equal(loaded.fc1.weight, network.fc1.weight.half().float())
+
+
+def test_exemplars_that_share_weights_move_the_whole_part_of_a_layer() -> None:
+    layer = RegressorInfo("lifter", "open", 2e-5, "head.enter")
+    assert layer.shared() == ("head", 1e-5)
+    assert replace(layer, adapt="head").shared() == ("head", 2e-5)

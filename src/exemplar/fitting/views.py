@@ -74,7 +74,8 @@ class ViewsConfig:
     def of(cls, info: RegressorInfo) -> "ViewsConfig":
         """The settings for a regressor: what it moves, and ten times its step, as keypoints that
         several views agree on can be believed more closely (`benchmarks.views`)."""
-        eft = replace(cls().eft, learning_rate=10 * info.learning_rate, adapt=info.adapt)
+        adapt, step = info.shared()
+        eft = replace(cls().eft, learning_rate=10 * step, adapt=adapt)
         return cls(eft=eft)
 
 

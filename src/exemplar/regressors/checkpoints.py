@@ -93,6 +93,12 @@ class RegressorInfo:
         """EFT's step for people whose keypoints are shown to the network, or are not."""
         return self.given_rate if shown and self.given_rate is not None else self.learning_rate
 
+    def shared(self) -> tuple[str, float]:
+        """What moves, and EFT's step, where several exemplars share one copy of the weights: where
+        one moves a layer they move the part that it is in, with half the step."""
+        part, _, layer = self.adapt.partition(".")
+        return (part, self.learning_rate / 2) if layer else (self.adapt, self.learning_rate)
+
 
 def _rounds(info: RegressorInfo, default: int) -> int:
     return default if info.n_iter is None else info.n_iter

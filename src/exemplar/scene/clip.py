@@ -68,7 +68,8 @@ class ClipFitter:
         self.resolution = int(getattr(module, "resolution"))  # noqa: B009 - a Module attribute
         self.camera_model: CameraModel = getattr(module, "camera_model", "weak")
         self.body: Body = body_for(self.info, self.options.body)
-        self.moving = moving_names(self.regressor, self.info.adapt)
+        self.adapt, self.step = self.info.shared()
+        self.moving = moving_names(self.regressor, self.adapt)
         for known in filter(None, self.options.traits):
             shape_prior(self.body, known)  # what cannot be is told before hours of work
 
@@ -77,8 +78,8 @@ class ClipFitter:
         """How a person's frames are fitted."""
         options = self.options
         eft = EftConfig(
-            learning_rate=self.info.learning_rate,
-            adapt=self.info.adapt,
+            learning_rate=self.step,
+            adapt=self.adapt,
             stop_px=DETECTED_STOP_PX if options.stop_px is None else options.stop_px,
         )
         if options.iterations is not None:
