@@ -324,7 +324,7 @@ def _run(parts: Sequence[nn.Module], image: Tensor, workers: int = 1) -> Inputs:
             out = part(out)
         return out
 
-    blocks = image.split(PREFIX_BLOCK)
+    blocks = image.split(max(1, min(PREFIX_BLOCK, -(-len(image) // workers))))
     if workers == 1:
         done = [through(block) for block in blocks]
     else:
