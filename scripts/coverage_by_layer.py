@@ -1,6 +1,6 @@
-"""Share of each layer's lines that the tests run (`pip install coverage`).
+"""Share of each layer's lines that the tests run (`pip install pytest-cov`).
 
-coverage run --source=exemplar -m pytest; python -m scripts.coverage_by_layer
+pytest -n 2 -m "not slow or shown" --cov=exemplar; python -m scripts.coverage_by_layer
 """
 
 import json
