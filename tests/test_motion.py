@@ -208,10 +208,12 @@ def test_a_file_that_is_no_motion_is_told_in_one_line(tmp_path: Path) -> None:
         ("betas", arrays["betas"][:0], "different numbers of people"),
         ("principal_point", None, "camera lacks principal_point"),
         ("image_size", np.array([0, 1]), "is not a camera"),
+        ("principal_point", np.array([1e12, 0.0]), "numbers that no camera has"),
+        ("focal", np.array(0.0), "no camera matrix"),
         ("translation", arrays["translation"][..., :2], "translation"),
         ("times", arrays["times"][:, None], "expected one a frame"),
     ):
         np.savez(path, **{k: v for k, v in (arrays | {name: value}).items() if v is not None})
         with pytest.raises(ValueError, match=says) as caught:
             read_motions(tmp_path)
-        assert "\n" not in str(caught.value)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from exemplar.bodies import OPEN_BODY, Body, BodyOutput, BodyParams
 from exemplar.bodies.lbs import forward_kinematics
+from exemplar.geometry.rigs import LensCamera
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from exemplar.results import FitResult
 from exemplar.skeletons import SMPL_24, SMPL_49
@@ -52,7 +53,7 @@ _HALF_TURN = np.diag([1.0, -1.0, -1.0])
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera that sees full images."""
+    """A pinhole camera that sees full images. ValueError if its numbers make none."""
 
     focal: float
     """Focal length, px."""
@@ -62,9 +63,17 @@ class Camera:
     """Width and height, px."""
 
     def __post_init__(self) -> None:
-        numbers = np.array([self.focal, *self.principal_point, *self.image_size])
-        if not (np.isfinite(numbers).all() and self.focal > 0 and min(self.image_size) > 0):
+        if not min(self.image_size) > 0:
             raise ValueError(f"{self} is not a camera")
+        self.lens  # noqa: B018 - a ValueError if the numbers make no camera
+
+    @property
+    def lens(self) -> LensCamera:
+        """The same, at the origin, as calibrated cameras are given."""
+        intrinsics = np.diag([self.focal, self.focal, 1.0])
+        intrinsics[:2, 2] = self.principal_point
+        none = np.zeros(0)
+        return LensCamera("camera", intrinsics, np.eye(3), np.zeros(3), none, self.image_size)
 
 
 @dataclass(frozen=True)

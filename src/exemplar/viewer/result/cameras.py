@@ -107,10 +107,7 @@ def cameras_of(folder: Path, motion: Motion) -> list[LensCamera]:
         ]
     if motion.camera is None or motion.frame == "world":
         return []
-    intrinsics = np.diag([motion.camera.focal, motion.camera.focal, 1.0])
-    intrinsics[:2, 2] = motion.camera.principal_point
-    size = motion.camera.image_size
-    return [LensCamera("camera", intrinsics, np.eye(3), np.zeros(3), np.zeros(0), size)]
+    return [motion.camera.lens]
 
 
 def with_pictures(
