@@ -216,4 +216,5 @@ def test_a_file_that_is_no_motion_is_told_in_one_line(tmp_path: Path) -> None:
         np.savez(path, **{k: v for k, v in (arrays | {name: value}).items() if v is not None})
         with pytest.raises(ValueError, match=says) as caught:
             read_motions(tmp_path)
-        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from exemplar.bodies import Body, load_open_body
 from exemplar.fitting import alignment
-from exemplar.fitting.alignment import HANDS, POINTS, AlignConfig, Seen, aligned, seen_points
+from exemplar.fitting.alignment import AlignConfig, aligned, seen_points
+from exemplar.fitting.small_turns import HANDS, POINTS, Seen, SmallTurns
 from exemplar.geometry.cameras import project_weak
 from exemplar.geometry.rotations import axis_angle_to_rotmat, rotmat_to_axis_angle
 from exemplar.regressors.landmark_reader import Landmarks
@@ -152,14 +153,16 @@ def test_no_keypoints_lead_to_broken_numbers(body: Body, truth: Prediction, valu
     assert float(rotmat_to_axis_angle(turns).norm(dim=-1).max()) < math.radians(90)
 
 
-def test_slopes_are_those_of_the_points(body: Body, truth: Prediction) -> None:
+@pytest.mark.parametrize("near", [0.0, 0.3])
+def test_slopes_are_those_of_the_points(body: Body, truth: Prediction, near: float) -> None:
     """At the start, where rotation vectors and turns are the same."""
     double = load_open_body().double()
     start = Prediction(*(x.double() for x in vars(truth).values()))
     seen = seen_points(seen_of(body, truth), landmarks_of(body, truth))
     seen = Seen(seen.points.double(), seen.precision.double())
-    problem = alignment._Problem(double, start, seen, AlignConfig())
-    zero = start.camera.new_zeros(PEOPLE, problem.prior.shape[0])
+    nearness = torch.full((PEOPLE,), near, dtype=torch.float64)
+    problem = SmallTurns(double, start, seen, AlignConfig(), nearness)
+    zero = problem.start_at()
     slopes = problem._slopes(problem.at(zero))
     step = 1e-6
     for unknown in range(zero.shape[1]):

@@ -54,7 +54,7 @@ def test_bodies_are_drawn_where_their_joints_project(one_person: FitResult) -> N
     """Pelvis, knees and shoulders lie inside the body's silhouette."""
     view = region_view(one_person, 480)
     states = [person.after for person in one_person.people]
-    picture = overlay._with_bodies(view, one_person.people, states, one_person.faces)
+    picture = overlay._with_bodies(one_person, view, one_person.people, states)
     drawn = (picture != view.photo).any(2)
     for name in ("pelvis", "left_knee", "right_knee", "left_shoulder", "head"):
         x, y = view.points(states[0].joints_2d[SMPL_49.index(name)]).astype(int)
@@ -76,7 +76,7 @@ def test_the_nearer_person_hides_the_farther_one() -> None:
     people = (far, near)
     for order, owner in ((people, 1), (people[::-1], 0)):
         states = [person.after for person in order]
-        pixel = overlay._with_bodies(view, order, states, result.faces)[y, x].astype(float)
+        pixel = overlay._with_bodies(result, view, order, states)[y, x].astype(float)
         hue = pixel / pixel.max()
         expected = np.array(BODY_COLOURS[owner])
         assert np.abs(hue - expected / expected.max()).max() < 0.05

@@ -404,7 +404,9 @@ def test_an_smpl_file_takes_the_place_of_the_open_body(
         kintree_table=np.stack((np.array([0, *parents[1:]]), np.arange(joints))),
         f=body.faces.numpy(),
     )
-    options = exemplar.FitOptions(iterations=0, body=str(path), looks=False, align=False)
+    options = exemplar.FitOptions(
+        iterations=0, body=str(path), looks=False, align=False, perspective=False
+    )
     points = coco_of(fitted)
     (person,) = exemplar.fit(portrait, points, options=options).people
     expected = exemplar.fit(portrait, points, options=replace(options, body=None)).people[0].before

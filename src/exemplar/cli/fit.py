@@ -53,6 +53,7 @@ def run(command: FitCommand) -> None:
         looks=command.looks,
         together=command.together,
         align=command.align,
+        perspective=command.perspective,
         robust_px=command.robust_px,
         stop_px=0.0 if command.demo and command.stop_px is None else command.stop_px,
         teacher=command.teacher,

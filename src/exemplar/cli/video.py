@@ -45,6 +45,7 @@ def run(command: VideoCommand) -> None:
         stop_px=command.stop_px,
         iterations=command.iterations,
         smoothing=command.smoothing,
+        perspective=command.perspective,
         age=numbers_of("--age", command.age),
         gender=genders_of(command.gender),
         height=numbers_of("--height", command.height),

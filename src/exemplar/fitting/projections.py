@@ -3,21 +3,26 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from exemplar.bodies import Body
+from exemplar.fitting.perspective import in_perspective
 from exemplar.geometry.cameras import (
+    NEAREST,
     CameraModel,
     crop_to_full_translation,
+    fit_weak_camera,
     full_translation,
     image_camera,
     project,
+    project_full,
     project_weak,
     weak_equivalent,
     weak_to_full_translation,
 )
-from exemplar.geometry.crops import EFT_CROP, Box, crop_to_image
+from exemplar.geometry.crops import EFT_CROP, Box, crop_to_image, image_to_crop
 from exemplar.regressors.prediction import Prediction
 
 Projection = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -47,7 +52,7 @@ class Placed:
     """Bodies in the frame of their images."""
 
     prediction: Prediction
-    """Turned as the images are; its camera is weak, in units of the unturned boxes."""
+    """Along the images' axes; its camera is weak, in units of the unturned boxes."""
     joints: Float[Tensor, "b 49 3"]
     """Metres, about the body's origin."""
     joints_2d: Float[Tensor, "b 49 2"]
@@ -67,31 +72,72 @@ def placed(
     model: CameraModel,
     resolution: int,
     seen: Bool[Tensor, "b 49"] | None = None,
+    *,
+    perspective: bool = False,
 ) -> Placed:
     """What was found in crops, moved to their images.
 
     The translation is the one with which the image's camera sees the joints nearest to where the
     regressor's camera shows them, by least squares in px, where those that are not `seen` hardly
-    count: a near camera cannot agree with a weak one on head and feet. With a `full_perspective`
-    camera it is the prediction's own.
+    count. With `perspective` joints turn as well, so that it sees them there (`in_perspective`), if
+    that brings them nearer. With a `full_perspective` camera everything is the prediction's own.
     """
-    points = body.keypoints(found.body_params(), "smpl49")
-    joints_2d = crop_to_image(project(points, found.camera, box, model, resolution), box)
+    joints = body.keypoints(found.body_params(), "smpl49")
+    points = project(joints, found.camera, box, model, resolution)
+    joints_2d = crop_to_image(points, box)
     weak = replace(found, camera=weak_equivalent(found.camera, model))
     prediction = weak.turned_back(box)
     joints = body.keypoints(prediction.body_params(), "smpl49")
     if model == "full_perspective":
         translation = crop_to_full_translation(found.camera, box)
-    else:
-        camera = image_camera(box)
-        rough = weak_to_full_translation(prediction.camera, *camera, box.centre, box.size)
-        defined = body.available("smpl49").expand(joints.shape[:-1])
-        if seen is not None:
-            defined = defined * seen.to(defined).clamp_min(UNSEEN)
+        return Placed(prediction, joints, joints_2d, translation)
+    camera = image_camera(box)
+    defined = body.available("smpl49").expand(joints.shape[:-1])
+    if seen is not None:
+        defined = defined * seen.to(defined).clamp_min(UNSEEN)
+    rough = weak_to_full_translation(prediction.camera, *camera, box.centre, box.size)
+
+    def seen_best(joints: Tensor, start: Tensor) -> Tensor:
+        asked = (joints, joints_2d, defined, *camera, start)
         # float64, which not every device has
-        asked = (joints, joints_2d, defined, *camera, rough)
-        translation = full_translation(*(x.cpu() for x in asked)).to(joints.device)
-    return Placed(prediction, joints, joints_2d, translation)
+        return full_translation(*(x.cpu() for x in asked)).to(joints.device)
+
+    plain = Placed(prediction, joints, joints_2d, seen_best(joints, rough))
+    if not perspective:
+        return plain
+    turned, away = in_perspective(body, weak, points, defined, box)
+    joints = body.keypoints(turned.body_params(), "smpl49")
+    unturned = replace(box, angle=torch.zeros_like(box.angle))
+    weak_camera = fit_weak_camera(joints, image_to_crop(joints_2d, unturned), defined)
+    turned = replace(turned, camera=weak_camera)
+    near = Placed(turned, joints, joints_2d, seen_best(joints, away))
+    is_nearer = _misfit(near, defined, box) < _misfit(plain, defined, box)
+    return _where(is_nearer & turned.finite_rows(), near, plain)
+
+
+def _misfit(found: Placed, weights: Float[Tensor, "b 49"], box: Box) -> Float[Tensor, " b"]:
+    """How far the images' cameras see the joints from `joints_2d`; infinite for a joint that counts
+    and is not in front of the camera."""
+    there = found.joints + found.translation[:, None]
+    gaps = (project_full(there, *image_camera(box)) - found.joints_2d).norm(dim=-1)
+    gaps = torch.where(there[..., 2] < NEAREST, torch.inf, gaps)
+    return torch.where(weights > 0, weights * gaps, 0.0).sum(-1)
+
+
+def _where(keep: Bool[Tensor, " b"], one: Placed, other: Placed) -> Placed:
+    """Row by row one or the other."""
+
+    def chosen(x: Tensor, y: Tensor) -> Tensor:
+        return torch.where(keep.view(-1, *[1] * (x.ndim - 1)), x, y)
+
+    pairs = zip(vars(one.prediction).values(), vars(other.prediction).values(), strict=True)
+    prediction = Prediction(*(chosen(x, y) for x, y in pairs))
+    return Placed(
+        prediction,
+        chosen(one.joints, other.joints),
+        one.joints_2d,
+        chosen(one.translation, other.translation),
+    )
 
 
 def aspect_of(regressor: nn.Module) -> float:

@@ -43,6 +43,20 @@ def project_weak(
     return weak_camera[..., None, :1] * points[..., :2] + weak_camera[..., None, 1:]
 
 
+def project_near(
+    points: Float[Tensor, "*batch n 3"],
+    camera: Float[Tensor, "*batch 3"],
+    near: Float[Tensor, "*batch"],
+) -> Float[Tensor, "*batch n 2"]:
+    """(u, v) = (s (X, Y) + (tx, ty)) / (1 + near s Z): a weak camera with perspective.
+
+    With a focal length of f crop units and `near` = 1 / f it is a pinhole camera that looks through
+    the crop's middle, at a body f / s metres away; with 0 it is `project_weak`.
+    """
+    depth = 1.0 + near[..., None, None] * camera[..., None, :1] * points[..., 2:]
+    return project_weak(points, camera) / depth
+
+
 def project_full(
     points: Float[Tensor, "*batch n 3"],
     focal: Float[Tensor, "*batch"],

@@ -89,3 +89,11 @@ def rotation_about_z(angle: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 3 
     cos, sin = angle.cos(), angle.sin()
     rows = (cos, -sin, zero, sin, cos, zero, zero, zero, one)
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+
+
+def rotation_from_z(direction: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """The smallest rotation that takes the z axis to a direction (of any length)."""
+    forward = torch.tensor([0.0, 0.0, 1.0]).to(direction).expand_as(direction)
+    axis = torch.linalg.cross(forward, direction)
+    sine = axis.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    return axis_angle_to_rotmat(axis / sine * torch.atan2(sine, direction[..., 2:]))

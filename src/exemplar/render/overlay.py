@@ -5,7 +5,7 @@ photo's full camera, in the files, sees close-ups up to tens of px elsewhere; th
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from exemplar.files.atomic_files import replacing
+from exemplar.geometry.cameras import NEAREST
 from exemplar.render.drawing import (
     BACKDROP,
     INK,
@@ -74,8 +75,8 @@ def overlay_picture(result: FitResult, *, fit_name: str = "EFT") -> UInt8[np.nda
     return _figure(
         [
             (_with_keypoints(view, people), "keypoints", "left|right"),
-            (_with_bodies(view, people, before, result.faces), "regressor", errors[0]),
-            (_with_bodies(view, people, after, result.faces), fit_name, errors[1]),
+            (_with_bodies(result, view, people, before), "regressor", errors[0]),
+            (_with_bodies(result, view, people, after), fit_name, errors[1]),
             (sides[0], "regressor, side", ""),
             (sides[1], f"{fit_name}, side", ""),
         ]
@@ -132,21 +133,41 @@ def _region(result: FitResult) -> tuple[int, int, int, int]:
 
 
 def _with_bodies(
-    view: View, people: Sequence[PersonFit], states: Sequence[BodyState], faces: np.ndarray
+    result: FitResult, view: View, people: Sequence[PersonFit], states: Sequence[BodyState]
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The photo with one body a person, the farthest painted first."""
     picture = view.photo
     for index in _far_to_near(states):
         person, state = people[index], states[index]
-        half = person.box_size / 2
-        body = state.vertices - state.translation
-        scale, shift = state.weak_camera[0], state.weak_camera[1:]
-        points = view.points(person.box_centre + (scale * body[:, :2] + shift) * half)
-        pixels_per_metre = abs(float(scale)) * half * float(view.scale.mean())
+        points = view.points(_seen(result, person, state))
+        scale = abs(float(state.weak_camera[0])) * person.box_size / 2
         picture = with_body(
-            picture, points, body[:, 2], faces, pixels_per_metre=pixels_per_metre, person=index
+            picture,
+            points,
+            state.vertices[:, 2],
+            result.faces,
+            pixels_per_metre=scale * float(view.scale.mean()),
+            person=index,
         )
     return picture
+
+
+def _seen(result: FitResult, person: PersonFit, state: BodyState) -> Float[np.ndarray, "v 2"]:
+    """Vertices in the photo, px: by its camera or by the weak one, whichever shows the joints
+    nearer to where the fit has them."""
+    scale, shift, half = state.weak_camera[0], state.weak_camera[1:], person.box_size / 2
+
+    def weakly(points: np.ndarray) -> np.ndarray:
+        about = points[:, :2] - state.translation[:2]
+        return person.box_centre + (scale * about + shift) * half
+
+    def gap(see: Callable[[np.ndarray], np.ndarray]) -> float:
+        return float(np.linalg.norm(see(state.joints_3d) - state.joints_2d, axis=1).mean())
+
+    is_in_front = state.vertices[:, 2].min() > NEAREST
+    if is_in_front and gap(result.reprojected) < gap(weakly):
+        return result.reprojected(state.vertices)
+    return weakly(state.vertices)
 
 
 def _far_to_near(states: Sequence[BodyState]) -> list[int]:
@@ -243,7 +264,7 @@ def _second_line(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, r
 
 def _step_frame(result: FitResult, view: View, step: int, last: int) -> UInt8[np.ndarray, "h w 3"]:
     states = [person.steps[: step + 1][-1] for person in result.people]
-    picture = _with_bodies(view, result.people, states, result.faces)
+    picture = _with_bodies(result, view, result.people, states)
     error = _mean_error(result.people, states).removeprefix("mean 2D ")
     return _captioned(picture, f"iteration {step} of {last}", error)
 

@@ -34,6 +34,8 @@ class ClipOptions:
     """Where a fit stops (`FitOptions.stop_px`)."""
     iterations: int | None = None
     """Most weight updates; None takes the recipe's 20."""
+    perspective: bool = True
+    """Whether joints turn to suit the camera's perspective (`FitOptions.perspective`)."""
     smoothing: Smoothing = "none"
     """What is done to the fitted motion on top."""
     age: Numbers = None

@@ -108,6 +108,7 @@ def fit_person(
     box, inputs, keypoints = seen.box, seen.inputs, seen.keypoints_2d
     if isinstance(inputs, Tensor) and inputs.dtype == torch.uint8:
         inputs = inputs.permute(0, 3, 1, 2) / 255
+    perspective = options.perspective and isinstance(regressor, Lifter)
     hz = options.steady_hz
     if hz is not None:
         keypoints = steady_keypoints(keypoints, seen.times, hz)
@@ -131,7 +132,7 @@ def fit_person(
     model: CameraModel = getattr(regressor, "camera_model", "weak")
     resolution = getattr(regressor, "resolution", EFT_CROP)
     with torch.no_grad():
-        put = placed(body, found, box, model, resolution)
+        put = placed(body, found, box, model, resolution, perspective=perspective)
     shape = _array(betas)
     pelvis = rest_pose(body, shape).joints.numpy()[SMPL_24.index("pelvis")]
     away = steady_depth(_array(put.translation) + pelvis, seen.times, confidence) - pelvis

@@ -39,6 +39,10 @@ class FitOptions:
     align: bool = True
     """Whether feet, hands and head are put where the picture shows them after the fit
     (`fitting.alignment`); with the shipped regressors only, and not after dual networks."""
+    perspective: bool = True
+    """Whether joints turn after the fit so that the image's camera, which has perspective, sees the
+    body where the crop's camera does, which has none (`fitting.perspective`); with the shipped
+    regressors only."""
     robust_px: float | None = None
     """How far a keypoint may be off before it counts little, px of a 224 crop
     (`EftConfig.robust_px`); None believes all alike."""

@@ -290,7 +290,13 @@ class Fitter:
             box_size=float(box.size[0]),
             box_angle=float(box.angle[0]),
             steps=on_photo(
-                self.body, iterates, in_box, self.camera_model, self.resolution, joints[:, 2] > 0
+                self.body,
+                iterates,
+                in_box,
+                self.camera_model,
+                self.resolution,
+                joints[:, 2] > 0,
+                perspective=self.options.perspective and self.calibrated,
             ),
             seconds=seconds,
             made=int(fits.made[row]),

@@ -74,14 +74,19 @@ def on_photo(
     camera_model: CameraModel,
     resolution: int,
     seen: Bool[np.ndarray, "49"] | None = None,
+    *,
+    perspective: bool = False,
 ) -> tuple[BodyState, ...]:
     """Iterates (K, ...) moved from their turned crops to the photo's camera frame.
 
     `box` (K) has the photo's camera; `camera_model` and `resolution` are the regressor's. The
-    camera's translation is that of the joints that are `seen`, if it is known which are.
+    camera's translation is that of the joints that are `seen`, if it is known which are. With
+    `perspective` bodies are made to suit that camera (`projections.placed`).
     """
     shown = None if seen is None else torch.from_numpy(seen).expand(len(box.size), -1)
-    found = placed(body, iterates.prediction, box, camera_model, resolution, shown)
+    found = placed(
+        body, iterates.prediction, box, camera_model, resolution, shown, perspective=perspective
+    )
     prediction, away = found.prediction, found.translation[:, None]
     posed = body(prediction.body_params())
     columns = {

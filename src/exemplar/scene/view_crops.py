@@ -12,7 +12,7 @@ from exemplar.data.crops import batch_of, crop_person, framing_of, person_box
 from exemplar.fitting.views import Views
 from exemplar.geometry.crops import Box, image_to_crop
 from exemplar.geometry.rigs import LensCamera
-from exemplar.geometry.rotations import axis_angle_to_rotmat, rotation_about_z
+from exemplar.geometry.rotations import rotation_about_z, rotation_from_z
 from exemplar.scene.association import Person, Pictures
 from exemplar.skeletons import OPENPOSE_25
 
@@ -88,12 +88,8 @@ def _crop_to_world(box: Box, camera: LensCamera) -> torch.Tensor:
     its centre.
     """
     ray = torch.from_numpy(camera.rotation @ camera.directions(box.centre.numpy()))
-    forward = torch.tensor([0.0, 0.0, 1.0]).to(ray)
-    axis = torch.linalg.cross(forward, ray)
-    sine = axis.norm().clamp_min(1e-12)
-    tilt = axis_angle_to_rotmat(axis / sine * torch.atan2(sine, ray[2]))
     turned = rotation_about_z(box.angle.double())
-    return torch.from_numpy(camera.rotation.T) @ tilt @ turned
+    return torch.from_numpy(camera.rotation.T) @ rotation_from_z(ray) @ turned
 
 
 def _joints_3d(person: Person) -> Float[np.ndarray, "24 4"]:

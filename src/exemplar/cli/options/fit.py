@@ -57,6 +57,8 @@ class FitCommand:
     """Let the people of a photo stand in one space, beside each other."""
     align: bool = True
     """Put feet, hands and head where the picture shows them, after the fit."""
+    perspective: bool = True
+    """Let joints turn to suit the camera's perspective, of which the network knows nothing."""
     robust_px: float | None = None
     """For keypoints some of which may be far off: those count little that the body misses by more
     than this many px of a 224 crop, such as 80; 30 if there are many."""

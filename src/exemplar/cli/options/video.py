@@ -44,6 +44,8 @@ class VideoCommand:
     focal: float | None = None
     """Focal length of the camera, px (default: the file's, else a field of view of 55 degrees along
     the longer side)."""
+    perspective: bool = True
+    """Let joints turn to suit the camera's perspective, of which the network knows nothing."""
     smoothing: Smoothing = "none"
     """Filter the fitted motion: one-euro or savitzky-golay."""
     steady_hz: float = 5.0
