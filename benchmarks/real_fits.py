@@ -1,5 +1,6 @@
 """What a regressor and the fits after it make of real people, all from the same crops."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -18,6 +19,8 @@ from exemplar.evaluation.config import MethodConfig
 from exemplar.evaluation.methods import FITTED_TOGETHER, Answers, Methods
 from exemplar.evaluation.records import turned_back
 from exemplar.fitting.alignment import aligned, seen_points
+from exemplar.fitting.projections import placed
+from exemplar.geometry.cameras import CameraModel, image_camera, project_full
 from exemplar.geometry.crops import crop_to_image, image_to_crop
 from exemplar.geometry.rotations import rotation_about_z
 from exemplar.metrics import pa_mpjpe
@@ -25,17 +28,22 @@ from exemplar.regressors.checkpoints import RegressorInfo
 from exemplar.regressors.landmark_reader import LandmarkReader
 from exemplar.regressors.prediction import Prediction
 from exemplar.samples import Batch
+from exemplar.scene.placing import FIELD_OF_VIEW
 from exemplar.skeletons import BLAZEPOSE_33, LIMBS_12, LSP_14
 
 RealMethod = Literal[
-    "none", "shown", "eft", "eft+align", "eft+guard", "oracle", "smplify", "dual", "landmarks"
-]
+    "none", "shown", "eft", "eft+align", "eft+guard", "oracle", "smplify", "dual", "landmarks",
+    "none+placed", "eft+placed", "eft+align+placed", "smplify+placed",
+]  # fmt: skip
 """none: the network sees the crop alone; shown: it reads the keypoints that are given, too, and EFT
-starts there; eft+align: EFT's body put onto the picture, as `exemplar fit` does; oracle: EFT's
-iterate that is nearest to the truth; landmarks: the shipped trunk's own metric landmarks of the
-crop and its mirror image, averaged; the others are `evaluation.methods`'."""
+starts there; eft+align: EFT's body put onto the picture; oracle: EFT's iterate that is nearest to
+the truth; landmarks: the shipped trunk's own metric landmarks of the crop and its mirror image,
+averaged; placed: the body turned to suit a camera with perspective, whose field of view is assumed
+(`eft+align+placed` is what `exemplar fit` writes); the others are `evaluation.methods`'."""
 
 REAL_METHODS: tuple[RealMethod, ...] = get_args(RealMethod)
+
+PLACED = "+placed"
 
 BLOCK = 32
 """People fitted together."""
@@ -103,7 +111,9 @@ def _fit_block(
     if methods.config.looks and set(wanted) - {"none", "landmarks"}:
         fitted = people.looked_again(Looker(methods.regressor, methods.body, methods.device))
     for fit, gives in FITTED_TOGETHER.items():
-        needed = {*gives, "shown", "oracle", "eft+align"} if fit == "eft" else set(gives)
+        needed = {*gives, *(f"{name}{PLACED}" for name in gives)}
+        if fit == "eft":
+            needed |= {"shown", "oracle", "eft+align", f"eft+align{PLACED}"}
         if not needed & set(wanted):
             continue
         batch = people.batch if fit == "none" else fitted
@@ -114,10 +124,16 @@ def _fit_block(
         if "shown" in wanted and "eft" in answers:
             first = _started(methods.body, answers["eft"], batch)
             out["shown"] = _in_first_crop(first, batch, people)
-        if "eft+align" in wanted and "eft" in answers:
+        if {"eft+align", f"eft+align{PLACED}"} & set(wanted) and "eft" in answers:
             put = replace(answers["eft"], prediction=_aligned(methods, answers["eft"], batch))
             found = _found(methods.body, put, put.prediction, batch, put.kept)
             out["eft+align"] = _in_first_crop(found, batch, people)
+            answers = {**answers, "eft+align": put}
+        for method, answer in answers.items():
+            name = f"{method}{PLACED}"
+            if name in wanted:
+                found = _placed(methods, answer, batch)
+                out[name] = _in_first_crop(found, batch, people)  # pyright: ignore[reportArgumentType]
         if "oracle" in wanted and "eft" in answers and np.isfinite(people.truth).any():
             nearest = _nearest(methods.body, answers["eft"], batch, people)
             out["oracle"] = _in_first_crop(nearest, batch, people)
@@ -131,6 +147,24 @@ def _aligned(methods: Methods, answers: Answers, batch: Batch) -> Prediction:
     reader = getattr(methods.regressor, "reader", None)
     landmarks = None if reader is None else reader(batch.image)
     return aligned(methods.body, answers.prediction, seen_points(batch.keypoints_2d, landmarks))
+
+
+@torch.no_grad()
+def _placed(methods: Methods, answer: Answers, batch: Batch) -> Found:
+    """In a camera with perspective, whose field of view along the longer side is assumed."""
+    assert batch.box.principal_point is not None
+    half = batch.box.principal_point.amax(-1)
+    box = replace(batch.box, focal=half / math.tan(math.radians(FIELD_OF_VIEW / 2)))
+    model: CameraModel = getattr(methods.regressor, "camera_model", "weak")
+    seen = batch.keypoints_2d[..., 2] > 0
+    found = placed(
+        methods.body, answer.prediction, box, model, batch.image.shape[-2], seen, perspective=True
+    )
+    there = found.joints + found.translation[:, None]
+    points = image_to_crop(project_full(there, *image_camera(box)), batch.box)
+    return Found(
+        found.joints[:, FOURTEEN].numpy(), points[:, FOURTEEN].numpy(), answer.kept.numpy()
+    )
 
 
 def _in_first_crop(found: Found, batch: Batch, people: People) -> Found:
