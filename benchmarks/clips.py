@@ -119,16 +119,18 @@ class Variant:
     """Whether feet, hands and head of each frame are put onto the picture, as photos' are."""
 
 
-_RAW = ClipOptions(steady_hz=None, window=1)
+_RAW = ClipOptions(steady_hz=None, window=1, perspective=False)
 
 VARIANTS: Mapping[str, Variant] = {
     "network, each frame": Variant(replace(_RAW, iterations=0, window=32)),
     "each frame alone": Variant(_RAW),
+    "each frame alone, in perspective": Variant(replace(_RAW, perspective=True)),
     "warm start": Variant(_RAW, warm=True),
     "window of 32": Variant(replace(_RAW, window=32)),
     "window of 32, temporal term": Variant(replace(_RAW, window=32), joints_weight=1e-4),
     "steady 3 Hz": Variant(ClipOptions(steady_hz=3.0)),
     "steady 5 Hz": Variant(ClipOptions(steady_hz=5.0)),
+    "steady 5 Hz, no perspective": Variant(ClipOptions(perspective=False)),
     "steady 8 Hz": Variant(ClipOptions(steady_hz=8.0)),
     "steady 5 Hz, temporal term": Variant(ClipOptions(steady_hz=5.0), joints_weight=1e-4),
     "steady 1 Hz": Variant(ClipOptions(steady_hz=1.0)),
@@ -137,7 +139,7 @@ VARIANTS: Mapping[str, Variant] = {
     "steady 5 Hz, network": Variant(ClipOptions(iterations=0)),
     "steady 5 Hz, aligned": Variant(ClipOptions(), aligned=True),
 }
-"""What is compared; windows are of 32 where nothing else is said."""
+"""What is compared; windows are of 32 where nothing else is said. Raw ones know no perspective."""
 
 
 FILTERED = ("each frame alone", "steady 5 Hz")

@@ -30,6 +30,7 @@ from exemplar.evaluation.methods import Methods
 from exemplar.fitting.weights import Adapt
 from exemplar.lift.prepare import Shown, shown_to
 from exemplar.scene.options import DETECTED_STOP_PX
+from exemplar.scene.placing import FIELD_OF_VIEW
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Config:
     """2D keypoints of the sequences."""
     sequences: tuple[str, ...] = ("multiview", "twoperson")
     """Folders of --photos."""
+    field_of_view: float = FIELD_OF_VIEW
+    """Of the camera with perspective that `placed` takes, degrees along the longer side."""
     every: int = 5
     """Take every n-th frame."""
     people: int = 100
@@ -116,7 +119,7 @@ def run(config: Config) -> dict[str, Group]:
             methods = LoadedMethods(
                 loaded.regressor, loaded.info, loaded.body, detected, loaded.auxiliary
             )
-        groups[name] = measure(methods, people, wanted)
+        groups[name] = measure(methods, people, wanted, config.field_of_view)
         print_group(name, groups[name])
         print(f"{time.perf_counter() - began:.0f} s\n", flush=True)
     return groups

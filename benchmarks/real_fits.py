@@ -84,13 +84,19 @@ class LoadedMethods(Methods):
 
 
 def fit_people(
-    methods: Methods, people: People, wanted: Sequence[RealMethod]
+    methods: Methods,
+    people: People,
+    wanted: Sequence[RealMethod],
+    field_of_view: float = FIELD_OF_VIEW,
 ) -> dict[RealMethod, Found]:
-    """What each of the methods makes of people; a method that fits nothing costs nothing."""
+    """What each of the methods makes of people; a method that fits nothing costs nothing.
+
+    Cameras have that field of view (degrees) along the longer sides of their pictures.
+    """
     parts: dict[RealMethod, list[Found]] = {}
     for first in range(0, len(people), BLOCK):
         some = people[slice(first, first + BLOCK)]
-        for method, found in _fit_block(methods, some, wanted).items():
+        for method, found in _fit_block(methods, some, wanted, field_of_view).items():
             parts.setdefault(method, []).append(found)
     return {
         method: Found(*(np.concatenate(x) for x in zip(*map(_columns, parts[method]), strict=True)))
@@ -104,7 +110,7 @@ def _columns(found: Found) -> tuple[np.ndarray, ...]:
 
 
 def _fit_block(
-    methods: Methods, people: People, wanted: Sequence[RealMethod]
+    methods: Methods, people: People, wanted: Sequence[RealMethod], field_of_view: float
 ) -> dict[RealMethod, Found]:
     out: dict[RealMethod, Found] = {}
     fitted = people.batch
@@ -132,7 +138,7 @@ def _fit_block(
         for method, answer in answers.items():
             name = f"{method}{PLACED}"
             if name in wanted:
-                found = _placed(methods, answer, batch)
+                found = _placed(methods, answer, batch, field_of_view)
                 out[name] = _in_first_crop(found, batch, people)  # pyright: ignore[reportArgumentType]
         if "oracle" in wanted and "eft" in answers and np.isfinite(people.truth).any():
             nearest = _nearest(methods.body, answers["eft"], batch, people)
@@ -150,11 +156,11 @@ def _aligned(methods: Methods, answers: Answers, batch: Batch) -> Prediction:
 
 
 @torch.no_grad()
-def _placed(methods: Methods, answer: Answers, batch: Batch) -> Found:
-    """In a camera with perspective, whose field of view along the longer side is assumed."""
+def _placed(methods: Methods, answer: Answers, batch: Batch, field_of_view: float) -> Found:
+    """In a camera with perspective."""
     assert batch.box.principal_point is not None
     half = batch.box.principal_point.amax(-1)
-    box = replace(batch.box, focal=half / math.tan(math.radians(FIELD_OF_VIEW / 2)))
+    box = replace(batch.box, focal=half / math.tan(math.radians(field_of_view / 2)))
     model: CameraModel = getattr(methods.regressor, "camera_model", "weak")
     seen = batch.keypoints_2d[..., 2] > 0
     found = placed(

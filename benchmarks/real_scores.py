@@ -18,6 +18,7 @@ from benchmarks.real_sequences import LIMBS
 from exemplar.evaluation.methods import Methods
 from exemplar.geometry.crops import EFT_CROP, crop_units_to_pixels
 from exemplar.metrics import pa_mpjpe
+from exemplar.scene.placing import FIELD_OF_VIEW
 from exemplar.skeletons import LSP_14
 
 RESAMPLES = 2_000
@@ -79,10 +80,16 @@ def of(scores: Scores, measure: str) -> Numbers:
     return table.get(measure, np.zeros(0))
 
 
-def measure(methods: Methods, people: People, wanted: Sequence[RealMethod]) -> Group:
-    """Fit people and score the fits; `real_fits.LoadedMethods` takes networks from memory."""
+def measure(
+    methods: Methods,
+    people: People,
+    wanted: Sequence[RealMethod],
+    field_of_view: float = FIELD_OF_VIEW,
+) -> Group:
+    """Fit people and score the fits; `real_fits.LoadedMethods` takes networks from memory, and
+    `fit_people` says what the field of view is."""
     pairs = view_pairs(people)
-    found = fit_people(methods, people, wanted)
+    found = fit_people(methods, people, wanted, field_of_view)
     scored = {name: score(each, people, pairs) for name, each in found.items()}
     return Group(people.keys, pairs, scored)
 
