@@ -140,6 +140,32 @@ def test_the_guard_says_which_iterate_it_kept(photographs: Path) -> None:
     assert all(one.kept_iteration <= one.iterations for one in made)
 
 
+def test_bodies_may_suit_the_perspective_of_their_images(photographs: Path) -> None:
+    """The camera sees the joints where the weak one has them without, and other fits are alike."""
+    intrinsics = np.array([[300.0, 0.0, 120.0], [0.0, 300.0, 120.0], [0.0, 0.0, 1.0]])
+    (plain,), (turned,) = (
+        lift(
+            photographs,
+            replace(QUICK, perspective=wanted),
+            replace(sample(1), intrinsics=intrinsics),
+        )
+        for wanted in (False, True)
+    )
+    points = image_keypoints(plain.sample, load_body("open"))
+    seen = plain.sample.keypoints_2d[:, 2] > 0
+    gaps = []
+    for made in (plain, turned):
+        pose, truth = torch.from_numpy(made.sample.body.pose).float(), made.sample.body  # type: ignore[union-attr]
+        betas = torch.from_numpy(truth.betas).float()  # type: ignore[union-attr]
+        joints = load_body("open").keypoints(BodyParams(pose[:1], pose[None, 1:], betas[None]))[0]
+        there = (joints.numpy() + truth.translation) @ intrinsics.T  # type: ignore[union-attr]
+        away = np.linalg.norm(there[:, :2] / there[:, 2:] - points, axis=1)
+        gaps.append(float(away[seen].mean()))
+    assert gaps[1] < 0.7 * gaps[0]
+    assert (plain.recipe, turned.recipe) == ("eft", "eft+perspective")
+    assert (plain.loss_2d, plain.error_px_after) == (turned.loss_2d, turned.error_px_after)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"), [({"largest_loss": 1e-9}, "2D error"), ({"largest_beta": 0.0}, "shape")]
 )

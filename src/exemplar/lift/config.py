@@ -53,6 +53,10 @@ class LiftConfig:
     annotations that they contradict."""
     joints_weight: float | None = None
     """Weight of 3D keypoints in EFT; the recipe's 5 unless given."""
+    perspective: bool = False
+    """Turn joints of each body to suit its image's camera, which has perspective: nearer to the
+    truth in 3D where people are near, and some px off in the weak camera. An unknown focal length
+    is taken to be the image's diagonal. The loss and the statuses are those of the fit before."""
     largest_beta: float | None = None
     """Reject a fit with a larger |beta|; the recipe's unless given."""
     largest_loss: float | None = None

@@ -101,6 +101,7 @@ class Lifter:
             device, float64=config.guard or smplify_config(config) is not None
         )
         self.guard = config.guard
+        self.perspective = config.perspective
         self.shows = config.recipe in SHOW_KEYPOINTS
         module, info = load_regressor(config.regressor)
         self.regressor: nn.Module = module.to(self.device)
@@ -121,11 +122,11 @@ class Lifter:
         networks = [(config.regressor, module)]
         if config.auxiliary is not None and self.auxiliary is not None:
             networks.append((config.auxiliary, self.auxiliary))
-        guarded = "guard" if config.guard else ""
+        said = [name for name in ("guard", "perspective") if getattr(config, name)]
         self.made_by = {
             "regressor": "+".join(f"{Path(p).name}@{weights_digest(net)}" for p, net in networks),
             "body_model": self.body.name,
-            "recipe": "+".join(filter(None, (config.recipe, guarded, config.teacher))),
+            "recipe": "+".join(filter(None, (config.recipe, *said, config.teacher))),
             "version": code_version(),
         }
         self.looker = Looker(self.regressor, self.body, self.device)
@@ -304,17 +305,24 @@ class Lifter:
         found = Prediction(*(value[row].cpu() for value in vars(own).values()))
         model: CameraModel = "weak" if self.smplify else self._camera_model()
         weak = replace(found, camera=weak_equivalent(found.camera, model)).turned_back(box)
+        translation, is_known = None, one.sample.intrinsics is not None
+        if model == "full_perspective" or is_known or self.perspective:
+            alone = Prediction(*(value[row : row + 1] for value in vars(own).values()))
+            boxes, resolution = box[None].to(self.device), self.shown.resolution
+            seen = (one.person.keypoints_2d[None, :, 2] > 0).to(self.device)
+            with torch.no_grad():
+                whole = placed(
+                    self.body, alone, boxes, model, resolution,
+                    seen if self.perspective else None, perspective=self.perspective,
+                )  # fmt: skip
+            if self.perspective:
+                weak = Prediction(*(value[0].cpu() for value in vars(whole.prediction).values()))
+            if model == "full_perspective" or is_known:
+                translation = whole.translation[0].cpu()
         annotated = annotated_box(one.sample)
         camera = move_weak_camera(
             weak.camera, box.centre, box.size, annotated.centre, annotated.size
         )
-        translation = None
-        if model == "full_perspective" or one.sample.intrinsics is not None:
-            alone = Prediction(*(value[row : row + 1] for value in vars(own).values()))
-            boxes, resolution = box[None].to(self.device), self.shown.resolution
-            with torch.no_grad():
-                whole = placed(self.body, alone, boxes, model, resolution)
-            translation = whole.translation[0].cpu()
         return BodyTruth(
             pose=torch.cat((weak.global_orient[None], weak.body_pose)).double().numpy(),
             betas=weak.betas.double().numpy(),
