@@ -19,6 +19,7 @@ from exemplar.evaluation.config import MethodConfig
 from exemplar.evaluation.methods import FITTED_TOGETHER, Answers, Methods
 from exemplar.evaluation.records import turned_back
 from exemplar.fitting.alignment import aligned, seen_points
+from exemplar.fitting.perspective import BELIEVED_DEPTH
 from exemplar.fitting.projections import placed
 from exemplar.geometry.cameras import CameraModel, image_camera, project_full
 from exemplar.geometry.crops import crop_to_image, image_to_crop
@@ -164,7 +165,13 @@ def _placed(methods: Methods, answer: Answers, batch: Batch, field_of_view: floa
     model: CameraModel = getattr(methods.regressor, "camera_model", "weak")
     seen = batch.keypoints_2d[..., 2] > 0
     found = placed(
-        methods.body, answer.prediction, box, model, batch.image.shape[-2], seen, perspective=True
+        methods.body,
+        answer.prediction,
+        box,
+        model,
+        batch.image.shape[-2],
+        seen,
+        perspective=BELIEVED_DEPTH,
     )
     there = found.joints + found.translation[:, None]
     points = image_to_crop(project_full(there, *image_camera(box)), batch.box)

@@ -32,6 +32,10 @@ CONFIG = TurnConfig(
 """How far perspective may turn joints, and move the camera. Chosen on real people: with 2 or 3
 degrees the points are nearer to where they should be, and the bodies farther from the truth."""
 
+BELIEVED_DEPTH = 3.0
+"""Where the focal length is assumed nobody is believed to be nearer, metres: a person who fills the
+picture was rather cut out of a larger one, or taken by a longer lens."""
+
 BLOCK = 256
 """Bodies that turn together."""
 
@@ -46,6 +50,7 @@ def in_perspective(
     points: Float[Tensor, "b 49 2"],
     weights: Float[Tensor, "b 49"],
     box: Box,
+    least_depth: float = 0.0,
 ) -> tuple[Prediction, Float[Tensor, "b 3"]]:
     """Bodies of weak cameras as their images' cameras would see them in the same places.
 
@@ -55,13 +60,14 @@ def in_perspective(
         points: where their joints are to be seen, crop units.
         weights: how much each of these counts, 1 for a joint that is in the picture.
         box: their crops, with their images' cameras.
+        least_depth: metres; who would be nearer has the perspective of this distance.
 
     Returns:
         The bodies along the axes of their images' cameras, and where those are: translations in
         metres. The prediction's camera numbers are of no meaning there.
     """
     blocks = [
-        _block(body, _rows(found, rows), points[rows], weights[rows], box[rows])
+        _block(body, _rows(found, rows), points[rows], weights[rows], box[rows], least_depth)
         for rows in torch.arange(len(points), device=points.device).split(BLOCK)
     ]
     turned = [vars(prediction).values() for prediction, _ in blocks]
@@ -70,7 +76,12 @@ def in_perspective(
 
 
 def _block(
-    body: Body, found: Prediction, points: Tensor, weights: Tensor, box: Box
+    body: Body,
+    found: Prediction,
+    points: Tensor,
+    weights: Tensor,
+    box: Box,
+    least_depth: float,
 ) -> tuple[Prediction, Float[Tensor, "b 3"]]:
     focal, principal_point = image_camera(box)
     ray = _directions(box.centre[:, None], focal, principal_point)[:, 0]
@@ -85,7 +96,8 @@ def _block(
     )
     precision = torch.nn.functional.pad(weights, (0, POINTS - points.shape[1]))
     seen = Seen(places, precision * (PX / SIGMA_PX) ** 2)
-    _, last = SmallTurns(body, found, seen, CONFIG, 1.0 / length).solved()
+    near = 1.0 / length.maximum(least_depth * found.camera[:, 0])
+    _, last = SmallTurns(body, found, seen, CONFIG, near).solved()
     turned = last.prediction
     scale, shift = turned.camera[:, :1], turned.camera[:, 1:]
     translation = torch.cat((shift / scale, length[:, None] / scale), dim=-1)

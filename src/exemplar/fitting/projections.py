@@ -73,14 +73,15 @@ def placed(
     resolution: int,
     seen: Bool[Tensor, "b 49"] | None = None,
     *,
-    perspective: bool = False,
+    perspective: float | None = None,
 ) -> Placed:
     """What was found in crops, moved to their images.
 
     The translation is the one with which the image's camera sees the joints nearest to where the
     regressor's camera shows them, by least squares in px, where those that are not `seen` hardly
-    count. With `perspective` joints turn as well, so that it sees them there (`in_perspective`), if
-    that brings them nearer. With a `full_perspective` camera everything is the prediction's own.
+    count. If `perspective` is given joints turn as well, so that it sees them there, if that brings
+    them nearer (`in_perspective`); it is the least depth that is believed, metres. With a
+    `full_perspective` camera everything is the prediction's own.
     """
     joints = body.keypoints(found.body_params(), "smpl49")
     points = project(joints, found.camera, box, model, resolution)
@@ -103,9 +104,9 @@ def placed(
         return full_translation(*(x.cpu() for x in asked)).to(joints.device)
 
     plain = Placed(prediction, joints, joints_2d, seen_best(joints, rough))
-    if not perspective:
+    if perspective is None:
         return plain
-    turned, away = in_perspective(body, weak, points, defined, box)
+    turned, away = in_perspective(body, weak, points, defined, box, perspective)
     joints = body.keypoints(turned.body_params(), "smpl49")
     unturned = replace(box, angle=torch.zeros_like(box.angle))
     weak_camera = fit_weak_camera(joints, image_to_crop(joints_2d, unturned), defined)

@@ -23,6 +23,7 @@ from exemplar.fitting.exemplar import EftConfig, eft_objective, stream_exemplars
 from exemplar.fitting.fits import Acceptance, Fits
 from exemplar.fitting.inputs import checked
 from exemplar.fitting.memory import plan
+from exemplar.fitting.perspective import BELIEVED_DEPTH
 from exemplar.fitting.projections import placed, projection_of
 from exemplar.fitting.smplify import fit_smplify
 from exemplar.fitting.teachers import landmark_teacher, teacher_sizes
@@ -309,11 +310,12 @@ class Lifter:
         if model == "full_perspective" or is_known or self.perspective:
             alone = Prediction(*(value[row : row + 1] for value in vars(own).values()))
             boxes, resolution = box[None].to(self.device), self.shown.resolution
+            depth = (0.0 if is_known else BELIEVED_DEPTH) if self.perspective else None
             seen = (one.person.keypoints_2d[None, :, 2] > 0).to(self.device)
             with torch.no_grad():
                 whole = placed(
                     self.body, alone, boxes, model, resolution,
-                    seen if self.perspective else None, perspective=self.perspective,
+                    seen if self.perspective else None, perspective=depth,
                 )  # fmt: skip
             if self.perspective:
                 weak = Prediction(*(value[0].cpu() for value in vars(whole.prediction).values()))

@@ -105,7 +105,7 @@ class ClipFitter:
         focal, source = focal_from(
             info.focal_35mm, "the file", *size, self.camera_model, self.options.focal
         )
-        camera = ClipCamera(focal, (info.width, info.height))
+        camera = ClipCamera(focal, (info.width, info.height), source)
         job = ClipJob(folder, clip, self._settings())
         self._watch(clip, job, camera, info.frames, progress)
 

@@ -22,6 +22,7 @@ from exemplar.regressors.landmark_reader import Landmarks
 from exemplar.regressors.lifter import Lifter
 from exemplar.regressors.shaped import ShapedRegressor
 from exemplar.scene.clip_options import ClipOptions
+from exemplar.scene.placing import believed_depth
 from exemplar.scene.smoothing import smoothed
 from exemplar.skeletons import SMPL_24
 
@@ -37,6 +38,8 @@ class ClipCamera:
     """Px."""
     size: tuple[int, int]
     """Width and height, px."""
+    focal_source: str = "given"
+    """Where the focal length is from, in words."""
 
     @property
     def principal_point(self) -> Float[np.ndarray, "2"]:
@@ -108,7 +111,9 @@ def fit_person(
     box, inputs, keypoints = seen.box, seen.inputs, seen.keypoints_2d
     if isinstance(inputs, Tensor) and inputs.dtype == torch.uint8:
         inputs = inputs.permute(0, 3, 1, 2) / 255
-    perspective = options.perspective and isinstance(regressor, Lifter)
+    perspective = None
+    if options.perspective and isinstance(regressor, Lifter):
+        perspective = believed_depth(camera.focal_source)
     hz = options.steady_hz
     if hz is not None:
         keypoints = steady_keypoints(keypoints, seen.times, hz)

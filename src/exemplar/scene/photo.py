@@ -37,7 +37,7 @@ from exemplar.regressors.shaped import ShapedRegressor
 from exemplar.results import DOUBTFUL, NOTHING_TO_FIT, OK, REJECTED, PersonFit
 from exemplar.scene.options import DETECTED_STOP_PX, FitOptions
 from exemplar.scene.people import KeypointSource, Wanted, people_in
-from exemplar.scene.placing import focal_of, on_photo
+from exemplar.scene.placing import believed_depth, focal_of, on_photo
 from exemplar.scene.quality import disagreement_of, quality_of
 from exemplar.scene.together import Together, stand_together
 from exemplar.scene.traits import for_people
@@ -110,6 +110,8 @@ class Fitter:
         height, width = pixels.shape[:2]
         focal, source = focal_of(image, height, width, self.camera_model, self.options.focal)
         camera = (focal, np.array([width / 2, height / 2]))
+        knows = self.options.perspective and self.calibrated
+        perspective = believed_depth(source) if knows else None
         traits = for_people(self.options.traits, len(wanted))
 
         side_by_side = len(wanted) if self.together and len(self.networks) == 1 else 1
@@ -121,6 +123,7 @@ class Fitter:
                 wanted[first : first + side_by_side],
                 traits[first],
                 camera,
+                perspective,
                 keypoints is None,
                 lambda i, step, error, first=first: progress(first + i, len(wanted), step, error),
             )
@@ -160,6 +163,7 @@ class Fitter:
         people: Sequence[Wanted],
         traits: Traits,
         camera: tuple[float, np.ndarray],
+        perspective: float | None,
         built_in: bool,
         progress: Callable[[int, int, float], None],
     ) -> list[PersonFit]:
@@ -198,6 +202,7 @@ class Fitter:
                 row,
                 batch_of([person], self.device).box,
                 one.keypoints_2d,
+                perspective,
                 traits,
                 seconds,
             )
@@ -272,6 +277,7 @@ class Fitter:
         row: int,
         box: Box,
         joints: np.ndarray,
+        perspective: float | None,
         traits: Traits,
         seconds: float,
     ) -> PersonFit:
@@ -296,7 +302,7 @@ class Fitter:
                 self.camera_model,
                 self.resolution,
                 joints[:, 2] > 0,
-                perspective=self.options.perspective and self.calibrated,
+                perspective=perspective,
             ),
             seconds=seconds,
             made=int(fits.made[row]),

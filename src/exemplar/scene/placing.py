@@ -9,6 +9,7 @@ from jaxtyping import Bool
 
 from exemplar.bodies import Body
 from exemplar.files.image_files import focal_35mm
+from exemplar.fitting.perspective import BELIEVED_DEPTH
 from exemplar.fitting.projections import placed
 from exemplar.fitting.trace import Iterate
 from exemplar.geometry.cameras import CameraModel
@@ -18,6 +19,9 @@ from exemplar.results import BodyState
 FIELD_OF_VIEW = 55.0
 """Angle of view that a photo is taken to have along its longer side where nothing tells, degrees:
 between a phone's main lens (about 67) and a standard lens (40)."""
+
+ASSUMED = "assumed"
+"""How the words begin that say where a focal length is from, if nothing tells it."""
 
 FILM_DIAGONAL = math.hypot(36.0, 24.0)
 """Of 35 mm film, mm: what EXIF's equivalent focal length refers to."""
@@ -61,9 +65,14 @@ def focal_from(
     if least <= focal <= most:
         return focal, f"{teller}, {equivalent:g} mm on 35 mm film"
     if camera_model == "full_perspective":
-        return math.hypot(height, width), "assumed, the diagonal, as the network was trained"
+        return math.hypot(height, width), f"{ASSUMED}, the diagonal, as the network was trained"
     focal = max(height, width) / 2 / math.tan(math.radians(FIELD_OF_VIEW / 2))
-    return focal, f"assumed, {FIELD_OF_VIEW:g} degrees along the longer side"
+    return focal, f"{ASSUMED}, {FIELD_OF_VIEW:g} degrees along the longer side"
+
+
+def believed_depth(focal_source: str) -> float:
+    """How near people may be by a camera's perspective (`projections.placed`), metres."""
+    return BELIEVED_DEPTH if focal_source.startswith(ASSUMED) else 0.0
 
 
 @torch.no_grad()
@@ -75,13 +84,13 @@ def on_photo(
     resolution: int,
     seen: Bool[np.ndarray, "49"] | None = None,
     *,
-    perspective: bool = False,
+    perspective: float | None = None,
 ) -> tuple[BodyState, ...]:
     """Iterates (K, ...) moved from their turned crops to the photo's camera frame.
 
     `box` (K) has the photo's camera; `camera_model` and `resolution` are the regressor's. The
-    camera's translation is that of the joints that are `seen`, if it is known which are. With
-    `perspective` bodies are made to suit that camera (`projections.placed`).
+    camera's translation is that of the joints that are `seen`, if it is known which are. If
+    `perspective` is given, bodies are made to suit that camera (`projections.placed`).
     """
     shown = None if seen is None else torch.from_numpy(seen).expand(len(box.size), -1)
     found = placed(
