@@ -61,10 +61,10 @@ def read_cdf(path: Path, names: Sequence[str]) -> np.ndarray:
 @dataclass(frozen=True)
 class _Variable:
     name: str
-    number: int
-    """Type of its numbers."""
+    data_type: int
+    """What its values are."""
     elements: int
-    """How many numbers are one value."""
+    """How many numbers or letters are one value."""
     records: int
     """How many it has."""
     index: int
@@ -122,7 +122,7 @@ class _Records:
         while place:
             kind, about = self._record(place, _R_VARIABLE, _Z_VARIABLE)
             place = about.place()
-            number, last = about.numbers(2)
+            data_type, last = about.numbers(2)
             index, _ = about.place(), about.place()
             flags, _, _, _, _, elements, _ = about.numbers(7)
             about.take(self._width + 4)
@@ -131,7 +131,7 @@ class _Records:
             varying = about.numbers(len(shape))
             yield _Variable(
                 name.decode("utf-8", "replace"),
-                number,
+                data_type,
                 elements,
                 records=(last + 1) % 2**32,  # the last is -1 where there is none
                 index=index,
@@ -141,9 +141,9 @@ class _Records:
 
     def values(self, about: _Variable) -> np.ndarray:
         """A variable's values; ValueError if they are no numbers, or some are not there."""
-        if about.number not in _NUMBERS or about.elements != 1:
-            raise ValueError(f"{about.name} has no numbers, but values of type {about.number}")
-        kind = np.dtype(self._order + _NUMBERS[about.number])
+        if about.data_type not in _NUMBERS or about.elements != 1:
+            raise ValueError(f"{about.name} has no numbers, but values of type {about.data_type}")
+        kind = np.dtype(self._order + _NUMBERS[about.data_type])
         shape = about.shape if self._row_major else about.shape[::-1]
         data = self._blocks(about, kind.itemsize * math.prod(shape))
         values = np.frombuffer(data, kind).astype(kind.newbyteorder("="))
@@ -195,11 +195,8 @@ class _Records:
 
         ValueError if it is of no such type, or if all that were visited are more than the file has.
         """
-        size, kind = (
-            int.from_bytes(self._data[place : place + self._width], "big"),
-            self._kind(place),
-        )
-        head = self._width + 4
+        size = int.from_bytes(self._data[place : place + self._width], "big")
+        kind, head = self._kind(place), self._width + 4
         if kind not in kinds or not head <= size <= self._unvisited:
             raise ValueError(f"it has no record of type {kinds[0]} at {place}, or one too often")
         self._unvisited -= size
