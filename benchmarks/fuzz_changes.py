@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 _ODD: tuple[Any, ...] = (
-    None, True, -1, 0, 1, 3, 2**31, -(2**63), 2**63, 10**30, 1.5, -0.0, 1e308, float("nan"),
+    None, "a\nb", True, -1, 0, 1, 3, 2**31, -(2**63), 2**63, 10**30, 1.5, -0.0, 1e308, float("nan"),
     float("inf"), "", "x", "nan", "1", "../../etc/passwd", "/etc/passwd", "a\0b", "\ud800",
     "é" * 300, [], {}, (), [[]], [None], {"a": 1}, [1, "a"], [1e300] * 5, b"", b"\xff\x00",
     np.zeros(0), np.zeros((0, 3)), np.ones((2, 2)), np.array("x"), np.array([None, 1], object),
@@ -36,7 +36,7 @@ def _changed(value: Any, rng: random.Random, depth: int) -> Any:
         if what < 0.15:
             del made[key]
         elif what < 0.2:
-            made[rng.choice(("x", "", 3, None))] = made.pop(key)
+            made[rng.choice(("x", "", 3, None, "a\nb"))] = made.pop(key)
         else:
             made[key] = _changed(made[key], rng, depth + 1)
         return made

@@ -464,6 +464,7 @@ def _run_rows() -> list[dict[str, Any]]:
     row: dict[str, Any] = dict.fromkeys(numbers, 1.5)
     row |= {name: [0.5] * count for name, count in lists.items()}
     row |= {"image": "a.png", "annotation_id": 3, "subject": "s", "status": OK, "message": ""}
+    row |= {"updates": 2, "kept": 1}
     return [row | {"method": method, "number": i} for method in ("none", "eft") for i in (0, 1)]
 
 

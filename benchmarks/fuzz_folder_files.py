@@ -1,4 +1,4 @@
-"""Small valid files of scenes, caches and synthetic sets, and their readers, for
+"""Small valid files of scenes, caches, synthetic sets and evaluations, and their readers, for
 `benchmarks.fuzz`."""
 
 import json
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from benchmarks.fuzz_files import KINDS as KINDS_OF_DATA
 from benchmarks.fuzz_files import Kind
-from exemplar.bodies import Body
+from exemplar.bodies import OPEN_BODY, Body, load_body
 from exemplar.evaluation.open_sets import fingerprints
+from exemplar.evaluation.report.page import write_report
 from exemplar.files.npy_files import npy_from_bytes
 from exemplar.geometry.crops import Box
 from exemplar.regressors.prediction import Prediction
@@ -167,7 +168,19 @@ def _prints(path: Path) -> object:
         return fingerprints(path.parent, [2])
 
 
+@cache
+def _open_body() -> Body:
+    return load_body(OPEN_BODY)
+
+
+def _page(path: Path) -> object:
+    return write_report(path.parent, body=_open_body())
+
+
+_RUN = KINDS_OF_DATA["evaluation run"]
+
 KINDS: Mapping[str, Kind] = {
+    "evaluation page": Kind(_RUN.file, _RUN.content, _RUN.write, _page),
     "glb": Kind("a.glb", _scene, _write_glb, _bodies_of_glb),
     "feature cache": Kind("header.json", lambda: json.loads(_cached()["header.json"]),
                           _write_cache, _batch(0)),

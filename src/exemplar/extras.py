@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "data": ("more data sets and formats", ("scipy", "h5py", "cdflib", "pyarrow")),
+    "data": ("more data sets and formats", ("scipy", "h5py", "pyarrow")),
     "video": ("videos", ("av", "scipy")),
     "train": ("training", ("lightning_fabric", "tensorboard")),
     "ray": ("lifting on a cluster", ("ray",)),

@@ -149,6 +149,13 @@ def test_what_cannot_be_compared_is_one_line(
         list(open_source(str(tmp_path / name)).rows())
 
 
+def test_methods_with_names_of_several_lines_are_told_in_one(tmp_path: Path, images: Path) -> None:
+    run = run_folder(tmp_path / "run", images, {"a\nb": rows(0.2), "none": rows(0.7)})
+    for name, said in ((run, "name one of .*:none, .*:a b"), (f"{run}:eft", "only none, a b")):
+        with pytest.raises(ValueError, match=f"{said}$"):
+            open_source(str(name))
+
+
 def pictures(jobs: tuple[str, str], **options: Path) -> ComparedPictures:
     sources = open_source(jobs[0]), open_source(jobs[1])
     people = choose_people(match_people(*(s.rows() for s in sources)).people, None, seed=0)

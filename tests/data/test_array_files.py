@@ -1,6 +1,5 @@
 """Arrays of scientific files: what a file states or expands to is held against its budget."""
 
-import gzip
 import struct
 import zlib
 from pathlib import Path
@@ -14,7 +13,6 @@ from exemplar.data.mat_files import read_mat
 from exemplar.files.file_budget import VARIABLE
 
 h5py = pytest.importorskip("h5py")
-cdfwrite = pytest.importorskip("cdflib.cdfwrite")
 
 
 @pytest.fixture
@@ -109,38 +107,3 @@ def test_hdf5_arrays_lie_in_the_file_itself(tmp_path: Path) -> None:
     for name in ("link", "raw", "virtual", "group"):
         with pytest.raises(ValueError, match=f"{name} is no array of this file"):
             read_array(tmp_path / "a.h5", [name])
-
-
-def write_cdf(path: Path, values: np.ndarray, compression: int) -> Path:
-    spec = {
-        "Variable": "Pose", "Data_Type": 44, "Num_Elements": 1, "Rec_Vary": True,
-        "Var_Type": "zVariable", "Dim_Sizes": list(values.shape[1:]), "Compress": compression,
-    }  # fmt: skip
-    file = cdfwrite.CDF(str(path), delete=True)
-    file.write_var(spec, var_attrs={}, var_data=values)
-    file.close()
-    return path
-
-
-@pytest.mark.parametrize("compression", [0, 6])
-def test_cdf_arrays_are_read(tmp_path: Path, compression: int) -> None:
-    values = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
-    path = write_cdf(tmp_path / "a.cdf", values, compression)
-    assert read_array(path, ["Pose"]).tolist() == values.tolist()
-
-
-@pytest.mark.usefixtures("small")
-def test_cdf_arrays_are_held_against_the_budget(tmp_path: Path) -> None:
-    path = write_cdf(tmp_path / "a.cdf", np.zeros((1000, 400), np.float32), 6)
-    with pytest.raises(ValueError, match=r"a.cdf is not a CDF file.*more than 1 MB"):
-        read_array(path, ["Pose"])
-
-
-@pytest.mark.usefixtures("small")
-def test_a_cdf_file_s_streams_are_held_against_the_budget_before_cdflib_expands_them(
-    tmp_path: Path,
-) -> None:
-    path = write_cdf(tmp_path / "a.cdf", np.zeros((2, 4), np.float32), 0)
-    path.write_bytes(path.read_bytes() + gzip.compress(bytes(2 << 20)))
-    with pytest.raises(ValueError, match="more than 1 MB"):
-        read_array(path, ["Pose"])

@@ -432,6 +432,15 @@ def mistyped(path: Path) -> None:
     pq.write_table(table.set_column(where, "mpjpe", pa.array(["far"] * len(table))), path)
 
 
+@pytest.mark.parametrize("name", ["method", "number"])
+def test_rows_of_nobody_are_refused(tmp_path: Path, name: str) -> None:
+    made = rows(people())
+    made[1][name] = None
+    write_rows(made, tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=rf"a\.parquet: {name} is missing in a row"):
+        read_rows(tmp_path / "a.parquet")
+
+
 @pytest.mark.parametrize(
     "spoil",
     [cut, scramble, foreign, mistyped, lambda path: path.write_text("{}"), Path.unlink],

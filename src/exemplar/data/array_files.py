@@ -1,22 +1,16 @@
 """Arrays by their name from CDF, HDF5 and MATLAB files."""
 
 import contextlib
-import math
-import re
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from exemplar.data.cdf_files import read_cdf
 from exemplar.data.contents import Contents
 from exemplar.data.mat_files import read_mat
 from exemplar.files.file_budget import Budget
-
-_MOST_IN_CDF = 10_000
-_LARGEST_ITEM = 16
-"""Bytes of an item in a CDF file."""
 
 SUFFIXES = (".cdf", ".mat", ".h5", ".hdf5")
 """Endings of the files that `read_array` knows."""
@@ -30,7 +24,7 @@ def read_array(path: Path, names: Sequence[str]) -> np.ndarray:
     missing.
     """
     if path.suffix.lower() == ".cdf":
-        return _read_cdf(path, names)
+        return read_cdf(path, names)
     if _is_hdf5(path):
         return next(iter(read_h5(path, names).values()))
     problem = f"{path}: expected a file that ends in one of {', '.join(SUFFIXES)}"
@@ -45,7 +39,7 @@ def read_array(path: Path, names: Sequence[str]) -> np.ndarray:
 def read_h5(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Those of `names` that an HDF5 file holds; ValueError if that is none, or it is no such
     file."""
-    h5py = _imported("h5py", "HDF5")
+    h5py = _h5py()
     try:
         with h5py.File(path, "r") as file:
             budget = Budget(path.stat().st_size)
@@ -74,7 +68,7 @@ def array_names(contents: Contents) -> frozenset[str]:
     """Names of what an HDF5 file holds; empty for anything else."""
     with contextlib.suppress(Exception):
         if contents.path.is_file() and _is_hdf5(contents.path):
-            with _imported("h5py", "HDF5").File(contents.path, "r") as file:
+            with _h5py().File(contents.path, "r") as file:
                 return frozenset(file)
     return frozenset()
 
@@ -87,62 +81,11 @@ def _is_hdf5(path: Path) -> bool:
     return head.startswith(mark) or head.endswith(mark)
 
 
-def _read_cdf(path: Path, names: Sequence[str]) -> np.ndarray:
-    cdflib = _imported("cdflib", ".cdf")
+def _h5py() -> Any:
     try:
-        _check_counts(path)
-        budget = _check_streams(path)
-        file = cdflib.CDF(path)
-        there = file.cdf_info().zVariables + file.cdf_info().rVariables
-        name = next((name for name in names if name in there), None)
-        if name is not None:
-            about = file.varinq(name)
-            items = (about.Last_Rec + 1) * math.prod(about.Dim_Sizes) * about.Num_Elements
-            budget.take(_LARGEST_ITEM * items)
-        values = None if name is None else np.asarray(file.varget(name))
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # cdflib raises whatever a damaged file leads to
-        raise ValueError(f"{path} is not a CDF file, or is cut short: {error}") from error
-    if values is None:
-        raise ValueError(f"{path}: expected {' or '.join(names)}, got {', '.join(there)[:80]}")
-    return values
-
-
-def _check_counts(path: Path) -> None:
-    """ValueError if a CDF's first records state more than can be: cdflib would count to it."""
-    with path.open("rb") as file:
-        start = file.read(28)
-        if start[:8] != b"\xcd\xf3\x00\x01\x00\x00\xff\xff":
-            return
-        file.seek(int.from_bytes(start[20:28], "big"))
-        record = file.read(64)
-    for place, what in ((44, "variables"), (48, "attributes"), (56, "axes"), (60, "variables")):
-        count = int.from_bytes(record[place : place + 4], "big")
-        if count > _MOST_IN_CDF:
-            raise ValueError(f"it states {count} {what}")
-
-
-def _check_streams(path: Path) -> Budget:
-    """What is left of the file's budget after its gzip streams; ValueError if they expand to more.
-
-    cdflib expands whole files and blocks as they come.
-    """
-    data = path.read_bytes()
-    budget = Budget(len(data))
-    for found in re.finditer(re.escape(b"\x1f\x8b\x08"), data):
-        stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        with contextlib.suppress(zlib.error):  # these bytes mean something else there
-            budget.take(len(stream.decompress(memoryview(data)[found.start() :], budget.left + 1)))
-    return budget
-
-
-def _imported(package: str, files: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(package)
+        import h5py
     except ImportError as error:
         raise ImportError(
-            f"reading {files} files needs {package}: pip install 'exemplar-hmr[data]'"
+            "reading HDF5 files needs h5py: pip install 'exemplar-hmr[data]'"
         ) from error
+    return h5py

@@ -1,6 +1,6 @@
 """The words and numbers of an evaluation's table, in a terminal and on the page alike."""
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +28,7 @@ AGAINST = ("worse_percent", "worse_by_5mm_percent")
 
 def number(value: Any, decimals: int, *, factor: float = 1.0, signed: bool = False) -> str:
     """A number for people, "–" if it is not known."""
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not known(value):
         return "–"
     sign = "+" if signed else ""
     return f"{factor * value:{sign}.{decimals}f}".replace("-", "−")
@@ -40,5 +40,5 @@ def name_of(method: str) -> str:
 
 
 def known(value: Any) -> bool:
-    """Whether a mean is a number."""
-    return isinstance(value, int | float) and math.isfinite(value)
+    """Whether a mean is a number, and not beyond all floats."""
+    return isinstance(value, int | float) and bool(abs(value) <= sys.float_info.max)

@@ -12,6 +12,7 @@ from exemplar.data.pseudo_gt import PseudoTruth
 from exemplar.evaluation.report.data import read_run, read_samples
 from exemplar.evaluation.run_files import SAMPLES
 from exemplar.files.image_store_files import open_images
+from exemplar.files.reading_files import one_line
 from exemplar.lift.ledger_files import LEDGER
 from exemplar.lift.store import Ledger
 from exemplar.render.compare_picture import (
@@ -53,7 +54,7 @@ def open_source(text: str) -> BodySource:
                 raise ValueError(f"{path}: no samples are recorded yet: run exemplar lift")
             return BodySource(text, lambda: _of_job(path), ledger.images)
     if (path / SAMPLES).is_file():
-        methods = ", ".join(f"{path}:{method}" for method in read_run(path).methods)
+        methods = one_line(", ".join(f"{path}:{method}" for method in read_run(path).methods))
         raise ValueError(f"{path} is an evaluation run of several methods: name one of {methods}")
     if path.is_file():
         return BodySource(text, lambda: read_truths(path))
@@ -73,7 +74,8 @@ def _of_job(folder: Path) -> Iterator[PseudoTruth]:
 def _of_run(text: str, folder: Path, method: str) -> BodySource:
     run = read_run(folder)
     if method not in run.methods:
-        raise ValueError(f"{folder} has no method {method!r}, only {', '.join(run.methods)}")
+        there = one_line(", ".join(run.methods))
+        raise ValueError(f"{folder} has no method {method!r}, only {there}")
     found, body = run.methods[method], str(run.summary.get("body") or OPEN_BODY)
     images = run.config.get("images")
 

@@ -35,6 +35,9 @@ _NUMBERS = ("mpjpe", "pa_mpjpe", "pve", "pck_150", "auc", "px", "px_fitted", "pc
 _CURVES = ("mpjpe", "pa_mpjpe", "px")
 """Errors that are recorded after each update, too."""
 
+_NEVER_NULL = ("method", "number")
+"""Columns that no row lacks."""
+
 Row = dict[str, Any]
 """One person's row of one method, by column."""
 
@@ -212,10 +215,12 @@ def params_of(row: Mapping[str, Any]) -> BodyParams:
     return BodyParams(pose[0], pose[1:], torch.tensor(row["betas"]))
 
 
-def _schema() -> Any:
+def row_schema(kind: str = "float32") -> Any:
+    """The columns of the table (pyarrow's schema), with numbers of a kind."""
     import pyarrow as pa
 
-    number, numbers = pa.float32(), pa.list_(pa.float32())
+    number = pa.type_for_alias(kind)
+    numbers = pa.list_(number)
     return pa.schema(
         [
             ("method", pa.string()),
@@ -246,7 +251,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
     import pyarrow.parquet as pq
 
     with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=_schema()), temporary)
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=row_schema()), temporary)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -255,8 +260,17 @@ def read_rows(path: Path) -> list[Row]:
         raise ValueError(f"{path}: it is not there: not a table of an evaluation")
     with table.opened(path, "a table of an evaluation") as file:
         known = {column.name: column.type for column in file.schema_arrow}
-        missing = [column for column in _schema() if known.get(column.name) != column.type]
+        missing = [column for column in row_schema() if known.get(column.name) != column.type]
         if missing:
             what = f"no column {missing[0].name} of type {missing[0].type}"
             raise ValueError(f"{path}: {what}: not a table of an evaluation")
-        return file.read().to_pylist()
+        rows = file.read()
+        check_known(rows)
+        return rows.to_pylist()
+
+
+def check_known(rows: Any) -> None:
+    """ValueError if some rows of a table (pyarrow's) do not say whose they are."""
+    for name in _NEVER_NULL:
+        if name in rows.column_names and rows.column(name).null_count:
+            raise ValueError(f"{name} is missing in a row")

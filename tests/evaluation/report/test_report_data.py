@@ -90,6 +90,12 @@ def test_broken_folders_are_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("[1]")
     with pytest.raises(ValueError, match="expected an object, got list"):
         read_run(tmp_path)
+    (tmp_path / "config.json").unlink()
+    for means in ('"body": 3', '"methods": [1]', '"methods": {"eft": 3}', '"differences": 5'):
+        (tmp_path / "summary.json").write_text(f"{{{means}}}")
+        with pytest.raises(ValueError, match=r"summary\.json: .* is .*, expected \w+ or null"):
+            read_run(tmp_path)
+    (tmp_path / "summary.json").write_text("{}")
     for setting in ('"images": -9223372036854775808', '"annotations": [1]', '"config": "x"'):
         (tmp_path / "config.json").write_text(f"{{{setting}}}")
         with pytest.raises(
@@ -98,7 +104,7 @@ def test_broken_folders_are_told_in_one_line(tmp_path: Path) -> None:
             read_run(tmp_path)
     (tmp_path / "config.json").unlink()
     (tmp_path / "samples.parquet").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="not a Parquet file"):
+    with pytest.raises(ValueError, match="not a table of an evaluation"):
         read_run(tmp_path)
     (tmp_path / "samples.parquet").unlink()
     with pytest.raises(FileNotFoundError, match=r"no samples\.parquet in"):
@@ -114,3 +120,44 @@ def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(other, tmp_path / "samples.parquet")
     with pytest.raises(ValueError, match="lacks the columns annotation_id, image"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"method": None},
+        {"number": None},
+        {"method": [None]},
+        {"number": 1.5},
+        {"image": ["a.jpg"]},
+        {"annotation_id": "first"},
+        {"pa_mpjpe": "far"},
+        {"pa_mpjpe_by_update": 3.0},
+        {"status": {"a": 1}},
+    ],
+    ids=str,
+)
+def test_columns_of_something_else_are_refused(tmp_path: Path, spoilt: dict) -> None:
+    """One row of two, or both where a column has one type."""
+    whole = row("none", 0, 1.0) | (spoilt if None not in spoilt.values() else {})
+    write_run(tmp_path, [whole, {"number": 1, "pa_mpjpe": 1.0, "method": "none"} | spoilt])
+    with pytest.raises(ValueError, match=r"samples\.parquet: .+") as caught:
+        read_run(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_another_program_wrote_again_is_read_the_same(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [row("eft", 0, 5.0, pa_mpjpe_by_update=[9.0, 5.0], updates=1)]
+    before = read_run(write_run(tmp_path, rows)).methods["eft"]
+    table = pyarrow.parquet.read_table(tmp_path / "samples.parquet")
+    at = table.column_names.index("method")
+    table = table.set_column(at, "method", table.column("method").dictionary_encode())
+    at = table.column_names.index("updates")
+    table = table.set_column(at, "updates", pyarrow.array([1.0]))
+    pyarrow.parquet.write_table(table, tmp_path / "samples.parquet")
+    after = read_run(tmp_path).methods["eft"]
+    assert after.values["updates"].tolist() == before.values["updates"].tolist() == [1.0]
+    assert after.curves("pa_mpjpe").tolist() == [[9.0, 5.0]]

@@ -204,3 +204,19 @@ def test_a_page_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> 
     (folder / "report.html").mkdir()
     with pytest.raises(OSError, match="it is a folder"):
         write_report(folder)
+
+
+def test_a_mean_that_is_no_float_is_not_known(tmp_path: Path) -> None:
+    summary = {"methods": {"none": {"pa_mpjpe": 10**400, "mpjpe": "x", "px": None}}}
+    rows = [{"method": "none", "number": 0, "pa_mpjpe": 10.0, "mpjpe": 20.0}]
+    text = write_report(write_run(tmp_path, rows, summary)).read_text("utf-8")
+    assert "<td>10.0</td>" in text
+    assert "<td>20.0</td>" in text
+
+
+def test_half_characters_of_a_summary_are_shown_as_question_marks(tmp_path: Path) -> None:
+    rows = [{"method": "none", "number": 0, "pa_mpjpe": 10.0}]
+    run = write_run(tmp_path, rows, {"protocol": "a\ud800b"}, {"note": "c\ud800d"})
+    text = write_report(run).read_text("utf-8")
+    assert "a?b" in text
+    assert "c?d" in text

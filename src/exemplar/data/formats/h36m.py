@@ -3,8 +3,7 @@
 A folder holds `S9` and `S11`; in each, `MyPoseFeatures/D3_Positions_mono/{action}.{camera}.cdf`
 has the variable `Pose` (1, frames, 96): 32 joints in millimetres in that camera's frame (x right,
 y down, z forward); `MyPoseFeatures/D2_Positions` has the same files with 32 x 2 pixels (1, frames,
-64). Instead of `.cdf` (package cdflib), conversions to `.mat` or `.h5` with `Pose` or `data` are
-read.
+64). Instead of `.cdf`, conversions to `.mat` or `.h5` with `Pose` or `data` are read.
 
 Of the 32 joints 17 are kept (`H36M_17`), in metres from the pelvis, every fifth frame. Protocol 1
 takes all cameras, protocol 2 only the frontal one, 60457274. The recordings called "_ALL" belong

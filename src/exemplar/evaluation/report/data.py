@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from exemplar.data.formats import table
 from exemplar.evaluation.columns import BASELINE
+from exemplar.evaluation.records import check_known, row_schema
 from exemplar.evaluation.run_files import CONFIG, SAMPLES, SUMMARY
 from exemplar.files.reading_files import read_json, reading
 from exemplar.results import BAD_INPUT
@@ -126,24 +127,30 @@ def read_run(folder: str | Path) -> RunData:
 
 
 _SETTINGS: Mapping[str, type] = {"images": str, "annotations": str, "config": dict}
-"""What is read of a run's settings, where they tell it."""
+_MEANS: Mapping[str, type] = {"body": str, "methods": dict, "differences": list}
+"""What is read of a run's settings and of its means, where they tell it."""
 
 
 def _read_run(folder: Path) -> RunData:
     summary = _json(folder / SUMMARY)
     config = _json(folder / CONFIG) if (folder / CONFIG).exists() else {}
-    for name, kind in _SETTINGS.items():
-        if not isinstance(config.get(name) or kind(), kind):
-            got = str(config[name])[:40]
-            raise ValueError(
-                f"{folder / CONFIG}: {name} is {got}, expected {kind.__name__} or null"
-            )
+    _check(folder / SUMMARY, summary, _MEANS)
+    methods = summary.get("methods") or {}
+    _check(folder / SUMMARY, methods, dict.fromkeys(methods, dict))
+    _check(folder / CONFIG, config, _SETTINGS)
     wanted = ("method", "number", "annotation_id", *_TEXTS, *_SCALARS, *_LISTS)
     columns = _columns(folder, wanted, optional=_OPTIONAL)
     names = columns["method"]
     known = [name for name in METHODS if name in names]
     known += sorted(set(names) - set(METHODS))
     return RunData(folder, config, summary, {name: _method(columns, name) for name in known})
+
+
+def _check(path: Path, values: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(values.get(name) or kind(), kind):
+            got = str(values[name])[:40]
+            raise ValueError(f"{path}: {name} is {got}, expected {kind.__name__} or null")
 
 
 def read_samples(folder: str | Path, rows: Sequence[int]) -> list[Sample]:
@@ -180,13 +187,16 @@ def _columns(
     path = folder / SAMPLES
     if not path.is_file():
         raise FileNotFoundError(f"no {SAMPLES} in {folder}: not a finished run")
-    with table.opened(path) as file:
+    with table.opened(path, "a table of an evaluation") as file:
         there = set(file.schema_arrow.names)
         missing = set(names) - there
         if missing:
             raise ValueError(f"{path} lacks the columns {', '.join(sorted(missing))}")
         names = [*names, *(name for name in optional if name in there)]
-        read = file.read(columns=names)
+        schema = row_schema("float64")  # other programs may have written the table again
+        kinds = pyarrow.schema([schema.field(name) for name in names])
+        read = file.read(columns=names).select(names).cast(kinds)
+        check_known(read)
         if rows is not None:
             read = read.take(pyarrow.array(rows, pyarrow.int64()))
         return {name: read.column(name).to_pylist() for name in names}

@@ -91,7 +91,8 @@ def write_report(
     )
     page = run.folder / REPORT
     with replacing(page) as temporary:
-        temporary.write_text(_page(run, cases, drawn, notes), encoding="utf-8")
+        text = _page(run, cases, drawn, notes)
+        temporary.write_text(text, encoding="utf-8", errors="replace")  # JSON has half characters
     return page
 
 
