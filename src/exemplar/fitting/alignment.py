@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from exemplar.bodies import Body
@@ -110,13 +110,7 @@ def aligned(
     mean = (first.gaps.norm(dim=-1) * weights).sum(1) / weights.sum(1).clamp_min(1.0)
     is_less = problem.loss(last, unknowns) < problem.loss(first, still)
     is_near = mean * PX < config.nearest_px
-    return _where(is_near & last.prediction.finite_rows() & is_less, last.prediction, start)
-
-
-def _where(keep: Bool[Tensor, " b"], one: Prediction, other: Prediction) -> Prediction:
-    """Row by row one or the other."""
-    pairs = zip(vars(one).values(), vars(other).values(), strict=True)
-    return Prediction(*(torch.where(keep.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in pairs))
+    return last.prediction.where(is_near & last.prediction.finite_rows() & is_less, start)
 
 
 def aligned_fits(

@@ -23,7 +23,7 @@ from exemplar.geometry.cameras import (
     weak_to_full_translation,
 )
 from exemplar.geometry.crops import EFT_CROP, Box, crop_to_image, image_to_crop
-from exemplar.regressors.prediction import Prediction
+from exemplar.regressors.prediction import Prediction, rows_of
 
 Projection = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Points (b, n, 3) in metres, cameras (b, 3) and the exemplars' rows (b,) to crop units."""
@@ -113,7 +113,13 @@ def placed(
     turned = replace(turned, camera=weak_camera)
     near = Placed(turned, joints, joints_2d, seen_best(joints, away))
     is_nearer = _misfit(near, defined, box) < _misfit(plain, defined, box)
-    return _where(is_nearer & turned.finite_rows(), near, plain)
+    keep = is_nearer & turned.finite_rows()
+    return Placed(
+        turned.where(keep, prediction),
+        rows_of(keep, near.joints, plain.joints),
+        joints_2d,
+        rows_of(keep, near.translation, plain.translation),
+    )
 
 
 def _misfit(found: Placed, weights: Float[Tensor, "b 49"], box: Box) -> Float[Tensor, " b"]:
@@ -123,22 +129,6 @@ def _misfit(found: Placed, weights: Float[Tensor, "b 49"], box: Box) -> Float[Te
     gaps = (project_full(there, *image_camera(box)) - found.joints_2d).norm(dim=-1)
     gaps = torch.where(there[..., 2] < NEAREST, torch.inf, gaps)
     return torch.where(weights > 0, weights * gaps, 0.0).sum(-1)
-
-
-def _where(keep: Bool[Tensor, " b"], one: Placed, other: Placed) -> Placed:
-    """Row by row one or the other."""
-
-    def chosen(x: Tensor, y: Tensor) -> Tensor:
-        return torch.where(keep.view(-1, *[1] * (x.ndim - 1)), x, y)
-
-    pairs = zip(vars(one.prediction).values(), vars(other.prediction).values(), strict=True)
-    prediction = Prediction(*(chosen(x, y) for x, y in pairs))
-    return Placed(
-        prediction,
-        chosen(one.joints, other.joints),
-        one.joints_2d,
-        chosen(one.translation, other.translation),
-    )
 
 
 def aspect_of(regressor: nn.Module) -> float:

@@ -55,6 +55,11 @@ class Prediction:
         parts = (self.global_orient, self.body_pose, self.betas, self.camera)
         return torch.stack([torch.isfinite(x).flatten(axes).all(-1) for x in parts]).all(0)
 
+    def where(self, keep: Bool[Tensor, " b"], other: "Prediction") -> "Prediction":
+        """Row by row this prediction or another."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Prediction(*(rows_of(keep, one, two) for one, two in pairs))
+
     def is_finite(self) -> bool:
         """Whether every number is finite."""
         return bool(self.finite_rows().all())
@@ -69,6 +74,11 @@ class Prediction:
             torch.zeros_like(self.betas),
             front.expand_as(self.camera).clone(),
         )
+
+
+def rows_of(keep: Bool[Tensor, " b"], one: Tensor, other: Tensor) -> Tensor:
+    """Row by row one or the other."""
+    return torch.where(keep.view(-1, *[1] * (one.ndim - 1)), one, other)
 
 
 class Regressor(Protocol):
