@@ -294,6 +294,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path, hmr: State) -> None:
         ),
         ({"a": torch.zeros(2)}, "does not fit the network hmr, .* missing: conv1.weight"),
         ({"weights": 3}, "holds no state dict: .* got the keys weights"),
+        ({"a\nb": 3}, "holds no state dict: .* got the keys a b"),
         ({"model": {}}, "holds no state dict"),
         ([1, 2], "holds no state dict: .* got something else"),
         (nn.Linear(2, 2), "holds no state dict: .* got something else"),

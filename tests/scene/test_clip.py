@@ -1,5 +1,6 @@
 """A clip, from its file to motions: the same however often it is stopped."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from exemplar.files.video_files import Selection, video_writer
 from exemplar.motion import rest_pose
 from exemplar.scene import clip as clip_module
 from exemplar.scene.clip import ClipFitter, ClipResult
+from exemplar.scene.clip_files import JOB_FILE
 from exemplar.scene.clip_options import ClipOptions
 from exemplar.scene.clip_people import fps_of
 from tests.fixtures.made_clips import FPS, make_photo_clip
@@ -93,6 +95,15 @@ def test_another_jobs_folder_is_refused(
     other.options = replace(fitter.options, selection=Selection(every=2))
     with pytest.raises(ValueError, match=r"other settings \(selection\)"):
         other.fit(made_clip, whole[1])
+
+
+def test_a_job_with_a_setting_of_two_lines_is_refused_in_one(
+    fitter: ClipFitter, made_clip: Path, whole: tuple[ClipResult, Path], tmp_path: Path
+) -> None:
+    told = json.loads((whole[1] / JOB_FILE).read_text())
+    (tmp_path / JOB_FILE).write_text(json.dumps(told | {"a\nb": 1}))
+    with pytest.raises(ValueError, match=r"other settings \(a b\)"):
+        fitter.fit(made_clip, tmp_path)
 
 
 def test_another_focal_length_needs_no_new_look(

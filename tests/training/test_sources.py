@@ -192,6 +192,8 @@ def test_images_may_be_in_a_folder_beside_or_named(tmp_path: Path) -> None:
     assert load_people(inside).images == tmp_path / "images"
     with pytest.raises(FileNotFoundError, match="a: no folder of images at"):
         load_people(replace(inside, images=tmp_path / "none"))
+    with pytest.raises(FileNotFoundError, match=r"no folder of images at .*no ne$"):
+        load_people(replace(inside, images=tmp_path / "no\nne"))
 
 
 def test_data_that_are_missing_or_of_nobody_are_one_line(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from exemplar.files.npy_files import read_npz
+from exemplar.files.reading_files import one_line
 from exemplar.files.tensor_files import read_tensors
 
 SUFFIXES = frozenset({".pt", ".pth", ".ckpt", ".tar", ".bin"})
@@ -68,8 +69,10 @@ class Faults:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first few names."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    """The first few names, in one line."""
+    return one_line(", ".join(names[:5])) + (
+        f" and {len(names) - 5} more" if len(names) > 5 else ""
+    )
 
 
 def faults(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Faults:

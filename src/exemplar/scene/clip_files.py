@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from exemplar.data.npz_arrays import rows_of
 from exemplar.files.atomic_files import replacing
 from exemplar.files.npy_files import read_npz
-from exemplar.files.reading_files import read_json, reading
+from exemplar.files.reading_files import one_line, read_json, reading
 from exemplar.scene.sightings import COLOUR_BINS, Sighting
 
 JOB_FILE = "job.json"
@@ -75,7 +75,7 @@ class ClipJob:
         if differing:
             raise ValueError(
                 f"{folder} has another clip's work, or work with other settings"
-                f" ({', '.join(differing)}): choose another folder, or remove this one"
+                f" ({one_line(', '.join(differing))}): choose another folder, or remove this one"
             )
 
     def path(self, number: int) -> Path:

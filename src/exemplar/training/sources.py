@@ -30,7 +30,7 @@ from exemplar.data.formats.cliff_npz import FOCAL
 from exemplar.data.options import parse_options
 from exemplar.data.pseudo_gt import IMPORTED, PseudoTruth
 from exemplar.files.image_files import image_size, image_within
-from exemplar.files.reading_files import read_json, reading
+from exemplar.files.reading_files import one_line, read_json, reading
 from exemplar.results import OK
 from exemplar.samples import BodyTruth, Gender, Sample
 
@@ -84,7 +84,8 @@ class SourceConfig:
             inside = beside / "images"
             return inside if not (beside / first).exists() and inside.is_dir() else beside
         if not self.images.is_dir():
-            raise FileNotFoundError(f"{self.name}: no folder of images at {self.images}")
+            there = one_line(self.images)
+            raise FileNotFoundError(f"{self.name}: no folder of images at {there}")
         return self.images
 
 
