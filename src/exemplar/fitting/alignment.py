@@ -103,12 +103,11 @@ def aligned(
     """Bodies of weak cameras that lie on what is seen. Those that would not lie better stay."""
     config = config or AlignConfig()
     problem = SmallTurns(body, start, seen, config)
-    still = problem.start_at()
-    first = problem.at(still)
+    first = problem.first
     unknowns, last = problem.solved()
     weights = (problem.precision > 0).to(first.gaps)
     mean = (first.gaps.norm(dim=-1) * weights).sum(1) / weights.sum(1).clamp_min(1.0)
-    is_less = problem.loss(last, unknowns) < problem.loss(first, still)
+    is_less = problem.loss(last, unknowns) < problem.loss(first, problem.start_at())
     is_near = mean * PX < config.nearest_px
     return last.prediction.where(is_near & last.prediction.finite_rows() & is_less, start)
 

@@ -129,6 +129,7 @@ class SmallTurns:
         sigmas = numbers([[t.out_of_plane, t.out_of_plane, t.in_plane] for t in turns]).deg2rad()
         camera = numbers([config.scale, config.shift_px / PX, config.shift_px / PX])
         self.prior = torch.cat((sigmas.flatten(), camera)).pow(-2)
+        self.first = self.at(self.start_at())
 
     def start_at(self) -> Float[Tensor, "b u"]:
         """The unknowns of the bodies as they were."""
@@ -137,7 +138,7 @@ class SmallTurns:
     def solved(self) -> tuple[Float[Tensor, "b u"], State]:
         """Unknowns and bodies after all steps."""
         unknowns = self.start_at()
-        now, most = self.at(unknowns), self.config.most_step
+        now, most = self.first, self.config.most_step
         for _ in range(self.config.iterations):
             unknowns = unknowns - self._step(now, unknowns).clamp(-most, most)
             now = self.at(unknowns)
